@@ -1,0 +1,32 @@
+"""The release that asv believes it measures must be the release that is installed."""
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+PINS = Path(__file__).resolve().parent.parent / "fixtures" / "releases.json"
+
+
+def check_release() -> None:
+    """Refuse to measure one release under the name of another.
+
+    asv names the release by its commit in ASV_COMMIT; an environment without a pinned release
+    (`asv run -E existing`) has no such variable and nothing to check.
+
+    Raises:
+        RuntimeError: the commit is not pinned, or another release is installed.
+    """
+    commit = os.environ.get("ASV_COMMIT")
+    if commit is None:
+        return
+    releases = {
+        release["commit"]: release["version"]
+        for release in json.loads(PINS.read_text(encoding="utf-8"))["releases"]
+    }
+    expected, installed = releases.get(commit), version("wasmtime")
+    if expected != installed:
+        raise RuntimeError(
+            f"asv measures commit {commit}, which is {expected or 'no release'} in {PINS}, but "
+            f"wasmtime {installed} is installed here. Remove .asv/env and run asv again."
+        )

@@ -1,0 +1,12 @@
+"""How a benchmark is sampled whose timed call destroys what its setup has made."""
+
+
+class Destructive:
+    """asv's settings for such a benchmark, each with its reason; all classes inherit them."""
+
+    number = 1  # a second call would find nothing left
+    warmup_time = 0  # nothing to warm up: each call needs a setup of its own, which is costly
+    rounds = 1  # a second process would compile all modules again, which takes most of the time
+    min_run_count = 1  # `repeat` alone says how many samples are taken
+    timeout = 300  # seconds of a process, setup included; macOS before 50.0.1 is the slowest
+    version = "1"  # by hand: new when what is measured, or how it is sampled, changes

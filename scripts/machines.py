@@ -1,0 +1,110 @@
+"""What asv records of a machine: coarse classes that survive a new kernel or a like host.
+
+asv makes every one of these fields part of a series' identity, so a kernel version or an exact
+memory size would break a line of the graph in two. The exact facts of a host go beside the
+results instead (`record_host`), where they break nothing.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from asv import util
+
+SYSTEMS = {"darwin": "macos", "win32": "windows"}
+ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
+
+
+def local_name() -> str:
+    """The name for measurements nobody asked to record: git ignores `results/local-*`."""
+    return f"local-{SYSTEMS.get(sys.platform, sys.platform)}-{architecture()}"
+
+
+def fields(name: str) -> dict[str, str]:
+    """The six fields that asv keeps of the machine of that name."""
+    cores = str(os.cpu_count())
+    return {
+        "machine": name,
+        "os": operating_system(),
+        "arch": architecture(),
+        "cpu": f"{architecture().replace('_', '-')}, {cores} cores",
+        "num_cpu": cores,
+        "ram": memory_class(int(util.get_memsize() or 0)),
+    }
+
+
+def architecture() -> str:
+    """The processor architecture, under one name on every system."""
+    machine = platform.machine().lower()
+    return ARCHITECTURES.get(machine, machine)
+
+
+def operating_system() -> str:
+    """System and release, and on Linux what unwinds there, such as `Debian 12, libgcc 12`."""
+    if sys.platform == "darwin":
+        return f"macOS {platform.mac_ver()[0].split('.')[0]}"
+    if sys.platform == "win32":
+        return f"Windows {platform.release()}"
+    release = platform.freedesktop_os_release()
+    number = ".".join(release.get("VERSION_ID", "").split(".")[:2])
+    system = f"{release['NAME'].split()[0]} {number}".strip()
+    if platform.libc_ver()[0] != "glibc":
+        return f"{system}, musl"
+    libgcc = libgcc_version().split(".")[0]
+    return f"{system}, libgcc {libgcc}".strip()
+
+
+def libgcc_version() -> str:
+    """The packaged version of libgcc, or nothing where no package manager tells.
+
+    From 13 on libgcc keeps registered unwind tables in a tree, before in a list.
+    """
+    queries = {"dpkg-query": ["-W", "-f", "${Version}\n", "libgcc-s1"],
+               "rpm": ["-q", "--qf", "%{VERSION}\n", "libgcc"]}  # fmt: skip
+    for command, arguments in queries.items():
+        if shutil.which(command) is not None:
+            answer = subprocess.run([command, *arguments], capture_output=True, text=True)
+            if answer.returncode == 0:
+                return answer.stdout.splitlines()[0]
+    return ""
+
+
+def memory_class(size: int) -> str:
+    """Memory in whole GB, above 8 GB rounded up to even: firmware and kernel take some away."""
+    gigabytes = -(-size // 2**30)
+    if gigabytes > 8:
+        gigabytes += gigabytes % 2
+    return f"{gigabytes} GB" if size else ""
+
+
+def record_host(folder: Path) -> None:
+    """Note in `hosts.jsonl` on which host, with which software, the results there are measured.
+
+    A line is added when the facts differ from the last line's; results hold the time they
+    started at, so each belongs to the line before it.
+    """
+    facts = {
+        "platform": platform.platform(),
+        "libc": " ".join(platform.libc_ver()),
+        "libgcc": libgcc_version() if sys.platform == "linux" else "",
+        "cpu": util.get_cpu_info(),
+        "memory": util.get_memsize(),
+        "python": platform.python_version(),
+        "asv": version("asv"),
+    }
+    path = folder / "hosts.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    if lines and json.loads(lines[-1])["facts"] == facts:
+        return
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    lines.append(json.dumps({"since": since, "facts": facts}))
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    scratch.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    scratch.replace(path)

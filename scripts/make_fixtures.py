@@ -1,0 +1,49 @@
+"""Write the wasm modules that the benchmarks load: `fixtures/functions-N.wat` and `.wasm`.
+
+Their bytes are inputs of the history: change one, and every series that uses it needs a new
+benchmark version. Run `python -m scripts.make_fixtures` only to add a size.
+"""
+
+from pathlib import Path
+
+from wasmtime import wat2wasm
+
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+# functions in the module -> how many of them are exported; 100 with 7 exported is the shape of
+# bytecodealliance/wasmtime#10287
+SIZES = {1: 1, 8: 8, 100: 7}
+
+MIXERS = ("xor", "add", "rotl", "or")
+TESTS = ("lt_s", "gt_u", "ne", "le_s", "ge_u")
+
+
+def function(index: int, *, exported: bool) -> str:
+    """One function: a load, a comparison, an early return and arithmetic; no two are alike."""
+    export = f' (export "f{index}")' if exported else ""
+    test, mixer = TESTS[index % len(TESTS)], MIXERS[index % len(MIXERS)]
+    return f"""\
+  (func $f{index}{export} (param $at i32) (result i32)
+    (if (i32.{test} (i32.load offset={4 * index} (local.get $at)) (i32.const {104729 * index}))
+      (then (return (i32.const {1664525 + 2 * index}))))
+    (i32.{mixer} (local.get $at) (i32.const {7919 * index + 1})))
+"""
+
+
+def module(functions: int) -> str:
+    """The text of the module with that many functions."""
+    bodies = (function(index, exported=index < SIZES[functions]) for index in range(functions))
+    return f'(module\n  (memory (export "memory") 1)\n{"".join(bodies)})\n'
+
+
+def main() -> None:
+    """Write every size, text and binary."""
+    for functions in SIZES:
+        text = module(functions)
+        path = FIXTURES / f"functions-{functions}.wat"
+        path.write_text(text, encoding="utf-8", newline="\n")
+        path.with_suffix(".wasm").write_bytes(wat2wasm(text))
+        print(f"{path.name}: {functions} functions, {SIZES[functions]} exported")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The pinned wasmtime-py releases: `fixtures/releases.json`, read, checked and written.
+
+A release becomes a git commit (see `release_history`), and results are stored under the commit's
+id. All that enters a commit is fixed here, so that the ids are the same on every machine, for
+ever: a fixed identity, a date taken from the release, and one file, `requirements.txt`.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from asv.util import UserError
+from packaging.utils import parse_wheel_filename
+from packaging.version import Version
+
+PINS = Path("fixtures/releases.json")
+REMEDY = "Restore it with `git checkout fixtures/releases.json`."
+
+COMMITTER = "wasmtime-py releases <releases@wasmtime-py.invalid>"
+# `any` wheels hold the Windows library whatever they are installed on (manylinux1 is what
+# wasmtime-py calls its glibc wheels); android is no platform that is measured.
+NATIVE = re.compile(r"(manylinux|musllinux|macosx|win)")
+
+
+@dataclass(frozen=True)
+class Release:
+    """One wasmtime-py release.
+
+    Attributes:
+        version: the release, such as `50.0.1`.
+        time: when the first of its native wheels was uploaded, such as `2026-10-22T02:59:56Z`.
+        wheels: sha256 by file name, for each native wheel.
+        commit: id of the commit that stands for it.
+    """
+
+    version: str
+    time: str
+    wheels: dict[str, str]
+    commit: str = ""
+
+    @property
+    def timestamp(self) -> int:
+        """Seconds since the epoch."""
+        return int(datetime.fromisoformat(self.time).timestamp())
+
+    @property
+    def message(self) -> str:
+        """The commit's message."""
+        return f"wasmtime-py {self.version}\n"
+
+    @property
+    def requirements(self) -> str:
+        """The commit's one file: what pip's hash-checking mode needs to install the release."""
+        hashes = (f"--hash=sha256:{sha256}" for _, sha256 in sorted(self.wheels.items()))
+        return " \\\n    ".join([f"wasmtime=={self.version}", *hashes]) + "\n"
+
+
+def is_native(wheel: str) -> bool:
+    """Whether a wheel holds a library for one of the measured kinds of platform."""
+    _, _, _, tags = parse_wheel_filename(wheel)
+    return all(NATIVE.match(tag.platform) for tag in tags)
+
+
+def commit_id(release: Release, parent: str | None) -> str:
+    """The id git gives to the commit that stands for a release."""
+    blob = _object_id("blob", release.requirements.encode())
+    tree = _object_id("tree", b"100644 requirements.txt\0" + bytes.fromhex(blob))
+    identity = f"{COMMITTER} {release.timestamp} +0000"
+    lines = [f"tree {tree}", f"author {identity}", f"committer {identity}", "", release.message]
+    if parent is not None:
+        lines.insert(1, f"parent {parent}")
+    return _object_id("commit", "\n".join(lines).encode())
+
+
+def _object_id(kind: str, content: bytes) -> str:
+    header = f"{kind} {len(content)}\0".encode()
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+
+
+def append(releases: Sequence[Release], new: Release) -> list[Release]:
+    """The releases with one more, newer than all of them, which gets its commit id here."""
+    parent = releases[-1].commit if releases else None
+    return [*releases, replace(new, commit=commit_id(new, parent))]
+
+
+def load(path: Path = PINS) -> list[Release]:
+    """Read the pins, oldest release first.
+
+    Raises:
+        UserError: the file is missing, cut short or edited by hand.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["releases"]
+        releases = [Release(**entry) for entry in entries]
+        _check(releases)
+    except OSError as error:
+        raise UserError(f"Cannot read the pinned releases: {error}. {REMEDY}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise UserError(f"{path} is not a list of pinned releases ({error}). {REMEDY}") from error
+    return releases
+
+
+def _check(releases: Sequence[Release]) -> None:
+    """Raise ValueError for anything that `append` would not have written."""
+    parent = None
+    newest = Version("0")
+    for release in releases:
+        version = Version(release.version)
+        if version <= newest:
+            raise ValueError(f"{release.version} stands after {newest}")
+        if not release.wheels:
+            raise ValueError(f"{release.version} has no wheels")
+        for wheel, sha256 in release.wheels.items():
+            if not is_native(wheel) or parse_wheel_filename(wheel)[1] != version:
+                raise ValueError(f"{wheel} is no native wheel of {release.version}")
+            if not re.fullmatch("[0-9a-f]{64}", sha256):
+                raise ValueError(f"the sha256 of {wheel} is not one")
+        if commit_id(release, parent) != release.commit:
+            raise ValueError(
+                f"{release.version} does not match its commit id: pins are append-only, and "
+                "`python -m scripts.update_releases` appends"
+            )
+        parent, newest = release.commit, version
+
+
+def save(releases: Sequence[Release], path: Path = PINS) -> None:
+    """Write the pins, all or nothing."""
+    _check(releases)
+    entries: list[dict[str, Any]] = [asdict(release) for release in releases]
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    scratch.write_text(
+        json.dumps({"releases": entries}, indent=1) + "\n", encoding="utf-8", newline="\n"
+    )
+    scratch.replace(path)
+

@@ -1,0 +1,178 @@
+"""Pin the wasmtime-py releases that are newer than the newest pin.
+
+    python -m scripts.update_releases
+
+reads the package index, appends to `fixtures/releases.json` and says what it added and what it
+left out and why. Pins are never changed or removed, because results are stored under the ids
+that follow from them. Nothing is written when there is nothing new or anything is wrong.
+"""
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import requests
+from asv.util import UserError
+from packaging.version import Version
+from pypi_simple import (
+    PYPI_SIMPLE_ENDPOINT,
+    DistributionPackage,
+    NoSuchProjectError,
+    PyPISimple,
+    UnsupportedContentTypeError,
+    UnsupportedRepoVersionError,
+)
+
+from scripts import pins
+from scripts.pins import Release
+
+# the first whose C API has wasmtime_config_native_unwind_info_set (bytecodealliance/wasmtime#6896)
+FIRST = Version("13.0.0")
+# the wheels of a release arrive one after another, within a minute so far; a pin is for ever
+SETTLING = timedelta(hours=1)
+
+INDEX_ERRORS = (
+    requests.RequestException,
+    NoSuchProjectError,
+    UnsupportedContentTypeError,
+    UnsupportedRepoVersionError,
+    ValueError,  # what is not JSON, and names that are no version
+)
+
+
+def fetch(index: str) -> dict[Version, list[DistributionPackage]]:
+    """All that the index holds of wasmtime-py, by version.
+
+    Raises:
+        UserError: the index cannot be reached or is not one.
+    """
+    found = defaultdict(list)
+    try:
+        with PyPISimple(endpoint=index) as client:
+            page = client.get_project_page("wasmtime", timeout=60)
+        for package in page.packages:
+            if package.version is not None:
+                found[Version(package.version)].append(package)
+    except INDEX_ERRORS as error:
+        raise UserError(f"The package index did not list wasmtime: {error}") from error
+    return found
+
+
+def native_wheels(packages: Sequence[DistributionPackage]) -> list[DistributionPackage]:
+    """The wheels among the files of a release that are installed on a measured platform."""
+    wheels = [package for package in packages if package.package_type == "wheel"]
+    return sorted(
+        (wheel for wheel in wheels if pins.is_native(wheel.filename)),
+        key=lambda wheel: wheel.filename,
+    )
+
+
+def release(version: Version, packages: Sequence[DistributionPackage]) -> Release:
+    """The pin for a release.
+
+    Raises:
+        UserError: the index gives no hash or no upload time, so that nothing can be pinned.
+    """
+    wheels = native_wheels(packages)
+    for wheel in wheels:
+        if wheel.upload_time is None or "sha256" not in wheel.digests:
+            raise UserError(
+                f"The index gives no upload time or sha256 for {wheel.filename}; "
+                "use one that serves the JSON form of the simple API."
+            )
+    first = min(wheel.upload_time for wheel in wheels if wheel.upload_time is not None)
+    return Release(
+        version=str(version),
+        time=first.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        wheels={wheel.filename: wheel.digests["sha256"] for wheel in wheels},
+    )
+
+
+def check_pinned(
+    releases: Sequence[Release], found: dict[Version, list[DistributionPackage]]
+) -> Iterator[str]:
+    """Compare the pins with the index and yield a line for each harmless difference.
+
+    Raises:
+        UserError: a pinned wheel is gone or has other content.
+    """
+    for pinned in releases:
+        packages = found.get(Version(pinned.version), [])
+        offered = {wheel.filename: wheel.digests.get("sha256") for wheel in native_wheels(packages)}
+        for wheel, sha256 in pinned.wheels.items():
+            if offered.get(wheel) != sha256:
+                state = "has other content on" if wheel in offered else "is gone from"
+                raise UserError(
+                    f"{wheel} {state} the index, but {pins.PINS} pins it. Nothing was written. "
+                    "If it stays so, this release can no longer be measured there: report it to "
+                    "the wasmtime-py maintainers before you change a pin."
+                )
+        for wheel in sorted(offered.keys() - pinned.wheels.keys()):
+            yield f"ignored {wheel}: added after {pinned.version} was pinned"
+        if any(package.is_yanked for package in packages):
+            yield f"kept {pinned.version}: yanked since it was pinned"
+
+
+def reason_against(
+    version: Version, packages: Sequence[DistributionPackage], newest: Version | None
+) -> str | None:
+    """Why a release is not pinned, or None if it is to be."""
+    wheels = native_wheels(packages)
+    if version.is_prerelease:
+        return "a pre-release"
+    if any(package.is_yanked for package in packages):
+        return "yanked"
+    if not wheels:
+        return "no wheel for a measured platform"
+    if newest is not None and version < newest:
+        return f"older than the newest pin, {newest}; the history only grows at its end"
+    uploads = [wheel.upload_time for wheel in wheels if wheel.upload_time is not None]
+    if uploads and datetime.now(UTC) - max(uploads) < SETTLING:
+        return "uploaded within the last hour, wheels may still be missing; try again later"
+    return None
+
+
+def update(index: str) -> None:
+    """Append what is new to the pin file and say what was done."""
+    releases = pins.load()
+    known = {Version(pinned.version) for pinned in releases}
+    newest = max(known, default=None)
+    found = fetch(index)
+    lines = list(check_pinned(releases, found))
+    added = 0
+    for version in sorted(found.keys() - known):
+        if version < FIRST:
+            continue
+        reason = reason_against(version, found[version], newest)
+        if reason is not None:
+            lines.append(f"left out {version}: {reason}")
+            continue
+        releases = pins.append(releases, release(version, found[version]))
+        lines.append(f"added {version}, {len(releases[-1].wheels)} wheels")
+        added += 1
+    lines.append(f"left out everything before {FIRST}: its C API cannot turn unwind info off")
+    if added:
+        pins.save(releases)
+    print(*lines, f"{len(releases)} releases pinned, {added} of them new", sep="\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when the pins are up to date, 1 on an error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.update_releases", description="Pin new wasmtime-py releases."
+    )
+    parser.add_argument(
+        "--index", default=PYPI_SIMPLE_ENDPOINT, help="a package index with the simple API"
+    )
+    try:
+        update(parser.parse_args(arguments).index)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
