@@ -42,7 +42,7 @@ class ModuleTeardown(Destructive):
         """Load 1000 modules."""
         self.modules = load(MODULES, functions, unwind_info)
 
-    def time_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:  # noqa: ARG002
+    def time_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:
         """Seconds per 1000 modules."""
         drop_all(self.modules)
 
@@ -59,7 +59,7 @@ class ModuleTeardownMemory(Destructive):
         """Compile 1000 modules."""
         self.modules = load(MODULES, functions, unwind_info)
 
-    def peakmem_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:  # noqa: ARG002
+    def peakmem_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:
         """Bytes, the whole process included."""
         drop_all(self.modules)
 

@@ -138,4 +138,3 @@ def save(releases: Sequence[Release], path: Path = PINS) -> None:
         json.dumps({"releases": entries}, indent=1) + "\n", encoding="utf-8", newline="\n"
     )
     scratch.replace(path)
-

@@ -36,7 +36,7 @@ class ReleaseHistory(Git):
         super().__init__(str(HISTORY), mirror_path)
 
     @classmethod
-    def url_match(cls, url: str) -> bool:  # noqa: ARG003
+    def url_match(cls, url: str) -> bool:
         """Never guessed from a url: `asv.conf.json` names it."""
         return False
 
