@@ -6,7 +6,7 @@ This is the one place that knows which release does what.
 import functools
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import wasmtime
 from wasmtime import Config, Engine, Module
@@ -29,7 +29,7 @@ def engine(unwind_info: UnwindInfo) -> Engine:
     if sys.platform == "win32" and not enable:
         # asked before any call: Engine() aborts the process there
         raise NotImplementedError("Windows requires unwind info: it cannot be turned off")
-    config = Config()
+    config: Any = Config()
     if hasattr(Config, "native_unwind_info"):  # 45.0.0 and later
         config.native_unwind_info = enable
     else:  # setting the missing property would succeed and change nothing

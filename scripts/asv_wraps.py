@@ -100,7 +100,9 @@ def measure_alone(run: Callable[..., Any]) -> Callable[..., Any]:
         try:
             with _measuring():
                 return run(*args, **kwargs)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, UserError) as error:
+            if isinstance(error, UserError) and str(error) != "Interrupted.":  # asv's own word
+                raise
             raise UserError(
                 "Interrupted. Every release that was finished is stored; the same command with "
                 "--skip-existing-successful goes on from there."

@@ -1,0 +1,1 @@
+"""Tests run real things: asv, wheels from the index, git."""

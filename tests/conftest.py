@@ -1,0 +1,93 @@
+"""What tests share: a copy of the repository, asv in it, and pinned releases to import."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scripts import pins
+
+ROOT = Path(__file__).resolve().parent.parent
+STRICT = os.environ.get("BENCHMARKS_STRICT") == "1"
+
+
+def absent(reason: str) -> None:
+    """Skip for something that is not there, except in CI, where it has to be."""
+    if STRICT:
+        pytest.fail(f"{reason} (BENCHMARKS_STRICT=1)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths such as the pin file's are relative to the repository."""
+    monkeypatch.chdir(ROOT)
+
+
+def copy_repository(target: Path) -> Path:
+    """The files git would commit, under a git of their own so that changes can be seen."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listing.split("\0")):
+        if (ROOT / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes((ROOT / name).read_bytes())
+    for arguments in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "copy"],
+    ):
+        subprocess.run(["git", *arguments], cwd=target, check=True)
+    return target
+
+
+def environment(home: Path | None = None) -> dict[str, str]:
+    """This process' environment, less what would reach into a measurement."""
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("ASV_")}
+    if home is not None:
+        variables["HOME"] = str(home)
+    return variables
+
+
+def asv(copy: Path, *arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run asv in a copy, with no terminal to ask."""
+    return subprocess.run(
+        [sys.executable, "-m", "asv", *arguments],
+        cwd=copy, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment(home),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the repository without results."""
+    return copy_repository(tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Install a pinned release by hash, once a session, and give the folder to import it from."""
+    folders: dict[str, Path] = {}
+    by_version = {release.version: release for release in pins.load(ROOT / pins.PINS)}
+
+    def installed(version: str) -> Path:
+        if version not in folders:
+            folder = tmp_path_factory.mktemp(version)
+            requirements = folder / "requirements.txt"
+            requirements.write_text(by_version[version].requirements)
+            subprocess.run(
+                [
+                    os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--target", folder,
+                    "--require-hashes", "--only-binary", ":all:", "--no-deps",
+                    "-r", requirements, "-r", ROOT / "fixtures/helper-requirements.txt",
+                ],
+                check=True,
+            )  # fmt: skip
+            folders[version] = folder
+        return folders[version]
+
+    return installed

@@ -1,0 +1,185 @@
+"""The main job, as a new user does it: run two releases, compare, publish."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import machines, pins
+
+from .conftest import ROOT, asv, copy_repository, environment
+
+COMMITS = {release.version: release.commit for release in pins.load(ROOT / pins.PINS)}
+NAME = "module_teardown.ModuleTeardown.time_teardown"
+SMALL = r"time_teardown\(.*, [18]\)"  # the two small sizes
+SMALLEST = r"time_teardown\('off', 1\)"
+
+
+@dataclass
+class Measured:
+    """A copy of the repository in which two releases were measured."""
+
+    copy: Path
+    home: Path
+    run: subprocess.CompletedProcess[str]
+
+    def asv(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return asv(self.copy, *arguments, home=self.home)
+
+    def results(self, machine: str, version: str) -> Any:
+        path = self.copy / f"results/{machine}/{COMMITS[version][:8]}-virtualenv-py3.11.json"
+        return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    home = tmp_path_factory.mktemp("home")
+    copy = copy_repository(tmp_path_factory.mktemp("measured"))
+    run = asv(
+        copy, "run", "--record-samples", "--bench", SMALL, "48.0.0..50.0.1", home=home
+    )  # fmt: skip
+    return Measured(copy, home, run)
+
+
+@pytest.fixture(scope="session")
+def published(measured: Measured) -> Path:
+    answer = measured.asv("publish")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "Couldn't find" not in answer.stdout
+    return measured.copy / ".asv/html"
+
+
+def test_two_releases_are_measured_without_a_question(measured: Measured) -> None:
+    assert measured.run.returncode == 0, measured.run.stdout + measured.run.stderr
+    assert "<49.0.0>" in measured.run.stdout
+    assert "<50.0.1>" in measured.run.stdout
+    assert "unwind_info" in measured.run.stdout
+    for version in ("49.0.0", "50.0.1"):
+        stored = measured.results(machines.local_name(), version)
+        assert stored["commit_hash"] == COMMITS[version]
+        columns = dict(zip(stored["result_columns"], stored["results"][NAME], strict=False))
+        on_1, on_8, on_100, off_1, off_8, off_100 = columns["result"]
+        assert all(0 < value < 60 for value in (on_1, on_8, off_1, off_8))
+        assert on_100 != on_100  # nan: the large size was not selected
+        assert off_100 != off_100
+        assert len(columns["samples"][0]) >= 2
+
+
+def test_only_git_ignored_files_are_made(measured: Measured) -> None:
+    status = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=measured.copy, capture_output=True, text=True
+    )
+    assert status.stdout == ""  # so results/benchmarks.json is what asv discovers
+    assert not list(measured.home.glob(".asv*"))
+
+
+def test_compare_by_release_names(measured: Measured) -> None:
+    answer = measured.asv("compare", "49.0.0", "50.0.1", "--machine", machines.local_name())
+    assert answer.returncode == 0
+    assert "<49.0.0>" in answer.stdout
+    for parameters in ("'on', 1", "'on', 8", "'off', 1", "'off', 8"):
+        (row,) = (line for line in answer.stdout.splitlines() if f"({parameters})" in line)
+        assert float(row.split("|")[4].strip().lstrip("~")) > 0
+    unknown = measured.asv("compare", "49.0.0", "50.0.2")
+    assert unknown.returncode == 1
+    assert "Did you mean 50.0.1" in unknown.stdout + unknown.stderr
+
+
+def test_the_site_has_graphs_of_both_releases(published: Path) -> None:
+    index = json.loads((published / "index.json").read_text())
+    (parameters,) = index["graph_param_list"]
+    local = machines.fields(machines.local_name())
+    assert {key: parameters[key] for key in local} == local
+    assert {field: index["machines"][local["machine"]][field] for field in local} == local
+    assert index["tags"].keys() == COMMITS.keys()
+    assert set(index["revision_to_hash"].values()) == set(COMMITS.values())
+    (graph,) = published.glob(f"graphs/**/machine-{local['machine']}/**/{NAME}.json")
+    points = json.loads(graph.read_text())
+    revisions = {commit: int(number) for number, commit in index["revision_to_hash"].items()}
+    assert [revision for revision, _ in points] == [
+        revisions[COMMITS["49.0.0"]],
+        revisions[COMMITS["50.0.1"]],
+    ]
+
+
+def test_commit_links_lead_to_a_row_of_the_site(published: Path) -> None:
+    index = json.loads((published / "index.json").read_text())
+    page, anchor = (index["show_commit_url"] + COMMITS["50.0.1"]).split("#")
+    text = (published / page).read_text()
+    row = next(line for line in text.splitlines() if f'id="{anchor}"' in line)
+    assert ">50.0.1<" in row
+    assert "2026-10-22" in row
+    assert "wasmtime-py/releases/tag/50.0.1" in row
+    assert text.count("<tr id=") == len(COMMITS)
+
+
+def test_a_rebuilt_history_still_finds_the_results(measured: Measured) -> None:
+    shutil.rmtree(measured.copy / ".asv/releases.git")
+    answer = measured.asv("show", "50.0.1", "--machine", machines.local_name())
+    assert answer.returncode == 0
+    assert NAME in answer.stdout
+    unknown = measured.asv("show", "50.0.2")
+    assert unknown.returncode == 1
+    assert "Did you mean 50.0.1" in unknown.stdout + unknown.stderr
+
+
+def test_what_is_measured_is_skipped_on_request(measured: Measured) -> None:
+    before = measured.results(machines.local_name(), "49.0.0")
+    answer = measured.asv(
+        "run", "--skip-existing-successful", "--bench", SMALL, "48.0.0..50.0.1"
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "Benchmarking" not in answer.stdout
+    assert measured.results(machines.local_name(), "49.0.0") == before
+
+
+def start(measured: Measured, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "asv", *arguments],
+        cwd=measured.copy, env=environment(measured.home), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def test_two_runs_at_once_measure_one_after_the_other(measured: Measured) -> None:
+    options = ("run", "--quick", "--dry-run", "--bench", SMALLEST)
+    first = start(measured, *options, "49.0.0")
+    assert first.stdout is not None
+    for line in first.stdout:
+        if "Discovering" in line:
+            break
+    second = measured.asv(*options, "50.0.1")
+    rest = first.communicate()[0]
+    assert first.returncode == 0, rest
+    assert second.returncode == 0, second.stdout
+    assert "Another asv is measuring here; waiting" in second.stdout
+    assert "failed" not in rest + second.stdout
+
+
+def test_ctrl_c_keeps_what_was_finished_and_the_next_run_goes_on(measured: Measured) -> None:
+    options = ("run", "--machine", "interrupted", "--bench", SMALLEST, "47.0.1..49.0.0")
+    run = start(measured, *options)
+    finished = measured.copy / f"results/interrupted/{COMMITS['49.0.0'][:8]}-virtualenv-py3.11.json"
+    while not finished.exists():
+        assert run.poll() is None, run.communicate()[0]
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    said = run.communicate()[0]
+    assert run.returncode == 1, said
+    assert "Interrupted. Every release that was finished is stored" in said
+    assert "Traceback" not in said
+    stored = measured.results("interrupted", "49.0.0")
+    again = measured.asv(*options[:-1], "--skip-existing-successful", options[-1])
+    assert again.returncode == 0, again.stdout
+    assert "<48.0.0>" in again.stdout
+    assert "commit 33b7d36f <49.0.0>" not in again.stdout
+    assert measured.results("interrupted", "49.0.0") == stored
+    assert measured.results("interrupted", "48.0.0")["results"]
+    shutil.rmtree(measured.copy / "results/interrupted")

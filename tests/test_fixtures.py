@@ -1,0 +1,30 @@
+"""The wasm modules that are loaded by the thousand."""
+
+import re
+
+import pytest
+from wasmtime import Engine, FuncType, Module, wat2wasm
+
+from scripts import make_fixtures
+
+SIZES = sorted(make_fixtures.SIZES)
+
+
+@pytest.mark.parametrize("functions", SIZES)
+def test_the_binary_is_the_text_assembled(functions: int) -> None:
+    path = make_fixtures.FIXTURES / f"functions-{functions}.wat"
+    assert path.with_suffix(".wasm").read_bytes() == wat2wasm(path.read_text())
+    assert path.read_text() == make_fixtures.module(functions)
+
+
+@pytest.mark.parametrize("functions", SIZES)
+def test_size_exports_and_distinct_bodies(functions: int) -> None:
+    path = make_fixtures.FIXTURES / f"functions-{functions}.wat"
+    bodies = re.split(r"\n  \(func \$f\d+", path.read_text())[1:]
+    assert len(bodies) == functions
+    assert len({body.split("(param", 1)[1] for body in bodies}) == functions
+    for part in ("load", "return", "(if"):
+        assert all(part in body for body in bodies)
+    exports = Module(Engine(), path.with_suffix(".wasm").read_bytes()).exports
+    exported = [export for export in exports if isinstance(export.type, FuncType)]
+    assert len(exported) == make_fixtures.SIZES[functions]

@@ -1,0 +1,93 @@
+"""What is recorded of a machine, here and (simulated) on macOS, Windows and Alpine."""
+
+import json
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import machines
+
+
+def simulate(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, **answers: object) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    for name, answer in answers.items():
+        monkeypatch.setattr(platform, name, lambda answer=answer: answer)
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "answers", "name", "operating_system"),
+    [
+        ("darwin", "arm64", {"mac_ver": ("15.3.1", ("", "", ""), "arm64")},
+         "local-macos-arm64", "macOS 15"),
+        ("darwin", "x86_64", {"mac_ver": ("26.0", ("", "", ""), "x86_64")},
+         "local-macos-x86_64", "macOS 26"),
+        ("win32", "AMD64", {"release": "2025Server"}, "local-windows-x86_64", "Windows 2025Server"),
+        ("linux", "aarch64", {"libc_ver": ("", ""), "freedesktop_os_release":
+         {"NAME": "Alpine Linux", "VERSION_ID": "3.22.1"}},
+         "local-linux-arm64", "Alpine 3.22, musl"),
+    ],
+)  # fmt: skip
+def test_other_platforms(
+    monkeypatch: pytest.MonkeyPatch,
+    system: str,
+    machine: str,
+    answers: dict[str, object],
+    name: str,
+    operating_system: str,
+) -> None:
+    simulate(monkeypatch, system, machine, **answers)
+    assert machines.local_name() == name
+    assert machines.operating_system() == operating_system
+
+
+@pytest.mark.parametrize(
+    ("libgcc", "described"),
+    [("14.2.0-4ubuntu2~24.04", "Ubuntu 24.04, libgcc 14"), ("", "Ubuntu 24.04, libgcc")],
+)
+def test_libgcc_is_part_of_a_linux(
+    monkeypatch: pytest.MonkeyPatch, libgcc: str, described: str
+) -> None:
+    release = {"NAME": "Ubuntu", "VERSION_ID": "24.04"}
+    simulate(monkeypatch, "linux", "x86_64", libc_ver=("glibc", "2.39"),
+             freedesktop_os_release=release)  # fmt: skip
+    monkeypatch.setattr(machines, "libgcc_version", lambda: libgcc)
+    assert machines.operating_system() == described
+
+
+def test_the_fields_asv_wants_and_nothing_that_a_new_kernel_changes() -> None:
+    fields = machines.fields("here")
+    assert list(fields) == ["machine", "os", "arch", "cpu", "num_cpu", "ram"]
+    assert all(fields.values())
+    assert platform.release() not in " ".join(fields.values())
+
+
+@pytest.mark.parametrize(
+    ("size", "described"),
+    [
+        (0, ""),
+        (7 * 2**30, "7 GB"),
+        (int(15.6 * 2**30), "16 GB"),
+        (int(23.5 * 2**30), "24 GB"),
+        (int(62.7 * 2**30), "64 GB"),
+    ],
+)
+def test_memory_class(size: int, described: str) -> None:
+    assert machines.memory_class(size) == described
+
+
+def test_a_host_is_noted_once_and_again_when_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines.record_host(tmp_path / "here")
+    machines.record_host(tmp_path / "here")
+    monkeypatch.setattr(platform, "platform", lambda: "another kernel")
+    machines.record_host(tmp_path / "here")
+    lines = (tmp_path / "here/hosts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["facts"]["platform"] == "another kernel" for line in lines] == [
+        False,
+        True,
+    ]
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["hosts.jsonl"]

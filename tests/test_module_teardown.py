@@ -1,0 +1,101 @@
+"""The headline benchmark, on real wheels of every era of the wasmtime-py API."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from benchmarks import _modules, _release, module_teardown
+from scripts import pins
+
+from .conftest import ROOT
+
+ERAS = ("13.0.0", "17.0.1", "18.0.2", "25.0.0", "39.0.0", "44.0.0", "45.0.0", "newest")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
+@pytest.mark.parametrize("release", ERAS)
+def test_modules_are_loaded_and_really_gone(release: str, install: Callable[[str], Path]) -> None:
+    version = pins.load()[-1].version if release == "newest" else release
+    answer = subprocess.run(
+        [sys.executable, ROOT / "tests/teardown_probe.py"],
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(install(version))},
+    )  # fmt: skip
+    seen = json.loads(answer.stdout)
+    assert seen["version"] == version
+    assert seen["count"] == 1000
+    for unwind_info in ("on", "off"):
+        for kind in ("compiled", "image"):
+            sample = seen["samples"][f"{kind} {unwind_info}"]
+            assert sample["modules"] == 1000
+            assert sample["loaded"] >= 1000 * 4096  # at least a page of code each
+            assert sample["alive"] == 0
+            assert sample["left"] < sample["loaded"] / 100
+            assert sample["second"] == "0 modules are loaded, not 1000"
+        assert seen["has tables"][unwind_info] is (unwind_info == "on")
+
+
+def test_a_partly_emptied_list_is_no_sample() -> None:
+    benchmark = module_teardown.ModuleTeardown()
+    benchmark.setup("on", 1)
+    benchmark.modules.pop()
+    with pytest.raises(AssertionError, match="999 modules"):
+        benchmark.time_teardown("on", 1)
+    benchmark.modules.clear()
+
+
+def test_windows_is_never_asked_to_turn_unwind_info_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    def abort() -> None:
+        pytest.fail("called into the library, which would abort the process on Windows")
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(_modules, "Config", abort)
+    _modules.engine.cache_clear()
+    for benchmark in (module_teardown.ModuleTeardown(), module_teardown.ModuleTeardownMemory()):
+        with pytest.raises(NotImplementedError, match="Windows requires unwind info"):
+            benchmark.setup("off", 8)
+
+
+def test_a_release_without_the_property_is_set_through_its_c_api(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_to = []
+
+    class OldConfig:
+        _ptr = "the pointer"
+
+    monkeypatch.setattr(_modules, "Config", OldConfig)
+    monkeypatch.setattr(_modules, "Engine", lambda config: config)
+    monkeypatch.setattr(
+        wasmtime._bindings,
+        "wasmtime_config_native_unwind_info_set",
+        lambda pointer, enable: set_to.append((pointer, enable)),
+    )
+    _modules.engine.cache_clear()
+    config = _modules.engine("off")
+    _modules.engine.cache_clear()
+    assert set_to == [("the pointer", False)]
+    assert not vars(config)
+
+
+def test_another_release_than_the_one_asv_names_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commits = {release.version: release.commit for release in pins.load()}
+    monkeypatch.delenv("ASV_COMMIT", raising=False)
+    _release.check_release()
+    monkeypatch.setattr(_release, "version", lambda _: "49.0.0")
+    monkeypatch.setenv("ASV_COMMIT", commits["49.0.0"])
+    _release.check_release()
+    monkeypatch.setenv("ASV_COMMIT", commits["50.0.1"])
+    with pytest.raises(RuntimeError, match=r"is 50\.0\.1 .* but wasmtime 49\.0\.0 is installed"):
+        _release.check_release()
+    monkeypatch.setenv("ASV_COMMIT", "0" * 40)
+    with pytest.raises(RuntimeError, match="is no release"):
+        _release.check_release()

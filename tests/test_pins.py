@@ -1,0 +1,129 @@
+"""The pin file: what is in it, and what happens when it is damaged."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from asv.util import UserError
+
+from scripts import pins
+from scripts.pins import Release
+
+NEW = Release(
+    "99.0.0", "2030-01-02T03:04:05Z", {"wasmtime-99.0.0-py3-none-win_amd64.whl": "a" * 64}
+)
+
+
+def test_the_committed_pins_are_the_releases_that_can_be_compared() -> None:
+    releases = pins.load()
+    versions = [release.version for release in releases]
+    assert versions[0] == "13.0.0"
+    assert {"17.0.1", "18.0.2", "27.0.2", "49.0.0", "50.0.1"} <= set(versions)
+    assert "27.0.0" not in versions  # yanked
+    assert len(versions) >= 42
+    for release in releases:
+        platforms = " ".join(release.wheels)
+        for platform in ("manylinux1_x86_64", "manylinux2014_aarch64", "macosx", "win_amd64"):
+            assert platform in platforms
+
+
+def test_every_commit_id_is_the_one_git_computes(tmp_path: Path) -> None:
+    oldest, second = pins.load()[:2]
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "requirements.txt").write_text(oldest.requirements)
+    subprocess.run([*git, "add", "."], check=True)
+    name, email = pins.COMMITTER.rstrip(">").split(" <")
+    identity = {
+        f"GIT_{role}_{key}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for key, value in (("NAME", name), ("EMAIL", email), ("DATE", f"{oldest.timestamp} +0000"))
+    }
+    subprocess.run([*git, "commit", "-qm", oldest.message], check=True, env=identity)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    assert head.stdout.strip() == oldest.commit
+    assert second.commit != pins.commit_id(second, None)  # the parent is part of it
+
+
+def test_saved_pins_are_loaded_again(tmp_path: Path) -> None:
+    path = tmp_path / "releases.json"
+    releases = pins.append(pins.load(), NEW)
+    pins.save(releases, path)
+    assert pins.load(path) == releases
+    assert [entry.name for entry in tmp_path.iterdir()] == ["releases.json"]
+
+
+def test_saving_the_committed_pins_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "releases.json"
+    pins.save(pins.load(), path)
+    assert path.read_bytes() == pins.PINS.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"version": "13.0.0"', '"version": "13.0.9"'),
+        ('"version": "13.0.0"', '"version": "thirteen"'),
+        ("2023-09-20T21:22:39Z", "2023-09-20T21:22:40Z"),
+        ("2023-09-20T21:22:39Z", "yesterday"),
+        ("macosx_11_0_arm64", "any"),
+        ('"commit": "', '"commit": "0'),
+        ('"wheels"', '"wheel"'),
+        ('"releases"', '"pins"'),
+        ("}", "", ),
+    ],
+)  # fmt: skip
+def test_a_hand_edited_pin_file_names_file_and_remedy(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    path = tmp_path / "releases.json"
+    text = pins.PINS.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    with pytest.raises(UserError, match=r"releases\.json.*git checkout"):
+        pins.load(path)
+
+
+def test_a_changed_hash_is_found_by_the_commit_id(tmp_path: Path) -> None:
+    path = tmp_path / "releases.json"
+    data = json.loads(pins.PINS.read_text())
+    wheels = data["releases"][5]["wheels"]
+    wheels[next(iter(wheels))] = "0" * 64
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError, match=r"16\.0\.0 does not match its commit id.*append-only"):
+        pins.load(path)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, -3])
+def test_a_cut_off_or_missing_pin_file_is_an_error(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "releases.json"
+    with pytest.raises(UserError, match="git checkout"):
+        pins.load(path)
+    path.write_bytes(pins.PINS.read_bytes()[:size])
+    with pytest.raises(UserError, match="git checkout"):
+        pins.load(path)
+
+
+def test_nothing_is_saved_that_could_not_be_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "releases.json"
+    with pytest.raises(ValueError, match="commit id"):
+        pins.save([*pins.load(), NEW], path)
+    with pytest.raises(ValueError, match="stands after"):
+        pins.save(pins.append(pins.append([], NEW), pins.load()[0]), path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("platform", "native"),
+    [
+        ("manylinux1_x86_64", True),
+        ("musllinux_1_2_aarch64", True),
+        ("macosx_11_0_arm64", True),
+        ("win_arm64", True),
+        ("any", False),
+        ("android_26_x86_64", False),
+    ],
+)
+def test_only_native_wheels_are_pinned(platform: str, native: bool) -> None:
+    assert pins.is_native(f"wasmtime-50.0.1-py3-none-{platform}.whl") is native

@@ -1,0 +1,189 @@
+"""Pinning new releases, against a package index on this machine."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import pins, update_releases
+
+JSON = "application/vnd.pypi.simple.v1+json"
+
+
+class Index:
+    """A package index that serves one project page, with whatever a test makes of it."""
+
+    def __init__(self) -> None:
+        self.files: list[dict[str, Any]] = []
+        self.status = 200
+        self.body: bytes | None = None
+        self.url = ""
+        for release in pins.load():
+            for wheel, sha256 in release.wheels.items():
+                self.add(wheel, release.time, sha256)
+
+    def add(self, name: str, time: str | None, sha256: str = "b" * 64, **more: Any) -> None:
+        file = {"filename": name, "url": f"files/{name}", "hashes": {"sha256": sha256}, **more}
+        self.files.append(file if time is None else {**file, "upload-time": time})
+
+    def add_release(self, version: str, time: str = "2026-11-02T03:04:05.6Z", **more: Any) -> None:
+        for platform in ("win_amd64", "macosx_11_0_arm64", "any", "android_26_x86_64"):
+            self.add(f"wasmtime-{version}-py3-none-{platform}.whl", time, **more)
+        self.add(f"wasmtime-{version}.tar.gz", time, **more)
+
+    def page(self) -> bytes:
+        if self.body is not None:
+            return self.body
+        meta = {"api-version": "1.1"}
+        return json.dumps({"meta": meta, "name": "wasmtime", "files": self.files}).encode()
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """An index that holds the pinned releases, and a folder with a pin file to update."""
+    served = Index()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(served.status)
+            self.send_header("Content-Type", JSON)
+            self.end_headers()
+            self.wfile.write(served.page())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    served.url = f"http://127.0.0.1:{server.server_port}/simple"
+    pin_file = pins.PINS.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    pins.PINS.parent.mkdir()
+    pins.PINS.write_bytes(pin_file)
+    yield served
+    server.shutdown()
+    server.server_close()
+
+
+def update(index: Index) -> int:
+    return update_releases.main(["--index", index.url])
+
+
+def test_nothing_new_changes_nothing(index: Index, capsys: pytest.CaptureFixture[str]) -> None:
+    before = pins.PINS.read_bytes(), pins.PINS.stat().st_mtime_ns
+    assert update(index) == 0
+    assert (pins.PINS.read_bytes(), pins.PINS.stat().st_mtime_ns) == before
+    assert f"{len(pins.load())} releases pinned, 0 of them new" in capsys.readouterr().out
+
+
+def test_new_releases_are_appended_in_order_with_native_wheels_only(
+    index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = pins.load()
+    index.add_release("100.0.0")
+    index.add_release("99.0.0")
+    assert update(index) == 0
+    after = pins.load()
+    assert after[:-2] == before
+    assert [release.version for release in after[-2:]] == ["99.0.0", "100.0.0"]
+    assert after[-1].time == "2026-11-02T03:04:05Z"
+    assert list(after[-1].wheels) == [
+        "wasmtime-100.0.0-py3-none-macosx_11_0_arm64.whl",
+        "wasmtime-100.0.0-py3-none-win_amd64.whl",
+    ]
+    assert "added 99.0.0, 2 wheels" in capsys.readouterr().out
+
+
+def test_what_is_left_out_is_said(index: Index, capsys: pytest.CaptureFixture[str]) -> None:
+    before = pins.PINS.read_bytes()
+    recent = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    index.add_release("12.0.0")
+    index.add_release("36.0.9")
+    index.add_release("98.0.0", yanked="broken")
+    index.add_release("99.0.0rc1")
+    index.add("wasmtime-99.0.1-py3-none-any.whl", "2026-11-02T03:04:05Z")
+    index.add_release("99.0.2", time=recent)
+    index.add("wasmtime-50.0.1-py3-none-win32.whl", "2026-11-02T03:04:05Z")
+    assert update(index) == 0
+    assert pins.PINS.read_bytes() == before
+    said = capsys.readouterr().out
+    for line in (
+        "left out everything before 13.0.0",
+        f"left out 36.0.9: older than the newest pin, {pins.load()[-1].version}",
+        "left out 98.0.0: yanked",
+        "left out 99.0.0rc1: a pre-release",
+        "left out 99.0.1: no wheel for a measured platform",
+        "left out 99.0.2: uploaded within the last hour",
+        "ignored wasmtime-50.0.1-py3-none-win32.whl: added after",
+    ):
+        assert line in said
+
+
+def test_a_release_yanked_after_it_was_pinned_is_kept(
+    index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in index.files:
+        if "-49.0.0-" in file["filename"]:
+            file["yanked"] = True
+    assert update(index) == 0
+    assert "kept 49.0.0: yanked since" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("offline", "did not list wasmtime"),
+        ("not found", "did not list wasmtime"),
+        ("server error", "did not list wasmtime"),
+        ("not json", "did not list wasmtime"),
+        ("wheel gone", "is gone from the index"),
+        ("release gone", "is gone from the index"),
+        ("wheel changed", "has other content on the index"),
+        ("no time", "no upload time or sha256"),
+        ("no hash", "no upload time or sha256"),
+    ],
+)
+def test_an_error_leaves_the_pins_as_they_were(
+    index: Index, capsys: pytest.CaptureFixture[str], fault: str, message: str
+) -> None:
+    index.add_release("99.0.0")
+    match fault:
+        case "offline":
+            index.url = "http://127.0.0.1:9/simple"
+        case "not found":
+            index.status = 404
+        case "server error":
+            index.status = 500
+        case "not json":
+            index.body = b"<html>"
+        case "wheel gone":
+            del index.files[3]
+        case "release gone":
+            index.files = [file for file in index.files if "-30.0.0-" not in file["filename"]]
+        case "wheel changed":
+            index.files[3]["hashes"]["sha256"] = "c" * 64
+        case "no time":
+            index.add("wasmtime-99.0.1-py3-none-win_amd64.whl", None)
+        case "no hash":
+            index.add("wasmtime-99.0.1-py3-none-win_amd64.whl", "2026-11-02T03:04:05Z")
+            index.files[-1]["hashes"] = {}
+    before = pins.PINS.read_bytes()
+    assert update(index) == 1
+    assert pins.PINS.read_bytes() == before
+    assert message in capsys.readouterr().err
+
+
+def test_an_edited_pin_file_is_not_written_over(
+    index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index.add_release("99.0.0")
+    pins.PINS.write_text(pins.PINS.read_text()[:-20])
+    before = pins.PINS.read_bytes()
+    assert update(index) == 1
+    assert pins.PINS.read_bytes() == before
+    assert "git checkout" in capsys.readouterr().err
