@@ -2,7 +2,8 @@
 
 import json
 import os
-from importlib.metadata import version
+from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 
 PINS = Path(__file__).resolve().parent.parent / "fixtures" / "releases.json"
@@ -24,9 +25,13 @@ def check_release() -> None:
         release["commit"]: release["version"]
         for release in json.loads(PINS.read_text(encoding="utf-8"))["releases"]
     }
-    expected, installed = releases.get(commit), version("wasmtime")
-    if expected != installed:
+    expected, installed = releases.get(commit), distribution("wasmtime")
+    if expected != installed.version:
         raise RuntimeError(
             f"asv measures commit {commit}, which is {expected or 'no release'} in {PINS}, but "
-            f"wasmtime {installed} is installed here. Remove .asv/env and run asv again."
+            f"wasmtime {installed.version} is installed here. Remove .asv/env and run asv again."
         )
+    own = Path(str(installed.locate_file("wasmtime/__init__.py")))
+    package = find_spec("wasmtime")
+    if package is None or package.origin is None or not own.samefile(package.origin):
+        raise RuntimeError(f"Another wasmtime comes before {own}: {package}. Unset ASV_PYTHONPATH.")

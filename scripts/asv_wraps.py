@@ -6,6 +6,8 @@ below and rely on its internals, so another version is refused.
 
 import functools
 import os
+import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,20 +46,23 @@ def setup() -> None:
     name_machines()
     for command in (Run, Continuous, Find, Profile, Setup, Check):
         command.run = measure_alone(command.run)
+    Run.run = refuse_traps(Run.run)
     Machine.save = save_machine(Machine.save)
     util.write_json = write_all_or_nothing(util.write_json)
-    Results.add_result = keep_values(Results.add_result)
+    Results.save = keep_values(Results.save)
 
 
 def name_machines() -> None:
     """Ask no questions about the machine and leave the home folder alone.
 
     asv keeps machines in `~/.asv-machine.json`, and asks for an unknown one or fails without a
-    terminal. Here every name is known: `machines` describes the host it runs on.
+    terminal. Here every name is known, `machines` describes the host it runs on, and there is
+    nothing to keep.
     """
     Machine.hardcoded_machine_name = machines.local_name()
     MachineCollection.get_machine_file_path = staticmethod(lambda: ".asv/machine.json")
     MachineCollection.load = staticmethod(lambda name, _path=None: machines.fields(name))
+    MachineCollection.save = staticmethod(lambda name, fields, _path=None: None)
 
 
 def save_machine(save: Callable[[Machine, str], None]) -> Callable[[Machine, str], None]:
@@ -70,6 +75,10 @@ def save_machine(save: Callable[[Machine, str], None]) -> Callable[[Machine, str
     @functools.wraps(save)
     def wrapped(machine: Machine, results_dir: str) -> None:
         fields = dict(vars(machine))
+        if not re.fullmatch(r"\w[\w.-]*", fields["machine"]):  # it becomes a folder of results/
+            raise UserError(
+                f"--machine '{fields['machine']}': a name has letters, digits, '.', '_' and '-'."
+            )
         folder = Path(results_dir, fields["machine"])
         path = folder / "machine.json"
         if path.exists() and fields["machine"] != machines.local_name():
@@ -85,6 +94,25 @@ def save_machine(save: Callable[[Machine, str], None]) -> Callable[[Machine, str
     return wrapped
 
 
+def refuse_traps(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse the options of `asv run` that would store or measure something else than asked."""
+
+    @functools.wraps(run)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("range_spec") == "TAGS":
+            # asv would store the names, cut to eight characters, in place of commit ids
+            raise UserError("TAGS is not supported: write ALL, every release has a tag.")
+        if kwargs.get("parallel", 1) != 1:
+            # asv would install in other processes, and not learn what is installed
+            raise UserError("--parallel is not supported: there is one environment to install in.")
+        if kwargs.get("set_commit_hash") is not None:
+            # asv would store whatever is installed under the name of that release
+            raise UserError("--set-commit-hash is not supported: name the release to run.")
+        return run(*args, **kwargs)
+
+    return wrapped
+
+
 def measure_alone(run: Callable[..., Any]) -> Callable[..., Any]:
     """Let one process at a time use the environments, and end on Ctrl-C without a traceback.
 
@@ -94,31 +122,34 @@ def measure_alone(run: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(run)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("range_spec") == "TAGS":
-            # asv would store the names, cut to eight characters, in place of commit ids
-            raise UserError("TAGS is not supported: write ALL, every release has a tag.")
+        # so that asv ends its child first, and no benchmark outlives the lock
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             with _measuring():
                 return run(*args, **kwargs)
         except (KeyboardInterrupt, UserError) as error:
             if isinstance(error, UserError) and str(error) != "Interrupted.":  # asv's own word
                 raise
-            raise UserError(
-                "Interrupted. Every release that was finished is stored; the same command with "
+            hint = (
+                " Every release that was finished is stored; the same command with "
                 "--skip-existing-successful goes on from there."
-            ) from None
+            )
+            stores = "skip_successful" in kwargs and not kwargs.get("dry_run")
+            raise UserError(f"Interrupted.{hint if stores else ''}") from None
 
     return wrapped
 
 
 def _measuring() -> Any:
-    Path(MEASURING.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:
+        Path(MEASURING.lock_file).parent.mkdir(parents=True, exist_ok=True)
         return MEASURING.acquire(blocking=False)
     except Timeout:
         log.info("Another asv is measuring here; waiting until it has finished (Ctrl-C to stop)")
         log.flush()
         return MEASURING.acquire()
+    except OSError as error:
+        raise UserError(f"asv keeps its environments in .asv/, but {error}") from error
 
 
 def write_all_or_nothing(write: Callable[..., None]) -> Callable[..., None]:
@@ -140,30 +171,47 @@ def write_all_or_nothing(write: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def keep_values(add_result: Callable[..., None]) -> Callable[..., None]:
-    """Never replace a stored value by n/a or by a failure.
+def keep_values(save: Callable[[Results, str], None]) -> Callable[[Results, str], None]:
+    """Never replace a stored value by n/a or by a failure, nor its samples by none.
 
     asv does, so that one run without a library or a wheel would erase what took hours to
-    measure. A failure still shows in the output and in the exit code.
+    measure. What is printed is what was measured; only the file keeps what it had.
     """
 
-    @functools.wraps(add_result)
-    def wrapped(
-        results: Results, benchmark: dict[str, Any], result: Any, *args: Any, **kwargs: Any
-    ) -> None:
-        name = benchmark["name"]
-        if results.benchmark_version.get(name) == benchmark["version"]:
-            stored = results.get_result_value(name, benchmark["params"])
-            selected = kwargs.get("selected_idx")
-            measured = set(range(len(stored)) if selected is None else selected)
-            kept = {
-                index
-                for index in measured
-                if util.is_na(result.result[index]) and not util.is_na(stored[index])
-            }
-            if kept:
-                kwargs["selected_idx"] = measured - kept
-                kwargs["record_samples"] = True
-        add_result(results, benchmark, result, *args, **kwargs)
+    @functools.wraps(save)
+    def wrapped(results: Results, results_dir: str) -> None:
+        path = Path(results_dir, results._filename)
+        if path.exists():
+            stored = Results.load(str(path))
+            for name in results.get_all_result_keys() & stored.get_all_result_keys():
+                if results.benchmark_version[name] == stored.benchmark_version[name]:
+                    _keep(results, stored, name)
+        save(results, results_dir)
 
     return wrapped
+
+
+def _keep(results: Results, stored: Results, name: str) -> None:
+    """Take over what `stored` has of a benchmark and `results` has lost."""
+    params = results.get_result_params(name)
+    new, old = (
+        [
+            (source._results, source.get_result_value(name, params)),
+            (source._samples, source.get_result_samples(name, params)),
+            (source._stats, source.get_result_stats(name, params)),
+        ]
+        for source in (results, stored)
+    )
+    (_, new_values), (_, old_values) = new[0], old[0]
+    kept = [
+        index
+        for index, (now, before) in enumerate(zip(new_values, old_values, strict=True))
+        if not util.is_na(before) and (util.is_na(now) or now == before)
+    ]
+    for (column, values), (_, before) in zip(new, old, strict=True):
+        for index in kept:
+            values[index] = before[index]
+        column[name] = None if all(value is None for value in values) else values
+    if all(index in kept or util.is_na(value) for index, value in enumerate(new_values)):
+        results.started_at[name] = stored.started_at[name]
+        results.duration[name] = stored.duration[name]

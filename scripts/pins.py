@@ -108,6 +108,8 @@ def load(path: Path = PINS) -> list[Release]:
 
 def _check(releases: Sequence[Release]) -> None:
     """Raise ValueError for anything that `append` would not have written."""
+    if not releases:
+        raise ValueError("it is empty")
     parent = None
     newest = Version("0")
     for release in releases:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from asv.plugins.git import Git
+from asv.repo import NoSuchNameError
 from asv.util import ProcessError, UserError
 from filelock import FileLock
 
@@ -44,8 +45,10 @@ class ReleaseHistory(Git):
         """The commit of a release, a branch or a commit id."""
         try:
             return str(super().get_hash_from_name(name))
-        except (ProcessError, RuntimeError) as error:
+        except NoSuchNameError as error:
             raise self._unknown(str(name)) from error
+        except ProcessError as error:
+            raise UserError(f"git cannot look up '{name}': {error.stderr.strip()}") from error
 
     def get_hashes_from_range(self, range_spec: str) -> list[str]:
         """The commits of a range; bare releases mean those alone."""
@@ -53,19 +56,25 @@ class ReleaseHistory(Git):
         hashes = [self.get_hash_from_name(name) for name in names if not name.startswith("-")]
         if names == range_spec.split() and len(hashes) == len(names) and BRANCH not in names:
             return hashes
-        return list(super().get_hashes_from_range(range_spec))
+        try:
+            return list(super().get_hashes_from_range(range_spec))
+        except ProcessError as error:
+            raise UserError(f"'{range_spec}' is no range: {error.stderr.strip()}") from error
 
     def checkout(self, path: str, commit_hash: str) -> None:
         """Write the commit's one file, which is all that installing a release needs."""
-        if commit_hash not in {release.commit for release in self.releases}:
-            raise UserError(f"{commit_hash} is no commit of a release in {pins.PINS}.")
-        requirements = self._run_git(["show", f"{commit_hash}:requirements.txt"], dots=False)
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "requirements.txt").write_text(requirements, encoding="utf-8")
+        for release in self.releases:
+            if release.commit == commit_hash:
+                folder = Path(path)
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "requirements.txt").write_text(release.requirements, encoding="utf-8")
+                return
+        raise UserError(f"{commit_hash} is no commit of a release in {pins.PINS}.")
 
     def _run_git(self, args: list[str], cwd: str | bool | None = True, **kwargs: Any) -> str:
-        return str(super()._run_git(args, cwd, env=_environment(), **kwargs))
+        return str(
+            super()._run_git(args, cwd, env={**_environment(), "GIT_DIR": self._path}, **kwargs)
+        )
 
     def _unknown(self, name: str) -> UserError:
         versions = [release.version for release in self.releases]
@@ -73,8 +82,8 @@ class ReleaseHistory(Git):
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
         return UserError(
             f"There is no release '{name}'. {hint}The pinned releases are {versions[0]} to "
-            f"{versions[-1]}, listed in {pins.PINS}; a range is written 48.0.0..50.0.1 and "
-            "leaves out its first release."
+            f"{versions[-1]}, listed in {pins.PINS}. A range is written 48.0.0..50.0.1 and "
+            "leaves out its first release; all of them are ALL."
         )
 
 
@@ -89,15 +98,22 @@ def build(releases: Sequence[Release], path: Path) -> None:
     """
     expected = {f"refs/tags/{release.version}": release.commit for release in releases}
     expected[f"refs/heads/{BRANCH}"] = releases[-1].commit
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    if _refs(path) == expected:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock").acquire()
+    except OSError as error:
+        raise UserError(f"The history of releases is made in {path}, but {error}") from error
+    with lock:
         present = _refs(path)
         if present == expected:
             return
         if present is None or not present.keys() <= expected.keys():
             shutil.rmtree(path, ignore_errors=True)
             _git("init", "--quiet", "--bare", "--object-format=sha1", "-b", BRANCH, str(path))
-        _git("-C", str(path), "fast-import", "--quiet", "--force", stdin=_import_stream(releases))
+        stream = _import_stream(releases)
+        _git("--git-dir", str(path), "fast-import", "--quiet", "--force", stdin=stream)
         if _refs(path) != expected:
             raise UserError(
                 f"git made other commits of {pins.PINS} than it records: {path} cannot be used. "
@@ -115,7 +131,7 @@ def _refs(path: Path) -> dict[str, str] | None:
     if listing.returncode != 0:
         return None
     rows = (line.split() for line in listing.stdout.decode().splitlines())
-    return {name: commit for name, commit, _ in rows}
+    return {name: commit for name, commit, *_ in rows}
 
 
 def _import_stream(releases: Sequence[Release]) -> bytes:

@@ -10,6 +10,7 @@ from string import Template
 from typing import Any
 
 from asv.publishing import OutputPublisher
+from packaging.version import Version
 
 from scripts.pins import Release
 from scripts.release_history import ReleaseHistory
@@ -48,7 +49,8 @@ ROW = Template(
     '<tr id="$commit"><th scope="row">$version<td>$date'
     '<td><a href="https://github.com/bytecodealliance/wasmtime-py/releases/tag/$version">'
     "wasmtime-py</a>, "
-    '<a href="https://github.com/bytecodealliance/wasmtime/blob/main/RELEASES.md">wasmtime</a>'
+    '<a href="https://github.com/bytecodealliance/wasmtime/blob/release-$major/RELEASES.md">'
+    "wasmtime</a>"
     "<td><code>$short</code></tr>"
 )
 
@@ -76,5 +78,6 @@ def row(release: Release) -> str:
         commit=release.commit,
         short=release.commit[:8],
         version=escape(release.version),
+        major=f"{Version(release.version).major}.0.0",
         date=release.time[:10],
     )

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import requests
 from asv.util import UserError
+from packaging.utils import InvalidWheelFilename
 from packaging.version import Version
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
@@ -128,10 +129,13 @@ def reason_against(
         return "no wheel for a measured platform"
     if newest is not None and version < newest:
         return f"older than the newest pin, {newest}; the history only grows at its end"
-    uploads = [wheel.upload_time for wheel in wheels if wheel.upload_time is not None]
-    if uploads and datetime.now(UTC) - max(uploads) < SETTLING:
-        return "uploaded within the last hour, wheels may still be missing; try again later"
     return None
+
+
+def is_settling(packages: Sequence[DistributionPackage]) -> bool:
+    """Whether a release is so new that more of its wheels may still arrive."""
+    uploads = [package.upload_time for package in packages if package.upload_time is not None]
+    return bool(uploads) and datetime.now(UTC) - max(uploads) < SETTLING
 
 
 def update(index: str) -> None:
@@ -149,6 +153,10 @@ def update(index: str) -> None:
         if reason is not None:
             lines.append(f"left out {version}: {reason}")
             continue
+        if is_settling(native_wheels(found[version])):
+            # and with it what is newer, or it would be too old for the history next time
+            lines.append(f"left {version} for later: uploaded within the last hour")
+            break
         releases = pins.append(releases, release(version, found[version]))
         lines.append(f"added {version}, {len(releases[-1].wheels)} wheels")
         added += 1
@@ -168,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         update(parser.parse_args(arguments).index)
-    except UserError as error:
+    except (UserError, OSError, InvalidWheelFilename) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -15,7 +15,7 @@ from asv.util import UserError
 
 from scripts import asv_wraps, machines
 
-BENCHMARK = {
+BENCHMARK: dict[str, Any] = {
     "name": "module_teardown.ModuleTeardown.time_teardown",
     "version": "1",
     "params": [["'on'", "'off'"]],
@@ -64,33 +64,71 @@ def measured(*values: list[float] | float | None) -> BenchmarkResult:
     )  # fmt: skip
 
 
+def results() -> Results:
+    return Results({"machine": "here"}, {}, "0" * 40, 0, "3.11", "env", {})
+
+
 @pytest.mark.parametrize("worse", [math.nan, None])
-@pytest.mark.parametrize("append", [False, True])
-def test_a_stored_value_outlives_na_and_failure(worse: float | None, append: bool) -> None:
-    add = asv_wraps.keep_values(Results.add_result)
-    results = Results.unnamed()
+def test_a_stored_value_outlives_na_and_failure(tmp_path: Path, worse: float | None) -> None:
+    save = asv_wraps.keep_values(Results.save)
     name, params = BENCHMARK["name"], BENCHMARK["params"]
-    add(results, BENCHMARK, measured([1.0, 1.2, 1.1], [0.1, 0.2, 0.3]), record_samples=True)
-    add(results, BENCHMARK, measured(worse, [0.5]), record_samples=append, append_samples=append)
-    assert results.get_result_value(name, params)[0] == 1.1
-    assert results.get_result_samples(name, params)[0] == [1.0, 1.2, 1.1]
-    assert results.get_result_stats(name, params)[0]["repeat"] == 3
-    latest = results.get_result_samples(name, params)[1]
-    assert latest == ([0.1, 0.2, 0.3, 0.5] if append else [0.5])
-    add(results, BENCHMARK, measured(worse, worse))
-    assert results.get_result_value(name, params)[0] == 1.1
+    first = results()
+    sampled = measured([1.0, 1.2, 1.1], [0.1, 0.2])
+    first.add_result(BENCHMARK, sampled, duration=9, record_samples=True)
+    save(first, str(tmp_path))
+
+    second = results()
+    second.load_data(str(tmp_path))
+    second.add_result(BENCHMARK, measured(worse, [0.5]), duration=1)
+    assert util.is_na(second.get_result_value(name, params)[0])  # what asv prints
+    save(second, str(tmp_path))
+    stored = Results.load(str(tmp_path / second._filename))
+    assert stored.get_result_value(name, params) == [1.1, 0.5]
+    assert stored.get_result_samples(name, params) == [[1.0, 1.2, 1.1], None]
+    assert stored.get_result_stats(name, params)[0]["repeat"] == 3
+    assert stored.duration[name] == 1
+
+    third = results()
+    third.load_data(str(tmp_path))
+    third.add_result(BENCHMARK, measured(worse, worse), duration=2)
+    save(third, str(tmp_path))
+    again = Results.load(str(tmp_path / third._filename))
+    assert again.get_result_value(name, params) == [1.1, 0.5]
+    assert again.duration[name] == 1
+    assert again.started_at[name] == stored.started_at[name]
 
 
-def test_na_is_stored_where_there_was_nothing_better() -> None:
-    add = asv_wraps.keep_values(Results.add_result)
-    results = Results.unnamed()
-    add(results, BENCHMARK, measured(None, math.nan))
-    add(results, BENCHMARK, measured(math.nan, [0.5]))
-    value = results.get_result_value(BENCHMARK["name"], BENCHMARK["params"])
+def test_samples_of_parameters_that_were_not_run_are_kept(tmp_path: Path) -> None:
+    save = asv_wraps.keep_values(Results.save)
+    name, params = BENCHMARK["name"], BENCHMARK["params"]
+    first = results()
+    first.add_result(BENCHMARK, measured([1.0, 1.2, 1.1], [0.1, 0.2]), record_samples=True)
+    save(first, str(tmp_path))
+    second = results()
+    second.load_data(str(tmp_path))
+    second.add_result(BENCHMARK, measured(math.nan, [0.5]), selected_idx={1})
+    save(second, str(tmp_path))
+    stored = Results.load(str(tmp_path / second._filename))
+    assert stored.get_result_samples(name, params) == [[1.0, 1.2, 1.1], None]
+
+
+def test_na_is_stored_where_there_is_nothing_better(tmp_path: Path) -> None:
+    save = asv_wraps.keep_values(Results.save)
+    name, params = BENCHMARK["name"], BENCHMARK["params"]
+    first = results()
+    first.add_result(BENCHMARK, measured(None, math.nan))
+    save(first, str(tmp_path))
+    second = results()
+    second.add_result(BENCHMARK, measured(math.nan, [0.5]))
+    save(second, str(tmp_path))
+    value = Results.load(str(tmp_path / second._filename)).get_result_value(name, params)
     assert math.isnan(value[0])
     assert value[1] == 0.5
-    add(results, {**BENCHMARK, "version": "2"}, measured(math.nan, math.nan))
-    assert all(map(math.isnan, results.get_result_value(BENCHMARK["name"], BENCHMARK["params"])))
+    newer = results()
+    newer.add_result({**BENCHMARK, "version": "2"}, measured(math.nan, math.nan))
+    save(newer, str(tmp_path))
+    value = Results.load(str(tmp_path / newer._filename)).get_result_value(name, params)
+    assert all(map(math.isnan, value))
 
 
 def machine(name: str, **fields: str) -> Machine:
@@ -122,19 +160,42 @@ def test_a_local_machine_may_change(tmp_path: Path) -> None:
     assert util.load_json(str(path), 1)["os"] == "Plan 9"
 
 
-def test_tags_are_refused_before_anything_is_done() -> None:
-    run = asv_wraps.measure_alone(lambda **_: pytest.fail("asv was started"))
-    with pytest.raises(UserError, match="TAGS is not supported: write ALL"):
-        run(conf=None, range_spec="TAGS")
+@pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden"])
+def test_a_machine_s_name_is_a_folder_of_results(tmp_path: Path, name: str) -> None:
+    save = asv_wraps.save_machine(Machine.save)
+    with pytest.raises(UserError, match="--machine"):
+        save(machine(name), str(tmp_path / "results"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"range_spec": "TAGS"}, "write ALL"),
+        ({"parallel": 2}, "one environment"),
+        ({"parallel": -1}, "one environment"),
+        ({"set_commit_hash": "49.0.0"}, "name the release to run"),
+    ],
+)
+def test_traps_are_refused(options: dict[str, Any], message: str) -> None:
+    run = asv_wraps.refuse_traps(lambda **_: pytest.fail("asv was started"))
+    with pytest.raises(UserError, match=message):
+        run(conf=None, **options)
+    assert asv_wraps.refuse_traps(lambda **kwargs: kwargs)(parallel=1, range_spec="ALL")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("Interrupted.")])
 def test_an_interruption_says_how_to_go_on(error: BaseException) -> None:
-    def run() -> None:
+    def run(**_: Any) -> None:
         raise error
 
+    interrupted = asv_wraps.measure_alone(run)
     with pytest.raises(UserError, match="--skip-existing-successful"):
-        asv_wraps.measure_alone(run)()
+        interrupted(skip_successful=False)
+    options: dict[str, bool]
+    for options in ({}, {"skip_successful": False, "dry_run": True}):
+        with pytest.raises(UserError, match=r"^Interrupted\.$"):
+            interrupted(**options)
     with pytest.raises(UserError, match="something else"):
         asv_wraps.measure_alone(lambda: raise_(UserError("something else")))()
 

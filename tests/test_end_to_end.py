@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from scripts import machines, pins
 
@@ -19,6 +20,7 @@ from .conftest import ROOT, asv, copy_repository, environment
 COMMITS = {release.version: release.commit for release in pins.load(ROOT / pins.PINS)}
 NAME = "module_teardown.ModuleTeardown.time_teardown"
 SMALL = r"time_teardown\(.*, [18]\)"  # the two small sizes
+ENVIRONMENT = "virtualenv-py3.11"
 SMALLEST = r"time_teardown\('off', 1\)"
 
 
@@ -34,7 +36,7 @@ class Measured:
         return asv(self.copy, *arguments, home=self.home)
 
     def results(self, machine: str, version: str) -> Any:
-        path = self.copy / f"results/{machine}/{COMMITS[version][:8]}-virtualenv-py3.11.json"
+        path = self.copy / f"results/{machine}/{COMMITS[version][:8]}-{ENVIRONMENT}.json"
         return json.loads(path.read_text())
 
 
@@ -42,9 +44,7 @@ class Measured:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     home = tmp_path_factory.mktemp("home")
     copy = copy_repository(tmp_path_factory.mktemp("measured"))
-    run = asv(
-        copy, "run", "--record-samples", "--bench", SMALL, "48.0.0..50.0.1", home=home
-    )  # fmt: skip
+    run = asv(copy, "run", "--record-samples", "--bench", SMALL, "48.0.0..50.0.1", home=home)
     return Measured(copy, home, run)
 
 
@@ -132,9 +132,7 @@ def test_a_rebuilt_history_still_finds_the_results(measured: Measured) -> None:
 
 def test_what_is_measured_is_skipped_on_request(measured: Measured) -> None:
     before = measured.results(machines.local_name(), "49.0.0")
-    answer = measured.asv(
-        "run", "--skip-existing-successful", "--bench", SMALL, "48.0.0..50.0.1"
-    )  # fmt: skip
+    answer = measured.asv("run", "--skip-existing-successful", "--bench", SMALL, "48.0.0..50.0.1")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "Benchmarking" not in answer.stdout
     assert measured.results(machines.local_name(), "49.0.0") == before
@@ -148,38 +146,54 @@ def start(measured: Measured, *arguments: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_two_runs_at_once_measure_one_after_the_other(measured: Measured) -> None:
-    options = ("run", "--quick", "--dry-run", "--bench", SMALLEST)
-    first = start(measured, *options, "49.0.0")
-    assert first.stdout is not None
-    for line in first.stdout:
-        if "Discovering" in line:
-            break
-    second = measured.asv(*options, "50.0.1")
-    rest = first.communicate()[0]
-    assert first.returncode == 0, rest
-    assert second.returncode == 0, second.stdout
-    assert "Another asv is measuring here; waiting" in second.stdout
-    assert "failed" not in rest + second.stdout
+def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
+    with FileLock(measured.copy / ".asv/measuring.lock"):
+        second = start(measured, "run", "--quick", "--dry-run", "--bench", SMALLEST, "50.0.1")
+        assert second.stdout is not None
+        said = second.stdout.readline()
+        assert "Another asv is measuring here; waiting" in said
+        assert second.poll() is None
+    rest = second.communicate()[0]
+    assert second.returncode == 0, rest
+    assert "Benchmarking" in rest
 
 
-def test_ctrl_c_keeps_what_was_finished_and_the_next_run_goes_on(measured: Measured) -> None:
+def test_a_recorded_machine_is_not_written_over_by_another(measured: Measured) -> None:
+    folder = measured.copy / "results/recorded"
+    folder.mkdir()
+    described = {**machines.fields("recorded"), "os": "Plan 9", "version": 1}
+    (folder / "machine.json").write_text(json.dumps(described))
+    answer = measured.asv("run", "--machine", "recorded", "50.0.1")
+    shutil.rmtree(folder)
+    assert answer.returncode == 1
+    assert "describes another kind of machine" in answer.stdout + answer.stderr
+    assert (measured.copy / f"results/{machines.local_name()}/hosts.jsonl").exists()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_was_finished_and_the_next_goes_on(
+    measured: Measured, stop: signal.Signals
+) -> None:
+    folder = measured.copy / "results/interrupted"
     options = ("run", "--machine", "interrupted", "--bench", SMALLEST, "47.0.1..49.0.0")
-    run = start(measured, *options)
-    finished = measured.copy / f"results/interrupted/{COMMITS['49.0.0'][:8]}-virtualenv-py3.11.json"
-    while not finished.exists():
-        assert run.poll() is None, run.communicate()[0]
-        time.sleep(0.05)
-    run.send_signal(signal.SIGINT)
-    said = run.communicate()[0]
-    assert run.returncode == 1, said
-    assert "Interrupted. Every release that was finished is stored" in said
-    assert "Traceback" not in said
-    stored = measured.results("interrupted", "49.0.0")
-    again = measured.asv(*options[:-1], "--skip-existing-successful", options[-1])
-    assert again.returncode == 0, again.stdout
-    assert "<48.0.0>" in again.stdout
-    assert "commit 33b7d36f <49.0.0>" not in again.stdout
-    assert measured.results("interrupted", "49.0.0") == stored
-    assert measured.results("interrupted", "48.0.0")["results"]
-    shutil.rmtree(measured.copy / "results/interrupted")
+    try:
+        run = start(measured, *options)
+        deadline = time.monotonic() + 300
+        while not (folder / f"{COMMITS['49.0.0'][:8]}-{ENVIRONMENT}.json").exists():
+            assert run.poll() is None, run.communicate()[0]
+            assert time.monotonic() < deadline, "the first release was not measured"
+            time.sleep(0.05)
+        run.send_signal(stop)
+        said = run.communicate()[0]
+        assert run.returncode == 1, said
+        assert "Interrupted. Every release that was finished is stored" in said
+        assert "Traceback" not in said
+        stored = measured.results("interrupted", "49.0.0")
+        again = measured.asv(*options[:-1], "--skip-existing-successful", options[-1])
+        assert again.returncode == 0, again.stdout
+        assert f"commit {COMMITS['48.0.0'][:8]} <48.0.0>" in again.stdout
+        assert f"commit {COMMITS['49.0.0'][:8]} <49.0.0>" not in again.stdout
+        assert measured.results("interrupted", "49.0.0") == stored
+        assert measured.results("interrupted", "48.0.0")["results"]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -57,6 +57,24 @@ def test_libgcc_is_part_of_a_linux(
     assert machines.operating_system() == described
 
 
+@pytest.mark.parametrize(
+    ("name", "described"),
+    [
+        ("Debian GNU/Linux", "Debian 9, libgcc 12"),
+        ("Linux Mint", "Linux Mint 9, libgcc 12"),
+        ("Red Hat Enterprise Linux", "Red Hat Enterprise 9, libgcc 12"),
+    ],
+)
+def test_a_distribution_keeps_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, described: str
+) -> None:
+    release = {"NAME": name, "VERSION_ID": "9"}
+    simulate(monkeypatch, "linux", "x86_64", libc_ver=("glibc", "2.39"),
+             freedesktop_os_release=release)  # fmt: skip
+    monkeypatch.setattr(machines, "libgcc_version", lambda: "12.1")
+    assert machines.operating_system() == described
+
+
 def test_the_fields_asv_wants_and_nothing_that_a_new_kernel_changes() -> None:
     fields = machines.fields("here")
     assert list(fields) == ["machine", "os", "arch", "cpu", "num_cpu", "ram"]
@@ -91,3 +109,12 @@ def test_a_host_is_noted_once_and_again_when_it_changes(
         True,
     ]
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["hosts.jsonl"]
+
+
+@pytest.mark.parametrize("damage", ["", "\n\n", '{"since": "20', "<<<<<<< HEAD\n"])
+def test_a_damaged_list_of_hosts_is_only_appended_to(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "hosts.jsonl"
+    path.write_text(damage)
+    machines.record_host(tmp_path)
+    assert path.read_text().startswith(damage)
+    assert json.loads(path.read_text().splitlines()[-1])["facts"]

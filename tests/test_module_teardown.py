@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import wasmtime
@@ -90,12 +92,23 @@ def test_another_release_than_the_one_asv_names_is_refused(
     commits = {release.version: release.commit for release in pins.load()}
     monkeypatch.delenv("ASV_COMMIT", raising=False)
     _release.check_release()
-    monkeypatch.setattr(_release, "version", lambda _: "49.0.0")
-    monkeypatch.setenv("ASV_COMMIT", commits["49.0.0"])
+    monkeypatch.setenv("ASV_COMMIT", commits[metadata.version("wasmtime")])
     _release.check_release()
-    monkeypatch.setenv("ASV_COMMIT", commits["50.0.1"])
-    with pytest.raises(RuntimeError, match=r"is 50\.0\.1 .* but wasmtime 49\.0\.0 is installed"):
+    monkeypatch.setattr(_release, "find_spec", lambda _: SimpleNamespace(origin=__file__))
+    with pytest.raises(RuntimeError, match="Another wasmtime comes before"):
+        _release.check_release()
+    monkeypatch.setenv("ASV_COMMIT", commits["49.0.0"])
+    with pytest.raises(RuntimeError, match=r"is 49\.0\.0 .* but wasmtime [\d.]+ is installed"):
         _release.check_release()
     monkeypatch.setenv("ASV_COMMIT", "0" * 40)
     with pytest.raises(RuntimeError, match="is no release"):
         _release.check_release()
+
+
+def test_a_benchmark_process_checks_its_release() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", "import benchmarks"],
+        capture_output=True, text=True, env={**os.environ, "ASV_COMMIT": "0" * 40},
+    )  # fmt: skip
+    assert answer.returncode == 1
+    assert "is no release" in answer.stderr

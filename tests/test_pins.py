@@ -105,6 +105,13 @@ def test_a_cut_off_or_missing_pin_file_is_an_error(tmp_path: Path, size: int) ->
         pins.load(path)
 
 
+def test_an_empty_list_of_pins_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "releases.json"
+    path.write_text('{"releases": []}')
+    with pytest.raises(UserError, match="it is empty"):
+        pins.load(path)
+
+
 def test_nothing_is_saved_that_could_not_be_loaded(tmp_path: Path) -> None:
     path = tmp_path / "releases.json"
     with pytest.raises(ValueError, match="commit id"):

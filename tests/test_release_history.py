@@ -71,7 +71,7 @@ def test_ranges(history: ReleaseHistory, spec: str, versions: list[str]) -> None
     assert history.get_hashes_from_range(spec) == [COMMITS[version] for version in versions]
 
 
-@pytest.mark.parametrize("spec", ["50.0.2", "48.0.0..50.0.2", "50.0.2..", "v50.0.1", "main"])
+@pytest.mark.parametrize("spec", ["50.0.2", "48.0.0..50.0.2", "50.0.2..", "v50.0.1", "main", "all"])
 def test_an_unknown_release_is_named_with_its_neighbours(
     history: ReleaseHistory, spec: str
 ) -> None:
@@ -79,6 +79,11 @@ def test_an_unknown_release_is_named_with_its_neighbours(
         history.get_hashes_from_range(spec)
     with pytest.raises(UserError, match=r"Did you mean 50\.0\.1"):
         history.get_hash_from_name("50.0.2")
+
+
+def test_what_git_cannot_make_of_a_range_is_said(history: ReleaseHistory) -> None:
+    with pytest.raises(UserError, match="'--foo' is no range"):
+        history.get_hashes_from_range("--foo")
 
 
 def test_only_releases_are_checked_out(history: ReleaseHistory, tmp_path: Path) -> None:
@@ -95,7 +100,9 @@ def test_pins_that_were_appended_extend_the_history(tmp_path: Path) -> None:
     assert kept.items() - refs(path).items() == {("releases", RELEASES[39].commit)}
 
 
-@pytest.mark.parametrize("damage", ["empty", "no objects", "foreign tag", "moved tag"])
+@pytest.mark.parametrize(
+    "damage", ["empty", "no objects", "foreign tag", "annotated tag", "moved tag"]
+)
 def test_a_damaged_history_is_made_again(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "releases.git"
     release_history.build(RELEASES, path)
@@ -108,6 +115,9 @@ def test_a_damaged_history_is_made_again(tmp_path: Path, damage: str) -> None:
             pack.unlink()
     elif damage == "foreign tag":
         subprocess.run([*git, "tag", "0.0.1", COMMITS["13.0.0"]], check=True)
+    elif damage == "annotated tag":
+        named = ["-c", "user.name=t", "-c", "user.email=t@t"]
+        subprocess.run([*git, *named, "tag", "-m", "t", "0.0.1", COMMITS["13.0.0"]], check=True)
     else:
         subprocess.run([*git, "tag", "-f", "50.0.1", COMMITS["13.0.0"]], check=True)
     assert not is_whole(path)
@@ -151,6 +161,14 @@ def test_two_builders_at_once(tmp_path: Path) -> None:
         builder.join()
     assert [builder.exitcode for builder in builders] == [0] * 4
     assert is_whole(path)
+
+
+def test_a_careful_git_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".gitconfig").write_text("[safe]\n\tbareRepository = explicit\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(release_history, "HISTORY", tmp_path / "releases.git")
+    history = ReleaseHistory(str(pins.PINS), "unused")
+    assert history.get_hashes_from_range("49.0.0") == [COMMITS["49.0.0"]]
 
 
 def test_a_git_hook_s_variables_do_not_redirect_it(

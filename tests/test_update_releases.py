@@ -101,13 +101,11 @@ def test_new_releases_are_appended_in_order_with_native_wheels_only(
 
 def test_what_is_left_out_is_said(index: Index, capsys: pytest.CaptureFixture[str]) -> None:
     before = pins.PINS.read_bytes()
-    recent = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
     index.add_release("12.0.0")
     index.add_release("36.0.9")
     index.add_release("98.0.0", yanked="broken")
     index.add_release("99.0.0rc1")
     index.add("wasmtime-99.0.1-py3-none-any.whl", "2026-11-02T03:04:05Z")
-    index.add_release("99.0.2", time=recent)
     index.add("wasmtime-50.0.1-py3-none-win32.whl", "2026-11-02T03:04:05Z")
     assert update(index) == 0
     assert pins.PINS.read_bytes() == before
@@ -118,7 +116,6 @@ def test_what_is_left_out_is_said(index: Index, capsys: pytest.CaptureFixture[st
         "left out 98.0.0: yanked",
         "left out 99.0.0rc1: a pre-release",
         "left out 99.0.1: no wheel for a measured platform",
-        "left out 99.0.2: uploaded within the last hour",
         "ignored wasmtime-50.0.1-py3-none-win32.whl: added after",
     ):
         assert line in said
@@ -134,6 +131,34 @@ def test_a_release_yanked_after_it_was_pinned_is_kept(
     assert "kept 49.0.0: yanked since" in capsys.readouterr().out
 
 
+def test_a_release_that_is_being_uploaded_holds_up_newer_ones(
+    index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index.add_release("99.0.0")
+    index.add_release("99.0.1", time=(datetime.now(UTC) - timedelta(minutes=5)).isoformat())
+    index.add_release("100.0.0")
+    assert update(index) == 0
+    assert pins.load()[-1].version == "99.0.0"
+    assert "left 99.0.1 for later: uploaded within" in capsys.readouterr().out
+    for file in index.files:
+        if "-99.0.1" in file["filename"]:
+            file["upload-time"] = "2026-11-02T03:04:05Z"
+    assert update(index) == 0
+    assert [release.version for release in pins.load()[-2:]] == ["99.0.1", "100.0.0"]
+
+
+def test_a_folder_that_cannot_be_written(
+    index: Index, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied", "fixtures")
+
+    index.add_release("99.0.0")
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert update(index) == 1
+    assert "Permission denied" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
@@ -146,6 +171,7 @@ def test_a_release_yanked_after_it_was_pinned_is_kept(
         ("wheel changed", "has other content on the index"),
         ("no time", "no upload time or sha256"),
         ("no hash", "no upload time or sha256"),
+        ("odd name", "Invalid wheel filename"),
     ],
 )
 def test_an_error_leaves_the_pins_as_they_were(
@@ -172,6 +198,8 @@ def test_an_error_leaves_the_pins_as_they_were(
         case "no hash":
             index.add("wasmtime-99.0.1-py3-none-win_amd64.whl", "2026-11-02T03:04:05Z")
             index.files[-1]["hashes"] = {}
+        case "odd name":
+            index.add("wasmtime-99.0.1-py3-none-win_amd64-x-y.whl", "2026-11-02T03:04:05Z")
     before = pins.PINS.read_bytes()
     assert update(index) == 1
     assert pins.PINS.read_bytes() == before
