@@ -5,5 +5,7 @@ nothing here imports from `scripts/`.
 """
 
 from ._release import check_release
+from ._unwinder import select
 
 check_release()
+select()

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import wasmtime
 from wasmtime import Config, Engine, Module
 
+from . import _unwinder
+
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
 UnwindInfo = Literal["on", "off"]
@@ -23,8 +25,11 @@ def engine(unwind_info: UnwindInfo) -> Engine:
     """An engine that registers native unwind information, or none.
 
     Raises:
-        NotImplementedError: unwind info off on Windows, where the ABI requires it.
+        NotImplementedError: unwind info off on Windows, where the ABI requires it; or the
+            unwinder that UNWINDER asks for cannot be had.
+        RuntimeError: another unwinder is in effect.
     """
+    _unwinder.require()
     enable = unwind_info == "on"
     if sys.platform == "win32" and not enable:
         # asked before any call: Engine() aborts the process there
@@ -46,12 +51,24 @@ def load(count: int, functions: int, unwind_info: UnwindInfo) -> list[Module]:
     registers the same unwind tables.
 
     Raises:
-        NotImplementedError: unwind info cannot be turned off on this platform.
+        NotImplementedError, RuntimeError: as `engine`.
     """
-    image = _images.get((functions, unwind_info))
-    if image is not None:
-        return [Module.deserialize(engine(unwind_info), image) for _ in range(count)]
+    if (functions, unwind_info) in _images:
+        return load_image(count, functions, unwind_info)
     wasm = (FIXTURES / f"functions-{functions}.wasm").read_bytes()
     modules = [Module(engine(unwind_info), wasm) for _ in range(count)]
     _images[functions, unwind_info] = modules[0].serialize()
     return modules
+
+
+def load_image(count: int, functions: int, unwind_info: UnwindInfo) -> list[Module]:
+    """Load the compiled image `count` times over."""
+    encoded = image(functions, unwind_info)
+    return [Module.deserialize(engine(unwind_info), encoded) for _ in range(count)]
+
+
+def image(functions: int, unwind_info: UnwindInfo) -> bytearray:
+    """The compiled image of the fixture with that many functions: an ELF file."""
+    if (functions, unwind_info) not in _images:
+        load(1, functions, unwind_info)
+    return _images[functions, unwind_info]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import asv
-from asv import util
+from asv import runner, util
 from asv.commands.asv_profiling import Profile
 from asv.commands.check import Check
 from asv.commands.continuous import Continuous
@@ -21,6 +21,7 @@ from asv.commands.find import Find
 from asv.commands.run import Run
 from asv.commands.setup import Setup
 from asv.console import log
+from asv.environment import Environment
 from asv.machine import Machine, MachineCollection
 from asv.results import Results
 from asv.util import UserError
@@ -50,6 +51,8 @@ def setup() -> None:
     Machine.save = save_machine(Machine.save)
     util.write_json = write_all_or_nothing(util.write_json)
     Results.save = keep_values(Results.save)
+    Environment.installed_commit_hash = property(name_installed_commit)
+    runner.log_benchmark_result = tell_reasons(runner.log_benchmark_result)
 
 
 def name_machines() -> None:
@@ -215,3 +218,33 @@ def _keep(results: Results, stored: Results, name: str) -> None:
     if all(index in kept or util.is_na(value) for index, value in enumerate(new_values)):
         results.started_at[name] = stored.started_at[name]
         results.duration[name] = stored.duration[name]
+
+
+def name_installed_commit(environment: Environment) -> str | None:
+    """Let every environment name, in ASV_COMMIT, the release that is installed in its folder.
+
+    Environments that differ in UNWINDER only share a folder, and asv tells of a new release only
+    the one that installed it; the other would name the release before.
+    """
+    commit: str | None = environment._get_installed_commit_hash()
+    environment._set_commit_hash(commit)
+    return commit
+
+
+def tell_reasons(log_result: Callable[..., None]) -> Callable[..., None]:
+    """Say once a run why something is n/a.
+
+    asv keeps the reason to itself without --show-stderr, and stores none.
+    """
+    told: set[str] = set()
+
+    @functools.wraps(log_result)
+    def wrapped(results: Results, benchmark: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        log_result(results, benchmark, *args, **kwargs)
+        output = results.stderr.get(benchmark["name"]) or ""
+        for _, reason in re.findall(r"asv: skipped: NotImplementedError\((['\"])(.*)\1\)", output):
+            if reason not in told:
+                told.add(reason)
+                log.info(f"n/a: {reason}", color="default")
+
+    return wrapped

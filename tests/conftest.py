@@ -48,17 +48,21 @@ def copy_repository(target: Path) -> Path:
 
 def environment(home: Path | None = None) -> dict[str, str]:
     """This process' environment, less what would reach into a measurement."""
-    variables = {key: value for key, value in os.environ.items() if not key.startswith("ASV_")}
+    ours = ("ASV_", "UNWINDER", "LIBUNWIND", "BENCHMARKS_STRICT", "LD_PRELOAD")
+    variables = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     if home is not None:
         variables["HOME"] = str(home)
     return variables
 
 
-def asv(copy: Path, *arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+def asv(
+    copy: Path, *arguments: str, home: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run asv in a copy, with no terminal to ask."""
     return subprocess.run(
         [sys.executable, "-m", "asv", *arguments],
-        cwd=copy, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment(home),
+        cwd=copy, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        env={**environment(home), **variables},
     )  # fmt: skip
 
 

@@ -202,3 +202,34 @@ def test_an_interruption_says_how_to_go_on(error: BaseException) -> None:
 
 def raise_(error: Exception) -> None:
     raise error
+
+
+def test_an_environment_names_what_another_one_installed_in_its_folder() -> None:
+    class Environment:
+        named = "before"
+
+        def _get_installed_commit_hash(self) -> str:
+            return "now"
+
+        def _set_commit_hash(self, commit: str) -> None:
+            self.named = commit
+
+    environment = Environment()
+    assert asv_wraps.name_installed_commit(environment) == "now"
+    assert environment.named == "now"
+
+
+def test_each_reason_for_na_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("scripts.asv_wraps.log.info", lambda line, **_: said.append(line))
+    log_result = asv_wraps.tell_reasons(lambda *_, **__: None)
+    output = (
+        "For parameters: 'on', 8\nasv: skipped: NotImplementedError('no library') \n\n\n"
+        "For parameters: 'off', 8\nasv: skipped: NotImplementedError(\"it's Windows\") "
+    )
+    for _ in range(2):
+        run = results()
+        run.stderr[BENCHMARK["name"]] = output
+        log_result(run, BENCHMARK, show_stderr=False)
+    log_result(results(), BENCHMARK)
+    assert said == ["n/a: no library", "n/a: it's Windows"]
