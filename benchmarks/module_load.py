@@ -1,0 +1,32 @@
+"""The other half of the cost: what it takes to register 1000 modules."""
+
+from typing import ClassVar
+
+from wasmtime import Module
+
+from ._modules import UnwindInfo, image, load_image
+from ._sampling import Destructive
+
+MODULES = 1000
+FUNCTIONS = 8
+
+
+class ModuleLoad(Destructive):
+    """Time to load 1000 modules of 8 functions from their compiled image."""
+
+    params: ClassVar = [["on", "off"]]
+    param_names: ClassVar = ["unwind_info"]
+    repeat = (2, 10, 1.5)  # at least, at most, seconds with the dropping in between
+
+    def setup(self, unwind_info: UnwindInfo) -> None:
+        """Compile the module once, and drop what the sample before has loaded."""
+        image(FUNCTIONS, unwind_info)
+        self.modules: list[Module] = []
+
+    def time_load(self, unwind_info: UnwindInfo) -> None:
+        """Seconds per 1000 modules."""
+        if self.modules:
+            raise AssertionError(f"{len(self.modules)} modules are loaded already")
+        self.modules = load_image(MODULES, FUNCTIONS, unwind_info)
+
+    time_load.pretty_name = "Load 1000 modules"  # type: ignore[attr-defined]

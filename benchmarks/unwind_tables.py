@@ -1,0 +1,59 @@
+"""The root cause, counted: how many FDEs (frame description entries) a module registers.
+
+One FDE describes one function; libunwind keeps each on a list of its own accord. Counts are read
+from the compiled module's `.eh_frame`, so they do not depend on the unwinder or on the machine.
+"""
+
+import io
+import sys
+from typing import Any, ClassVar
+
+from elftools.dwarf.callframe import FDE
+from elftools.elf.elffile import ELFFile
+
+from ._modules import UnwindInfo, image
+
+
+def module_elf(functions: int, unwind_info: UnwindInfo) -> ELFFile:
+    """The compiled module with that many functions, as `Module.serialize` gives it."""
+    return ELFFile(io.BytesIO(image(functions, unwind_info)))
+
+
+class UnwindTables:
+    """What one module registers, by its functions, of which 1, 8 and 7 are exported.
+
+    Every setup asserts that nothing is there to register with unwind info off, so that `off` is
+    proven to be off on the release that is measured.
+    """
+
+    params: ClassVar = [[1, 8, 100]]
+    param_names: ClassVar = ["functions"]
+    version = "1"
+
+    def setup(self, functions: int) -> None:
+        """Compile the module with unwind info on and off.
+
+        Raises:
+            NotImplementedError: on Windows, which has tables of another form.
+            AssertionError: unwind info is off, but the module holds some.
+        """
+        if sys.platform == "win32":
+            raise NotImplementedError("Windows unwinds without .eh_frame")
+        if module_elf(functions, "off").get_section_by_name(".eh_frame") is not None:
+            raise AssertionError("there is an .eh_frame with native_unwind_info(false)")
+        self.elf: Any = module_elf(functions, "on")
+
+    def track_fde_count(self, functions: int) -> int:
+        """FDEs per module."""
+        entries = self.elf.get_dwarf_info().EH_CFI_entries()
+        return sum(isinstance(entry, FDE) for entry in entries)
+
+    track_fde_count.unit = "FDEs"  # type: ignore[attr-defined]
+    track_fde_count.pretty_name = "FDEs of a module"  # type: ignore[attr-defined]
+
+    def track_eh_frame_bytes(self, functions: int) -> int:
+        """Bytes of `.eh_frame` per module."""
+        return int(self.elf.get_section_by_name(".eh_frame").data_size)
+
+    track_eh_frame_bytes.unit = "bytes"  # type: ignore[attr-defined]
+    track_eh_frame_bytes.pretty_name = "Unwind tables of a module"  # type: ignore[attr-defined]
