@@ -21,9 +21,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SONAME = "libunwind.so.1"  # LLVM's; nongnu's is libunwind.so.8
-FOLDERS = ("/usr/lib/llvm-*/lib", "/usr/lib64", "/usr/lib", "/usr/local/lib")
+FOLDERS = ("usr/lib/llvm-*/lib", "usr/lib64", "usr/lib", "usr/local/lib")
 REGISTER = "__register_frame"  # what wasmtime calls, on every unwinder but that of Windows
 DETECT = "__unw_add_dynamic_fde"  # what wasmtime looks for; only LLVM's and Apple's have it
+# What 50.0.1 registers a module with (#14304), from LLVM 14 on; without it 50.0.1 falls back to the
+# way of 49.0.0, and would look as if nothing had changed.
+BULK = "__unw_add_dynamic_eh_frame_section"
 
 
 class _DlInfo(ctypes.Structure):
@@ -35,6 +38,13 @@ class _DlInfo(ctypes.Structure):
     )
 
 
+def _asked_for() -> str:
+    unwinder = os.environ.get("UNWINDER") or "system"
+    if unwinder not in ("system", "libunwind"):
+        raise ValueError(f"UNWINDER={unwinder}: it is either system or libunwind")
+    return unwinder
+
+
 @functools.cache
 def select() -> ctypes.CDLL | None:
     """Put LLVM's libunwind in front of what wasmtime will load, if UNWINDER asks for it.
@@ -44,17 +54,18 @@ def select() -> ctypes.CDLL | None:
 
     Raises:
         ValueError: UNWINDER is no unwinder.
+        RuntimeError: wasmtime is loaded, and so bound to another unwinder, already.
     """
-    unwinder = os.environ.get("UNWINDER", "system")
-    if unwinder not in ("system", "libunwind"):
-        raise ValueError(f"UNWINDER={unwinder}: it is either system or libunwind")
-    if unwinder == "libunwind" and sys.platform == "linux":
+    if _asked_for() == "libunwind" and sys.platform == "linux":
+        if "wasmtime" in sys.modules:
+            raise RuntimeError("wasmtime was imported before libunwind could be put in front")
         for candidate in _candidates():
             try:
-                if _owner(ctypes.CDLL(candidate), DETECT) is not None:
-                    return ctypes.CDLL(candidate, mode=ctypes.RTLD_GLOBAL)
+                library = ctypes.CDLL(candidate)
             except OSError:
                 continue
+            if all(_owner(library, symbol) is not None for symbol in (DETECT, BULK)):
+                return ctypes.CDLL(candidate, mode=ctypes.RTLD_GLOBAL)
     return None
 
 
@@ -65,7 +76,7 @@ def _candidates() -> Iterator[str]:
         return
     yield SONAME
     for folder in FOLDERS:
-        yield from sorted(map(str, Path("/").glob(f"{folder[1:]}/{SONAME}")), reverse=True)
+        yield from map(str, Path("/").glob(f"{folder}/{SONAME}"))
 
 
 @functools.cache
@@ -74,46 +85,55 @@ def require() -> None:
 
     Raises:
         NotImplementedError: it cannot be had here, or this release does not look for it.
-        RuntimeError: another one is in effect; or, with BENCHMARKS_STRICT=1, none is installed.
+        RuntimeError: another one is in effect; or, with BENCHMARKS_STRICT=1, it cannot be had on
+            this machine.
     """
-    if os.environ.get("UNWINDER", "system") == "libunwind":
+    if _asked_for() == "libunwind":
         _require_libunwind(select())
-    elif sys.platform != "win32":  # its function tables have no rival
-        _require_system("libunwind" if sys.platform == "darwin" else "libgcc_s")
+    elif sys.platform == "linux":
+        _require_libgcc()
+    elif sys.platform == "darwin":
+        _require_apple()
 
 
 def _require_libunwind(library: ctypes.CDLL | None) -> None:
     if sys.platform != "linux":
         raise NotImplementedError("UNWINDER=libunwind is for Linux")
-    if library is None:
-        absent = (
-            f"no libunwind of LLVM's: {os.environ.get('LIBUNWIND') or SONAME} cannot be loaded or "
-            f"lacks {DETECT}. Install it (Debian, Ubuntu: apt install libunwind-19; Fedora: "
-            "dnf install llvm-libunwind) or name its file in LIBUNWIND"
-        )
-        if os.environ.get("BENCHMARKS_STRICT") == "1":
-            raise RuntimeError(absent)
-        raise NotImplementedError(absent)
-    in_effect = _owner(ctypes.CDLL(None), REGISTER)
-    if in_effect != _owner(library, DETECT):
-        raise NotImplementedError(f"libunwind has no effect: {in_effect} was loaded before it")
     with _wasmtime_library().open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if content.find(DETECT.encode()) < 0:
             raise NotImplementedError("this release does not look for libunwind (19.0.0 and later)")
-
-
-def _require_system(unwinder: str) -> None:
-    # the order in which the dynamic linker looks: what is loaded for all, then what wasmtime needs
-    for scope in (ctypes.CDLL(None), ctypes.CDLL(str(_wasmtime_library()))):
-        in_effect = _owner(scope, REGISTER)
-        if in_effect is not None:
-            break
-    if in_effect is None or unwinder not in Path(in_effect).name:
-        raise RuntimeError(
-            f"UNWINDER=system, but wasmtime's unwinder is {in_effect}, not {unwinder}. "
-            "Is another one preloaded (LD_PRELOAD)?"
+    strict = os.environ.get("BENCHMARKS_STRICT") == "1"
+    not_to_be_had = RuntimeError if strict else NotImplementedError
+    if library is None:
+        raise not_to_be_had(
+            f"{os.environ.get('LIBUNWIND') or SONAME} is not there, or not LLVM's libunwind of "
+            "version 14 or later. Install it (Debian, Ubuntu: apt install libunwind-19, or another "
+            "from 14 on; Fedora: dnf install llvm-libunwind) or give its absolute path in LIBUNWIND"
         )
+    in_effect = _owner(ctypes.CDLL(None), REGISTER)
+    if in_effect != _owner(library, DETECT):
+        raise not_to_be_had(f"libunwind has no effect: {in_effect} was loaded before it")
+
+
+def _require_libgcc() -> None:
+    # the order in which the dynamic linker looks: what is loaded for all, then what wasmtime needs
+    everyone, wasmtime = ctypes.CDLL(None), ctypes.CDLL(str(_wasmtime_library()))
+    in_effect = _owner(everyone, REGISTER) or _owner(wasmtime, REGISTER)
+    # a libunwind behind libgcc is none the better: wasmtime sees it and registers function by
+    # function, with libgcc
+    seen = _owner(everyone, DETECT)
+    if seen is not None or "libgcc_s" not in Path(in_effect or "").name:
+        raise RuntimeError(
+            f"UNWINDER=system, but wasmtime meets {seen or in_effect}, not libgcc alone. "
+            "Is another unwinder preloaded (LD_PRELOAD)?"
+        )
+
+
+def _require_apple() -> None:
+    in_effect = _owner(ctypes.CDLL(str(_wasmtime_library())), REGISTER)
+    if not (in_effect or "").startswith("/usr/lib/system/libunwind"):
+        raise RuntimeError(f"UNWINDER=system, but wasmtime's unwinder is {in_effect}, not Apple's")
 
 
 def _owner(scope: ctypes.CDLL, symbol: str) -> str | None:

@@ -1,7 +1,8 @@
 """The root cause, counted: how many FDEs (frame description entries) a module registers.
 
 One FDE describes one function; libunwind keeps each on a list of its own accord. Counts are read
-from the compiled module's `.eh_frame`, so they do not depend on the unwinder or on the machine.
+from the compiled module's `.eh_frame`, so they do not depend on the unwinder; where the unwinder
+asked for is n/a, so are they.
 """
 
 import io

@@ -2,12 +2,15 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
 import asv
 import pytest
 from asv import util
+from asv.config import Config
+from asv.environment import iter_matrix
 from asv.machine import Machine
 from asv.results import Results
 from asv.runner import BenchmarkResult
@@ -202,6 +205,19 @@ def test_an_interruption_says_how_to_go_on(error: BaseException) -> None:
 
 def raise_(error: Exception) -> None:
     raise error
+
+
+@pytest.mark.parametrize(
+    ("platform", "unwinders"),
+    [("linux", ["system", "libunwind"]), ("darwin", ["system"]), ("win32", ["system"])],
+)
+def test_libunwind_is_an_environment_of_linux_only(
+    monkeypatch: pytest.MonkeyPatch, platform: str, unwinders: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    conf = Config.load("asv.conf.json")
+    entries = iter_matrix("virtualenv", conf.pythons, conf)
+    assert [entry["env_nobuild", "UNWINDER"] for entry in entries] == unwinders
 
 
 def test_an_environment_names_what_another_one_installed_in_its_folder() -> None:
