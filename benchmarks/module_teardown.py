@@ -39,9 +39,10 @@ class ModuleTeardown(Destructive):
 
     params: ClassVar = [["on", "off"], [1, 8, 100]]
     param_names: ClassVar = ["unwind_info", "functions"]
-    # At least, at most, seconds with the loading in between. No more than 12: asv's rank test
-    # cannot tell 3 samples from 13 to 15, however far apart.
-    repeat = (2, 12, 1.5)
+    # At least, at most, seconds with the loading in between. One, because 100 functions take 5 s
+    # and more a sample under libunwind, which leaves little room for noise. No more than 12: asv's
+    # rank test cannot tell 3 samples from 13 to 15, however far apart.
+    repeat = (1, 12, 1.5)
 
     def setup(self, unwind_info: UnwindInfo, functions: int) -> None:
         """Load 1000 modules."""
