@@ -81,7 +81,7 @@ def test_two_releases_are_measured_without_a_question(measured: Measured) -> Non
         assert 0 < off_8 < 60
         assert on_1 != on_1  # nan: the other sizes were not selected
         assert off_1 != off_1
-        assert len(columns["samples"][1]) >= 2
+        assert columns["samples"][1]
 
 
 def test_only_git_ignored_files_are_made(measured: Measured) -> None:
