@@ -14,6 +14,7 @@ from wasmtime import Config, Engine, Module
 from . import _unwinder
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+MODULES = 1000  # as in bytecodealliance/wasmtime#10287
 
 UnwindInfo = Literal["on", "off"]
 
@@ -55,10 +56,7 @@ def load(count: int, functions: int, unwind_info: UnwindInfo) -> list[Module]:
     """
     if (functions, unwind_info) in _images:
         return load_image(count, functions, unwind_info)
-    wasm = (FIXTURES / f"functions-{functions}.wasm").read_bytes()
-    modules = [Module(engine(unwind_info), wasm) for _ in range(count)]
-    _images[functions, unwind_info] = modules[0].serialize()
-    return modules
+    return _compile(count, functions, unwind_info)
 
 
 def load_image(count: int, functions: int, unwind_info: UnwindInfo) -> list[Module]:
@@ -70,5 +68,12 @@ def load_image(count: int, functions: int, unwind_info: UnwindInfo) -> list[Modu
 def image(functions: int, unwind_info: UnwindInfo) -> bytearray:
     """The compiled image of the fixture with that many functions: an ELF file."""
     if (functions, unwind_info) not in _images:
-        load(1, functions, unwind_info)
+        _compile(1, functions, unwind_info)
     return _images[functions, unwind_info]
+
+
+def _compile(count: int, functions: int, unwind_info: UnwindInfo) -> list[Module]:
+    wasm = (FIXTURES / f"functions-{functions}.wasm").read_bytes()
+    modules = [Module(engine(unwind_info), wasm) for _ in range(count)]
+    _images[functions, unwind_info] = modules[0].serialize()
+    return modules

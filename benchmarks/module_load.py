@@ -4,10 +4,9 @@ from typing import ClassVar
 
 from wasmtime import Module
 
-from ._modules import UnwindInfo, image, load_image
+from ._modules import MODULES, UnwindInfo, image, load_image
 from ._sampling import Destructive
 
-MODULES = 1000
 FUNCTIONS = 8
 
 

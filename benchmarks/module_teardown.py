@@ -8,10 +8,8 @@ from typing import ClassVar
 
 from wasmtime import Module
 
-from ._modules import UnwindInfo, load
+from ._modules import MODULES, UnwindInfo, load
 from ._sampling import Destructive
-
-MODULES = 1000
 
 
 def drop_all(modules: list[Module]) -> None:
@@ -25,7 +23,15 @@ def drop_all(modules: list[Module]) -> None:
     modules.clear()
 
 
-class ModuleTeardown(Destructive):
+class _Loaded(Destructive):
+    param_names: ClassVar = ["unwind_info", "functions"]
+
+    def setup(self, unwind_info: UnwindInfo, functions: int) -> None:
+        """Load 1000 modules: compile them all, in a process' first setup."""
+        self.modules = load(MODULES, functions, unwind_info)
+
+
+class ModuleTeardown(_Loaded):
     """Time to drop 1000 modules.
 
     `unwind_info` is what `native_unwind_info` is set to; `functions` is how many functions each
@@ -38,15 +44,10 @@ class ModuleTeardown(Destructive):
     """
 
     params: ClassVar = [["on", "off"], [1, 8, 100]]
-    param_names: ClassVar = ["unwind_info", "functions"]
     # At least, at most, seconds with the loading in between. One, because 100 functions take 5 s
     # and more a sample under libunwind, which leaves little room for noise. No more than 12: asv's
     # rank test cannot tell 3 samples from 13 to 15, however far apart.
     repeat = (1, 12, 1.5)
-
-    def setup(self, unwind_info: UnwindInfo, functions: int) -> None:
-        """Load 1000 modules."""
-        self.modules = load(MODULES, functions, unwind_info)
 
     def time_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:
         """Seconds per 1000 modules."""
@@ -55,15 +56,10 @@ class ModuleTeardown(Destructive):
     time_teardown.pretty_name = "Drop 1000 modules"  # type: ignore[attr-defined]
 
 
-class ModuleTeardownMemory(Destructive):
+class ModuleTeardownMemory(_Loaded):
     """Peak memory of a process that compiles 1000 modules, holds them all and drops them."""
 
     params: ClassVar = [["on", "off"], [8, 100]]
-    param_names: ClassVar = ["unwind_info", "functions"]
-
-    def setup(self, unwind_info: UnwindInfo, functions: int) -> None:
-        """Compile 1000 modules."""
-        self.modules = load(MODULES, functions, unwind_info)
 
     def peakmem_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:
         """Bytes, the whole process included."""

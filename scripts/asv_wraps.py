@@ -5,7 +5,6 @@ below and rely on its internals, so another version is refused.
 """
 
 import functools
-import os
 import re
 import signal
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from asv.util import UserError
 from filelock import FileLock, Timeout
 
 from scripts import machines
+from scripts.files import replacing
 
 ASV = "0.6.6"
 MEASURING = FileLock(".asv/measuring.lock", poll_interval=1)
@@ -164,12 +164,8 @@ def write_all_or_nothing(write: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(write)
     def wrapped(path: str, *args: Any, **kwargs: Any) -> None:
-        scratch = Path(f"{path}.{os.getpid()}.tmp")
-        try:
+        with replacing(Path(path)) as scratch:
             write(str(scratch), *args, **kwargs)
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
 
     return wrapped
 

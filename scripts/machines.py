@@ -5,6 +5,7 @@ memory size would break a line of the graph in two. The exact facts of a host go
 results instead (`record_host`), where they break nothing.
 """
 
+import functools
 import json
 import os
 import platform
@@ -16,6 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from asv import util
+
+from scripts.files import replacing
 
 SYSTEMS = {"darwin": "macos", "win32": "windows"}
 ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
@@ -64,6 +67,7 @@ def operating_system() -> str:
     return f"{system}, libgcc {libgcc}".strip()
 
 
+@functools.cache
 def libgcc_version() -> str:
     """The packaged version of libgcc, or nothing where no package manager tells.
 
@@ -109,6 +113,5 @@ def record_host(folder: Path) -> None:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     lines.append(json.dumps({"since": since, "facts": facts}))
     folder.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    scratch.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    scratch.replace(path)
+    with replacing(path) as scratch:
+        scratch.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

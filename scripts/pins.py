@@ -7,7 +7,6 @@ ever: a fixed identity, a date taken from the release, and one file, `requiremen
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,8 @@ from typing import Any
 from asv.util import UserError
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
+
+from scripts.files import replacing
 
 PINS = Path("fixtures/releases.json")
 REMEDY = "Restore it with `git checkout fixtures/releases.json`."
@@ -135,8 +136,6 @@ def save(releases: Sequence[Release], path: Path = PINS) -> None:
     """Write the pins, all or nothing."""
     _check(releases)
     entries: list[dict[str, Any]] = [asdict(release) for release in releases]
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    scratch.write_text(
-        json.dumps({"releases": entries}, indent=1) + "\n", encoding="utf-8", newline="\n"
-    )
-    scratch.replace(path)
+    text = json.dumps({"releases": entries}, indent=1) + "\n"
+    with replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8", newline="\n")

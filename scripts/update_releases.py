@@ -117,17 +117,16 @@ def check_pinned(
 
 
 def reason_against(
-    version: Version, packages: Sequence[DistributionPackage], newest: Version | None
+    version: Version, packages: Sequence[DistributionPackage], newest: Version
 ) -> str | None:
     """Why a release is not pinned, or None if it is to be."""
-    wheels = native_wheels(packages)
     if version.is_prerelease:
         return "a pre-release"
     if any(package.is_yanked for package in packages):
         return "yanked"
-    if not wheels:
+    if not native_wheels(packages):
         return "no wheel for a measured platform"
-    if newest is not None and version < newest:
+    if version < newest:
         return f"older than the newest pin, {newest}; the history only grows at its end"
     return None
 
@@ -142,7 +141,7 @@ def update(index: str) -> None:
     """Append what is new to the pin file and say what was done."""
     releases = pins.load()
     known = {Version(pinned.version) for pinned in releases}
-    newest = max(known, default=None)
+    newest = max(known)
     found = fetch(index)
     lines = list(check_pinned(releases, found))
     added = 0

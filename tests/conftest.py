@@ -1,5 +1,6 @@
 """What tests share: a copy of the repository, asv in it, and pinned releases to import."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks._unwinder import SONAME
 from scripts import pins
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,6 +72,18 @@ def asv(
 def copy(tmp_path: Path) -> Path:
     """A copy of the repository without results."""
     return copy_repository(tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def libunwind() -> str:
+    """LLVM's libunwind, by the name under which the dynamic linker finds it."""
+    if sys.platform != "linux":
+        pytest.skip("LLVM's libunwind is measured on Linux")
+    try:
+        ctypes.CDLL(SONAME)  # not global: no other test is affected
+    except OSError:
+        absent("LLVM's libunwind is not installed (Debian: libunwind-19)")
+    return SONAME
 
 
 @pytest.fixture(scope="session")

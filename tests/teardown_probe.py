@@ -13,8 +13,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks._modules import UnwindInfo, load
-from benchmarks.module_teardown import MODULES, ModuleTeardown, ModuleTeardownMemory
+from benchmarks._modules import MODULES, UnwindInfo, load
+from benchmarks.module_teardown import ModuleTeardown, ModuleTeardownMemory
 
 
 def code_bytes() -> int:

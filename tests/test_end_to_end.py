@@ -1,6 +1,5 @@
 """The main job, as a new user does it: run two releases, compare, publish."""
 
-import ctypes
 import json
 import shutil
 import signal
@@ -16,7 +15,7 @@ from filelock import FileLock
 
 from scripts import machines, pins
 
-from .conftest import ROOT, absent, asv, copy_repository, environment
+from .conftest import ROOT, asv, copy_repository, environment
 
 COMMITS = {release.version: release.commit for release in pins.load(ROOT / pins.PINS)}
 NAME = "module_teardown.ModuleTeardown.time_teardown"
@@ -126,17 +125,6 @@ def test_the_site_has_graphs_of_both_releases(published: Path) -> None:
         assert index["params"]["env-UNWINDER"] == ["libunwind", "system"]
         assert [f"env-UNWINDER-{name}" in str(graph) for graph in graphs
                 for name in ("libunwind", "system")] == [True, False, False, True]  # fmt: skip
-
-
-@pytest.fixture
-def libunwind() -> None:
-    """What the tests need that look at values measured with libunwind."""
-    if sys.platform != "linux":
-        pytest.skip("LLVM's libunwind is measured on Linux")
-    try:
-        ctypes.CDLL("libunwind.so.1")
-    except OSError:
-        absent("LLVM's libunwind is not installed (Debian: libunwind-19)")
 
 
 @pytest.mark.usefixtures("libunwind")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import unwind_tables
-from benchmarks._modules import UnwindInfo, image
-from benchmarks.module_load import MODULES, ModuleLoad
+from benchmarks._modules import MODULES, UnwindInfo, image
+from benchmarks.module_load import ModuleLoad
 from benchmarks.unwind_tables import UnwindTables
 
 from .conftest import ROOT, environment

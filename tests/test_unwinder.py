@@ -25,16 +25,6 @@ else:
 linux = pytest.mark.skipif(sys.platform != "linux", reason="LLVM's libunwind is measured on Linux")
 
 
-@pytest.fixture(scope="module")
-def libunwind() -> str:
-    """LLVM's libunwind, where the dynamic linker finds it."""
-    try:
-        ctypes.CDLL(_unwinder.SONAME)  # not global: no other test is affected
-    except OSError:
-        absent("LLVM's libunwind is not installed (Debian: libunwind-19)")
-    return _unwinder.SONAME
-
-
 @pytest.fixture
 def forget() -> Iterator[None]:
     """Forget what was proven in this process, before and after."""
