@@ -5,6 +5,7 @@ This is the one place that knows which release does what.
 
 import functools
 import sys
+import timeit
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +18,9 @@ FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 MODULES = 1000  # as in bytecodealliance/wasmtime#10287
 
 UnwindInfo = Literal["on", "off"]
+SETTINGS: tuple[UnwindInfo, UnwindInfo] = ("on", "off")
 
-_images: dict[tuple[int, UnwindInfo], bytearray] = {}
+_images: dict[tuple[Path, UnwindInfo], bytearray] = {}
 
 
 @functools.cache
@@ -44,8 +46,13 @@ def engine(unwind_info: UnwindInfo) -> Engine:
     return Engine(config)
 
 
-def load(count: int, functions: int, unwind_info: UnwindInfo) -> list[Module]:
-    """Load the fixture with that many functions `count` times over.
+def fixture(functions: int) -> Path:
+    """The wasm module with that many functions."""
+    return FIXTURES / f"functions-{functions}.wasm"
+
+
+def load(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Module]:
+    """Load a wasm module `count` times over.
 
     The first call in a process compiles every one of them. Later calls load the compiled image
     again with `Module.deserialize`, in a tenth of the time: it is the same machine code and
@@ -54,26 +61,42 @@ def load(count: int, functions: int, unwind_info: UnwindInfo) -> list[Module]:
     Raises:
         NotImplementedError, RuntimeError: as `engine`.
     """
-    if (functions, unwind_info) in _images:
-        return load_image(count, functions, unwind_info)
-    return _compile(count, functions, unwind_info)
+    if (wasm, unwind_info) in _images:
+        return load_image(count, wasm, unwind_info)
+    return _compile(count, wasm, unwind_info)
 
 
-def load_image(count: int, functions: int, unwind_info: UnwindInfo) -> list[Module]:
+def load_image(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Module]:
     """Load the compiled image `count` times over."""
-    encoded = image(functions, unwind_info)
+    encoded = image(wasm, unwind_info)
     return [Module.deserialize(engine(unwind_info), encoded) for _ in range(count)]
 
 
-def image(functions: int, unwind_info: UnwindInfo) -> bytearray:
-    """The compiled image of the fixture with that many functions: an ELF file."""
-    if (functions, unwind_info) not in _images:
-        _compile(1, functions, unwind_info)
-    return _images[functions, unwind_info]
+def image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
+    """The compiled image of a wasm module: an ELF file."""
+    if (wasm, unwind_info) not in _images:
+        _compile(1, wasm, unwind_info)
+    return _images[wasm, unwind_info]
 
 
-def _compile(count: int, functions: int, unwind_info: UnwindInfo) -> list[Module]:
-    wasm = (FIXTURES / f"functions-{functions}.wasm").read_bytes()
-    modules = [Module(engine(unwind_info), wasm) for _ in range(count)]
-    _images[functions, unwind_info] = modules[0].serialize()
+def _compile(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Module]:
+    binary = wasm.read_bytes()
+    modules = [Module(engine(unwind_info), binary) for _ in range(count)]
+    _images[wasm, unwind_info] = modules[0].serialize()
     return modules
+
+
+def drop_all(modules: list[Module], count: int) -> None:
+    """Drop that many modules, the last one first, as `list.clear` does.
+
+    Raises:
+        AssertionError: they are not all there, so that the time would be that of nothing.
+    """
+    if len(modules) != count:
+        raise AssertionError(f"{len(modules)} modules are loaded, not {count}")
+    modules.clear()
+
+
+def seconds_to_drop(modules: list[Module], count: int) -> float:
+    """How long `drop_all` takes, with the garbage collector off, as in asv's own timer."""
+    return timeit.timeit(lambda: drop_all(modules, count), number=1)

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from ._missing import missing
+
 SONAME = "libunwind.so.1"  # LLVM's; nongnu's is libunwind.so.8
 FOLDERS = ("usr/lib/llvm-*/lib", "usr/lib64", "usr/lib", "usr/local/lib")
 REGISTER = "__register_frame"  # what wasmtime calls, on every unwinder but that of Windows
@@ -103,17 +105,15 @@ def _require_libunwind(library: ctypes.CDLL | None) -> None:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if content.find(DETECT.encode()) < 0:
             raise NotImplementedError("this release does not look for libunwind (19.0.0 and later)")
-    strict = os.environ.get("BENCHMARKS_STRICT") == "1"
-    not_to_be_had = RuntimeError if strict else NotImplementedError
     if library is None:
-        raise not_to_be_had(
+        raise missing(
             f"{os.environ.get('LIBUNWIND') or SONAME} is not there, or not LLVM's libunwind of "
             "version 14 or later. Install it (Debian, Ubuntu: apt install libunwind-19, or another "
             "from 14 on; Fedora: dnf install llvm-libunwind) or give its absolute path in LIBUNWIND"
         )
     in_effect = _owner(ctypes.CDLL(None), REGISTER)
     if in_effect != _owner(library, DETECT):
-        raise not_to_be_had(f"libunwind has no effect: {in_effect} was loaded before it")
+        raise missing(f"libunwind has no effect: {in_effect} was loaded before it")
 
 
 def _require_libgcc() -> None:

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from wasmtime import Module
 
-from ._modules import MODULES, UnwindInfo, image, load_image
+from ._modules import MODULES, UnwindInfo, fixture, image, load_image
 from ._sampling import Destructive
 
-FUNCTIONS = 8
+WASM = fixture(8)
 
 
 class ModuleLoad(Destructive):
@@ -19,13 +19,13 @@ class ModuleLoad(Destructive):
 
     def setup(self, unwind_info: UnwindInfo) -> None:
         """Compile the module once, and drop what the sample before has loaded."""
-        image(FUNCTIONS, unwind_info)
+        image(WASM, unwind_info)
         self.modules: list[Module] = []
 
     def time_load(self, unwind_info: UnwindInfo) -> None:
         """Seconds per 1000 modules."""
         if self.modules:
             raise AssertionError(f"{len(self.modules)} modules are loaded already")
-        self.modules = load_image(MODULES, FUNCTIONS, unwind_info)
+        self.modules = load_image(MODULES, WASM, unwind_info)
 
     time_load.pretty_name = "Load 1000 modules"  # type: ignore[attr-defined]

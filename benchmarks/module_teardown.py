@@ -6,21 +6,8 @@ milliseconds elsewhere.
 
 from typing import ClassVar
 
-from wasmtime import Module
-
-from ._modules import MODULES, UnwindInfo, load
+from ._modules import MODULES, UnwindInfo, drop_all, fixture, load
 from ._sampling import Destructive
-
-
-def drop_all(modules: list[Module]) -> None:
-    """Drop 1000 modules, the last one first, as `list.clear` does.
-
-    Raises:
-        AssertionError: they are not all there, so that the time would be that of nothing.
-    """
-    if len(modules) != MODULES:
-        raise AssertionError(f"{len(modules)} modules are loaded, not {MODULES}")
-    modules.clear()
 
 
 class _Loaded(Destructive):
@@ -28,7 +15,7 @@ class _Loaded(Destructive):
 
     def setup(self, unwind_info: UnwindInfo, functions: int) -> None:
         """Load 1000 modules: compile them all, in a process' first setup."""
-        self.modules = load(MODULES, functions, unwind_info)
+        self.modules = load(MODULES, fixture(functions), unwind_info)
 
 
 class ModuleTeardown(_Loaded):
@@ -51,7 +38,7 @@ class ModuleTeardown(_Loaded):
 
     def time_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:
         """Seconds per 1000 modules."""
-        drop_all(self.modules)
+        drop_all(self.modules, MODULES)
 
     time_teardown.pretty_name = "Drop 1000 modules"  # type: ignore[attr-defined]
 
@@ -63,6 +50,6 @@ class ModuleTeardownMemory(_Loaded):
 
     def peakmem_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:
         """Bytes, the whole process included."""
-        drop_all(self.modules)
+        drop_all(self.modules, MODULES)
 
     peakmem_teardown.pretty_name = "Peak memory of dropping 1000 modules"  # type: ignore[attr-defined]

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 from elftools.dwarf.callframe import FDE
 from elftools.elf.elffile import ELFFile
 
-from ._modules import UnwindInfo, image
+from ._modules import UnwindInfo, fixture, image
 
 
 def module_elf(functions: int, unwind_info: UnwindInfo) -> ELFFile:
     """The compiled module with that many functions, as `Module.serialize` gives it."""
-    return ELFFile(io.BytesIO(image(functions, unwind_info)))
+    return ELFFile(io.BytesIO(image(fixture(functions), unwind_info)))
 
 
 class UnwindTables:

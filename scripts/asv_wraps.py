@@ -30,6 +30,7 @@ from scripts import machines
 from scripts.files import replacing
 
 ASV = "0.6.6"
+HELPERS = Path("fixtures/helper-requirements.txt")
 MEASURING = FileLock(".asv/measuring.lock", poll_interval=1)
 
 
@@ -52,6 +53,7 @@ def setup() -> None:
     util.write_json = write_all_or_nothing(util.write_json)
     Results.save = keep_values(Results.save)
     Environment.installed_commit_hash = property(name_installed_commit)
+    Environment._get_install_checksum = count_helpers(Environment._get_install_checksum)
     runner.log_benchmark_result = tell_reasons(runner.log_benchmark_result)
 
 
@@ -225,6 +227,19 @@ def name_installed_commit(environment: Environment) -> str | None:
     commit: str | None = environment._get_installed_commit_hash()
     environment._set_commit_hash(commit)
     return commit
+
+
+def count_helpers(checksum: Callable[[Environment], list[Any]]) -> Callable[..., list[Any]]:
+    """Install again when the helper packages have changed.
+
+    asv does so when its own settings change, and knows of no other file.
+    """
+
+    @functools.wraps(checksum)
+    def wrapped(environment: Environment) -> list[Any]:
+        return [*checksum(environment), HELPERS.read_text(encoding="utf-8")]
+
+    return wrapped
 
 
 def tell_reasons(log_result: Callable[..., None]) -> Callable[..., None]:

@@ -249,3 +249,13 @@ def test_each_reason_for_na_is_told_once(monkeypatch: pytest.MonkeyPatch) -> Non
         log_result(run, BENCHMARK, show_stderr=False)
     log_result(results(), BENCHMARK)
     assert said == ["n/a: no library", "n/a: it's Windows"]
+
+
+def test_changed_helpers_are_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asv_wraps, "HELPERS", tmp_path / "helpers.txt")
+    checksum = asv_wraps.count_helpers(lambda _: ["commands"])
+    asv_wraps.HELPERS.write_text("numpy==2.4.5")
+    before = checksum(None)
+    assert before == checksum(None)
+    asv_wraps.HELPERS.write_text("numpy==2.4.6")
+    assert before != checksum(None)

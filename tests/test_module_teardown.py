@@ -8,39 +8,89 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import wasmtime
 
-from benchmarks import _modules, _release, module_teardown
+from benchmarks import _modules, _release, module_teardown, real_program
 from scripts import pins
 
 from .conftest import ROOT
 
 ERAS = ("13.0.0", "17.0.1", "18.0.2", "25.0.0", "39.0.0", "44.0.0", "45.0.0", "newest")
+COUNTS = {  # modules that a sample drops
+    "compiled": 1000, "image": 1000, "scaling": 250, "busy host": 1, "real program": 20,
+    "lifo": 1000, "fifo": 1000, "random": 1000,
+}  # fmt: skip
+
+
+def probe(version: str, folder: Path, *arguments: str) -> Any:
+    answer = subprocess.run(
+        [sys.executable, ROOT / "tests/teardown_probe.py", *arguments],
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+    )  # fmt: skip
+    seen = json.loads(answer.stdout)
+    assert seen["version"] == version
+    assert seen["count"] == 1000
+    assert seen["has tables"] == {"on": True, "off": False}
+    return seen["samples"]
+
+
+def assert_gone(sample: Any, count: int) -> None:
+    before, loaded, left = (sample[moment] for moment in ("before", "loaded", "left"))
+    assert loaded["modules"] - before["modules"] == count
+    assert loaded["code"] - before["code"] >= count * 4096  # at least a page of code each
+    assert (left["modules"], left["code"]) == (before["modules"], before["code"])
+    assert sample["second"] == f"0 modules are loaded, not {count}"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
 @pytest.mark.parametrize("release", ERAS)
 def test_modules_are_loaded_and_really_gone(release: str, install: Callable[[str], Path]) -> None:
     version = pins.load()[-1].version if release == "newest" else release
-    answer = subprocess.run(
-        [sys.executable, ROOT / "tests/teardown_probe.py"],
-        capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": str(install(version))},
-    )  # fmt: skip
-    seen = json.loads(answer.stdout)
-    assert seen["version"] == version
-    assert seen["count"] == 1000
+    samples = probe(version, install(version))
+    assert len(samples) == 4
+    for sample in samples.values():
+        assert_gone(sample, 1000)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
+@pytest.mark.parametrize("version", ["13.0.0", "50.0.1"])
+def test_every_benchmark_leaves_nothing_behind(
+    version: str, install: Callable[[str], Path]
+) -> None:
+    samples = probe(version, install(version), "all")
+    for name, count in COUNTS.items():
+        for unwind_info in ("on", "off"):
+            assert_gone(samples[f"{name} {unwind_info}"], count)
+    # five modules of 2,000 functions stay where a host is busy
+    assert samples["busy host on"]["before"]["modules"] == 5
     for unwind_info in ("on", "off"):
-        for kind in ("compiled", "image"):
-            sample = seen["samples"][f"{kind} {unwind_info}"]
-            assert sample["modules"] == 1000
-            assert sample["loaded"] >= 1000 * 4096  # at least a page of code each
-            assert sample["alive"] == 0
-            assert sample["left"] < sample["loaded"] / 100
-            assert sample["second"] == "0 modules are loaded, not 1000"
-        assert seen["has tables"][unwind_info] is (unwind_info == "on")
+        store = samples[f"control {unwind_info}"]
+        before, loaded, left = (store[moment] for moment in ("before", "loaded", "left"))
+        assert loaded["modules"] == left["modules"] == before["modules"] + 1
+        assert loaded["mapped"] - before["mapped"] > 1000 * 2**20  # the memories of the instances
+        assert left["mapped"] - before["mapped"] < 2**20
+        assert store["second"] == "the store is gone already"
+    for name in ("gap", "exponent"):
+        tracked = samples[name]
+        assert len(tracked["answer"]["samples"]) == 2
+        assert min(tracked["answer"]["samples"]) > 0
+        assert tracked["left"]["modules"] == tracked["before"]["modules"]
+        assert tracked["left"]["code"] == tracked["before"]["code"]
+
+
+@pytest.mark.parametrize(("strict", "error"), [("0", NotImplementedError), ("1", RuntimeError)])
+def test_without_its_package_the_real_program_is_na(
+    strict: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHMARKS_STRICT", strict)
+    monkeypatch.setattr(real_program, "PACKAGE", "itkwasm_compress_stringify_wasl")
+    real_program.program.cache_clear()
+    with pytest.raises(error, match="itkwasm_compress_stringify_wasl is not installed here"):
+        real_program.RealProgram().setup("on")
 
 
 def test_a_partly_emptied_list_is_no_sample() -> None:

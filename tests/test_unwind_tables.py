@@ -57,8 +57,8 @@ def test_22_registers_fewer_fdes_for_each_exported_function(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows unwinds without .eh_frame")
 def test_tables_with_unwind_info_off_are_not_let_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(functions: int, unwind_info: UnwindInfo) -> bytearray:
-        return image(functions, "on")
+    def wrong(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
+        return image(wasm, "on")
 
     monkeypatch.setattr(unwind_tables, "image", wrong)
     with pytest.raises(AssertionError, match=r"\.eh_frame with native_unwind_info\(false\)"):

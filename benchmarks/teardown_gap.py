@@ -1,0 +1,77 @@
+"""What unwind info costs: teardown with it over teardown without, in one process.
+
+Two separate series cannot tell that: between them the machine changes more than many a release. On
+a shared virtual machine loading decides how fast dropping is, by a factor of 1.6, for reasons that
+have nothing to do with unwind info. So both sets of modules are loaded before either is dropped.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+
+from ._modules import SETTINGS, UnwindInfo, fixture, image, load_image, seconds_to_drop
+from ._sampling import Destructive
+
+# 1000 modules of 100 functions would take 10 s a pair under libunwind before 50.0.1
+SHAPES = {"1000x1": (1000, 1), "1000x8": (1000, 8), "250x100": (250, 100)}
+PARTS = 10  # dropping takes turns between the two sets by tenths, so that noise hits both
+PAIRS = 3  # a block: what is stored is the ratio of each part's shortest times
+BLOCKS = 8  # samples: the fewest of which asv gives an interval that covers 99 %
+
+Pair = dict[UnwindInfo, list[float]]
+
+
+def ratio(block: list[Pair]) -> float:
+    """Time with unwind info over time without, from each part's shortest time in a block.
+
+    Other work on the machine only ever adds to a time, so the shortest is nearest to the truth.
+    """
+    on, off = (
+        np.min([pair[unwind_info] for pair in block], axis=0).sum() for unwind_info in SETTINGS
+    )
+    return float(on / off)
+
+
+def time_pair(count: int, functions: int, settings: tuple[UnwindInfo, ...]) -> Pair:
+    """Seconds for each tenth of `count` modules, dropped in turn, the first of `settings` first."""
+    modules = {
+        unwind_info: load_image(count, fixture(functions), unwind_info) for unwind_info in settings
+    }
+    pair: Pair = {unwind_info: [] for unwind_info in settings}
+    for part in range(PARTS):
+        for unwind_info in settings[:: (-1) ** part]:
+            tenth = modules[unwind_info][-(count // PARTS) :]
+            del modules[unwind_info][-len(tenth) :]
+            pair[unwind_info].append(seconds_to_drop(tenth, count // PARTS))
+    return pair
+
+
+class TeardownGap(Destructive):
+    """Teardown time with unwind info over teardown time without.
+
+    `modules_x_functions` is how many modules are dropped and how many functions each has. The
+    result is the median of 8 samples, each the ratio of one block of 3 pairs.
+    """
+
+    params: ClassVar = [list(SHAPES)]
+    param_names: ClassVar = ["modules_x_functions"]
+
+    def setup(self, shape: str) -> None:
+        """Compile the module with unwind info and without."""
+        for unwind_info in SETTINGS:
+            image(fixture(SHAPES[shape][1]), unwind_info)
+
+    def track_ratio(self, shape: str) -> dict[str, list[float] | int]:
+        """Times as long; 1 is no difference."""
+        orders = (SETTINGS, SETTINGS[::-1])
+        blocks = [
+            [
+                time_pair(*SHAPES[shape], orders[number % 2])
+                for number in range(block * PAIRS, (block + 1) * PAIRS)
+            ]
+            for block in range(BLOCKS)
+        ]
+        return {"samples": [ratio(block) for block in blocks], "number": 1}
+
+    track_ratio.unit = "×"  # type: ignore[attr-defined]
+    track_ratio.pretty_name = "Gap: what unwind info costs"  # type: ignore[attr-defined]

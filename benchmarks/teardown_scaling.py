@@ -1,0 +1,59 @@
+"""How the cost grows with the number of modules that are loaded at once.
+
+libunwind before wasmtime 50.0.1 searches one table for every FDE it removes, libgcc before GCC 13
+one list for every module: the time per module grows with the modules that are loaded.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+from wasmtime import Module
+
+from ._modules import UnwindInfo, drop_all, fixture, load_image, seconds_to_drop
+from ._sampling import Destructive
+
+COUNTS = (250, 1000, 4000)
+SAMPLES = 8  # the fewest of which asv gives an interval that covers 99 %
+WASM = fixture(1)
+
+
+def exponent(times: list[float]) -> float:
+    """The slope of log(time) against log(modules): 1 is linear, 2 quadratic."""
+    slope, _ = np.polyfit(np.log(COUNTS), np.log(times), 1)
+    return float(slope)
+
+
+def drop(count: int) -> float:
+    """Seconds to drop that many modules with unwind info, freshly loaded."""
+    return seconds_to_drop(load_image(count, WASM, "on"), count)
+
+
+class TeardownScaling(Destructive):
+    """Time to drop all modules, by how many there are; each has one function.
+
+    The exponent is that with unwind info on.
+    """
+
+    params: ClassVar = [["on", "off"], list(COUNTS)]
+    param_names: ClassVar = ["unwind_info", "modules"]
+    repeat = (1, 12, 1.0)  # at least, at most, seconds with the loading in between
+
+    def setup(self, unwind_info: UnwindInfo = "on", modules: int = 0) -> None:
+        """Load the modules; none for the exponent, which loads its own."""
+        self.modules: list[Module] = load_image(modules, WASM, unwind_info)
+
+    def time_teardown(self, unwind_info: UnwindInfo, modules: int) -> None:
+        """Seconds per that many modules."""
+        drop_all(self.modules, modules)
+
+    time_teardown.pretty_name = "Drop 250, 1000 and 4000 modules"  # type: ignore[attr-defined]
+
+    def track_exponent(self) -> dict[str, list[float] | int]:
+        """Slope of log(seconds) against log(modules), over 250, 1000 and 4000 modules."""
+        slopes = [exponent([drop(count) for count in COUNTS]) for _ in range(SAMPLES)]
+        return {"samples": slopes, "number": 1}
+
+    track_exponent.params = ()  # type: ignore[attr-defined]
+    track_exponent.param_names = ()  # type: ignore[attr-defined]
+    track_exponent.unit = "exponent"  # type: ignore[attr-defined]
+    track_exponent.pretty_name = "Growth with the number of modules"  # type: ignore[attr-defined]

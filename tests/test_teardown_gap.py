@@ -1,0 +1,115 @@
+"""The gap and the exponent: what their estimators make of noise whose truth is known."""
+
+import numpy as np
+import pytest
+from asv_runner.statistics import compute_stats
+
+from benchmarks import teardown_gap, teardown_scaling
+from benchmarks._modules import SETTINGS, UnwindInfo
+from benchmarks.teardown_gap import BLOCKS, PAIRS, PARTS, TeardownGap, ratio
+from benchmarks.teardown_scaling import COUNTS, exponent
+
+RUNS = 200
+OFF = 1.4e-3  # seconds for a tenth of 1000 modules, with a quarter more for the first
+SHAPE = OFF * np.linspace(1.25, 1, PARTS)
+
+Parts = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+
+def quiet(random: np.random.Generator) -> Parts:
+    """Factors on the times of one run: blocks × pairs × on and off × parts."""
+    return 1 + np.abs(random.normal(0, 0.02, (BLOCKS, PAIRS, 2, PARTS)))
+
+
+def heavy_tailed(random: np.random.Generator) -> Parts:
+    """Every eighth part stalls, by a factor that has no upper bound."""
+    noise = quiet(random)
+    stalls = random.random(noise.shape) < 1 / 8
+    return noise + np.where(stalls, random.pareto(1, noise.shape), 0)
+
+
+def drifting(random: np.random.Generator) -> Parts:
+    """The machine gets slower by a half in the course of a run."""
+    noise = quiet(random)
+    return noise * np.linspace(1, 1.5, noise.size).reshape(BLOCKS, PAIRS, PARTS, 2).swapaxes(2, 3)
+
+
+def two_states(random: np.random.Generator) -> Parts:
+    """Each pair is fast or slow as a whole, as on shared virtual machines."""
+    slow = random.random((BLOCKS, PAIRS, 1, 1)) < 0.6
+    return quiet(random) * np.where(slow, 1.6, 1)
+
+
+@pytest.mark.parametrize("noise", [quiet, heavy_tailed, drifting, two_states])
+@pytest.mark.parametrize("truth", [1.0, 1.5, 20.0])
+def test_the_gap_is_found_in_noise_and_its_interval_covers_it(noise: object, truth: float) -> None:
+    assert callable(noise)
+    random = np.random.default_rng(0)
+    covered, errors = 0, []
+    for _ in range(RUNS):
+        times = noise(random) * np.array([truth, 1])[:, None] * SHAPE
+        samples = [
+            ratio([dict(zip(SETTINGS, map(list, pair), strict=True)) for pair in block])
+            for block in times
+        ]
+        value, stats = compute_stats(samples, 1)
+        errors.append(abs(value / truth - 1))
+        covered += stats["ci_99_a"] <= truth <= stats["ci_99_b"]
+    assert np.quantile(errors, 0.95) < 0.03
+    assert covered >= 0.95 * RUNS
+
+
+def test_the_plain_ratio_of_means_would_not_do() -> None:
+    random = np.random.default_rng(0)
+    plain = [float(np.divide(*heavy_tailed(random).mean(axis=(0, 1, 3)))) for _ in range(RUNS)]
+    assert np.quantile(np.abs(np.subtract(plain, 1)), 0.95) > 0.1
+
+
+def test_sets_take_turns_and_every_module_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, object]] = []
+
+    def load(count: int, wasm: object, unwind_info: UnwindInfo) -> list[str]:
+        calls.append(("load", unwind_info))
+        return [unwind_info] * count
+
+    def drop(modules: list[str], count: int) -> float:
+        assert len(modules) == count
+        calls.append(("drop", modules[0]))
+        return 2.0 if modules[0] == "on" else 1.0
+
+    monkeypatch.setattr(teardown_gap, "load_image", load)
+    monkeypatch.setattr(teardown_gap, "seconds_to_drop", drop)
+    pair = teardown_gap.time_pair(1000, 8, SETTINGS)
+    assert pair == {"on": [2.0] * PARTS, "off": [1.0] * PARTS}
+    # both are loaded before either is dropped, and the one that went first goes second
+    assert [what for what, _ in calls] == ["load"] * 2 + ["drop"] * 2 * PARTS
+    assert [which for _, which in calls[2:8]] == ["on", "off", "off", "on", "on", "off"]
+    calls.clear()
+    answer = TeardownGap().track_ratio("1000x8")
+    assert answer == {"samples": [2.0] * BLOCKS, "number": 1}
+    loads = [which for what, which in calls if what == "load"]
+    assert loads[::2] == ["on", "off"] * (BLOCKS * PAIRS // 2)
+    assert all(count % PARTS == 0 for count, _ in teardown_gap.SHAPES.values())
+
+
+@pytest.mark.parametrize("power", [1.0, 1.4, 2.0])
+def test_the_exponent_is_that_of_a_power_law(power: float) -> None:
+    assert exponent([3e-5 * count**power for count in COUNTS]) == pytest.approx(power)
+    # a factor common to all is no growth
+    assert exponent([7.0 * count**power for count in COUNTS]) == pytest.approx(power)
+
+
+def test_the_exponent_is_found_in_noise() -> None:
+    random = np.random.default_rng(0)
+    values = [
+        compute_stats(
+            [
+                exponent([count**1.4 * (1 + random.pareto(3)) for count in COUNTS])
+                for _ in range(teardown_scaling.SAMPLES)
+            ],
+            1,
+        )
+        for _ in range(RUNS)
+    ]
+    assert sum(stats["ci_99_a"] <= 1.4 <= stats["ci_99_b"] for _, stats in values) > 0.95 * RUNS
+    assert abs(np.median([value for value, _ in values]) - 1.4) < 0.02
