@@ -1,11 +1,14 @@
 """The wasm modules that are loaded by the thousand."""
 
+import json
 import re
 
 import pytest
 from wasmtime import Engine, FuncType, Module, wat2wasm
 
 from scripts import make_fixtures
+
+from .conftest import ROOT
 
 SIZES = sorted(make_fixtures.SIZES)
 
@@ -28,3 +31,11 @@ def test_size_exports_and_distinct_bodies(functions: int) -> None:
     exports = Module(Engine(), path.with_suffix(".wasm").read_bytes()).exports
     exported = [export for export in exports if isinstance(export.type, FuncType)]
     assert len(exported) == make_fixtures.SIZES[functions]
+
+
+def test_no_helper_is_taken_for_a_benchmark() -> None:
+    """Asv measures every function whose name begins with `time_`, also outside of classes."""
+    known = json.loads((ROOT / "results/benchmarks.json").read_text())
+    names = [name for name in known if name != "version"]
+    assert all(re.fullmatch(r"\w+\.[A-Z]\w+\.(time|track|peakmem)_\w+", name) for name in names)
+    assert all(known[name]["version"] == "1" for name in names)

@@ -79,7 +79,7 @@ def test_sets_take_turns_and_every_module_is_dropped(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(teardown_gap, "load_image", load)
     monkeypatch.setattr(teardown_gap, "seconds_to_drop", drop)
-    pair = teardown_gap.time_pair(1000, 8, SETTINGS)
+    pair = teardown_gap.drop_in_turn(1000, 8, SETTINGS)
     assert pair == {"on": [2.0] * PARTS, "off": [1.0] * PARTS}
     # both are loaded before either is dropped, and the one that went first goes second
     assert [what for what, _ in calls] == ["load"] * 2 + ["drop"] * 2 * PARTS
@@ -94,9 +94,9 @@ def test_sets_take_turns_and_every_module_is_dropped(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("power", [1.0, 1.4, 2.0])
 def test_the_exponent_is_that_of_a_power_law(power: float) -> None:
-    assert exponent([3e-5 * count**power for count in COUNTS]) == pytest.approx(power)
+    assert exponent([3e-5 * count**power for count in COUNTS]) == pytest.approx(power, abs=1e-3)
     # a factor common to all is no growth
-    assert exponent([7.0 * count**power for count in COUNTS]) == pytest.approx(power)
+    assert exponent([7.0 * count**power for count in COUNTS]) == pytest.approx(power, abs=1e-3)
 
 
 def test_the_exponent_is_found_in_noise() -> None:
