@@ -15,10 +15,13 @@ import asv
 from asv import runner, util
 from asv.commands.asv_profiling import Profile
 from asv.commands.check import Check
+from asv.commands.compare import Compare
 from asv.commands.continuous import Continuous
 from asv.commands.find import Find
+from asv.commands.publish import Publish
 from asv.commands.run import Run
 from asv.commands.setup import Setup
+from asv.commands.show import Show
 from asv.console import log
 from asv.environment import Environment
 from asv.machine import Machine, MachineCollection
@@ -52,6 +55,9 @@ def setup() -> None:
     Machine.save = save_machine(Machine.save)
     util.write_json = write_all_or_nothing(util.write_json)
     Results.save = keep_values(Results.save)
+    Results.load = staticmethod(explain_damage(Results.load))
+    for command in (Publish, Show, Compare):
+        command.run = require_machines(command.run)
     Environment.installed_commit_hash = property(name_installed_commit)
     Environment._get_install_checksum = count_helpers(Environment._get_install_checksum)
     runner.log_benchmark_result = tell_reasons(runner.log_benchmark_result)
@@ -216,6 +222,39 @@ def _keep(results: Results, stored: Results, name: str) -> None:
     if all(index in kept or util.is_na(value) for index, value in enumerate(new_values)):
         results.started_at[name] = stored.started_at[name]
         results.duration[name] = stored.duration[name]
+
+
+def explain_damage(load: Callable[..., Results]) -> Callable[..., Results]:
+    """Name the file and the remedy when a result file is damaged, or is none.
+
+    asv has a traceback for most of them, and no remedy for any.
+    """
+
+    @functools.wraps(load)
+    def wrapped(path: str, *args: Any, **kwargs: Any) -> Results:
+        try:
+            return load(path, *args, **kwargs)
+        except (UserError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path} is damaged, or no result of asv: {error}. Restore it from git, or remove "
+                "it and measure that release again."
+            ) from error
+
+    return wrapped
+
+
+def require_machines(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Stop before anything is read when results have no sound machine.json beside them.
+
+    asv leaves such results out with a warning, or stops with a traceback.
+    """
+
+    @functools.wraps(run)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        machines.require(Path((args[0] if args else kwargs["conf"]).results_dir))
+        return run(*args, **kwargs)
+
+    return wrapped
 
 
 def name_installed_commit(environment: Environment) -> str | None:

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from asv import util
+from asv.machine import Machine
 
 from scripts.files import replacing
 
@@ -89,6 +90,28 @@ def memory_class(size: int) -> str:
     if gigabytes > 8:
         gigabytes += gigabytes % 2
     return f"{gigabytes} GB" if size else ""
+
+
+def require(results: Path) -> None:
+    """Check that every machine with results is described.
+
+    Raises:
+        UserError: a machine.json is missing, damaged, or that of another folder.
+    """
+    for folder in sorted({path.parent for path in results.glob("*/*.json")}):
+        path = folder / "machine.json"
+        try:
+            named = util.load_json(str(path), Machine.api_version)["machine"]
+            problem = "" if named == folder.name else f"describes {named}"
+        except OSError:
+            problem = "is missing"
+        except (util.UserError, LookupError, TypeError, ValueError) as error:
+            problem = f"is damaged ({error})"
+        if problem:
+            raise util.UserError(
+                f"{path} {problem}. Restore it from git, or remove it and run `uv run asv run "
+                f"--machine {folder.name}` on that machine, which writes it anew."
+            )
 
 
 def record_host(folder: Path) -> None:

@@ -1,19 +1,28 @@
 """What tests share: a copy of the repository, asv in it, and pinned releases to import."""
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks._unwinder import SONAME
-from scripts import pins
+from scripts import machines, pins
+from scripts.gap.history import RATIO
 
 ROOT = Path(__file__).resolve().parent.parent
 STRICT = os.environ.get("BENCHMARKS_STRICT") == "1"
+COMMITS = {release.version: release.commit for release in pins.load(ROOT / pins.PINS)}
+NAME = "module_teardown.ModuleTeardown.time_teardown"
+MIDDLE = r"time_teardown\(.*, 8\)"  # the size that shows the gap and does not take long
+SMALL_GAPS = r"track_ratio\('1000x"
+SYSTEM, LIBUNWIND = (f"virtualenv-py3.11-UNWINDER{name}" for name in ("system", "libunwind"))
 
 
 def absent(reason: str) -> None:
@@ -109,3 +118,42 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return folders[version]
 
     return installed
+
+
+@dataclass
+class Measured:
+    """A copy of the repository in which two releases were measured."""
+
+    copy: Path
+    home: Path
+    run: subprocess.CompletedProcess[str]
+
+    def asv(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return asv(self.copy, *arguments, home=self.home, **variables)
+
+    def results(self, machine: str, version: str, environment: str = SYSTEM) -> Any:
+        path = self.copy / f"results/{machine}/{COMMITS[version][:8]}-{environment}.json"
+        return json.loads(path.read_text())
+
+    def gap(self, version: str, environment: str) -> float:
+        """Time with unwind info over time without, of 1000 modules of 8 functions."""
+        stored = self.results(machines.local_name(), version, environment)
+        _, gap, _ = stored["results"][RATIO][stored["result_columns"].index("result")]
+        return float(gap)
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    home = tmp_path_factory.mktemp("home")
+    copy = copy_repository(tmp_path_factory.mktemp("measured"))
+    bench = f"{MIDDLE}|{SMALL_GAPS}|track_fde_count"
+    run = asv(copy, "run", "--record-samples", "--bench", bench, "48.0.0..50.0.1", home=home)
+    return Measured(copy, home, run)
+
+
+@pytest.fixture(scope="session")
+def published(measured: Measured) -> Path:
+    answer = measured.asv("publish")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "Couldn't find" not in answer.stdout
+    return measured.copy / ".asv/html"

@@ -6,64 +6,24 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from filelock import FileLock
 
-from scripts import machines, pins
+from scripts import machines
 
-from .conftest import ROOT, asv, copy_repository, environment
+from .conftest import (
+    COMMITS,
+    LIBUNWIND,
+    MIDDLE,
+    NAME,
+    SYSTEM,
+    Measured,
+    environment,
+)
 
-COMMITS = {release.version: release.commit for release in pins.load(ROOT / pins.PINS)}
-NAME = "module_teardown.ModuleTeardown.time_teardown"
-MIDDLE = r"time_teardown\(.*, 8\)"  # the size that shows the gap and does not take long
-SYSTEM, LIBUNWIND = (f"virtualenv-py3.11-UNWINDER{name}" for name in ("system", "libunwind"))
 SMALLEST = r"time_teardown\('off', 1\)"
-
-
-@dataclass
-class Measured:
-    """A copy of the repository in which two releases were measured."""
-
-    copy: Path
-    home: Path
-    run: subprocess.CompletedProcess[str]
-
-    def asv(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return asv(self.copy, *arguments, home=self.home, **variables)
-
-    def results(self, machine: str, version: str, environment: str = SYSTEM) -> Any:
-        path = self.copy / f"results/{machine}/{COMMITS[version][:8]}-{environment}.json"
-        return json.loads(path.read_text())
-
-    def gap(self, version: str, environment: str) -> float:
-        """Time with unwind info over time without, of 1000 modules of 8 functions.
-
-        Of the shortest samples: whatever else the machine does only adds to them.
-        """
-        stored = self.results(machines.local_name(), version, environment)
-        samples = stored["results"][NAME][stored["result_columns"].index("samples")]
-        _, on, _, _, off, _ = samples
-        return float(min(on) / min(off))
-
-
-@pytest.fixture(scope="session")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
-    home = tmp_path_factory.mktemp("home")
-    copy = copy_repository(tmp_path_factory.mktemp("measured"))
-    run = asv(copy, "run", "--record-samples", "--bench", MIDDLE, "48.0.0..50.0.1", home=home)
-    return Measured(copy, home, run)
-
-
-@pytest.fixture(scope="session")
-def published(measured: Measured) -> Path:
-    answer = measured.asv("publish")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "Couldn't find" not in answer.stdout
-    return measured.copy / ".asv/html"
 
 
 def test_two_releases_are_measured_without_a_question(measured: Measured) -> None:

@@ -1,0 +1,128 @@
+"""The charts of the page, as Vega-Lite; Altair is imported here, and so only when publishing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+from packaging.version import Version
+
+from scripts.gap.history import History
+from scripts.gap.report import Report, interval, number
+
+EXPONENT = "teardown_scaling.TeardownScaling.track_exponent"
+BUSY = "busy_host.BusyHost.time_drop_one"
+# Okabe and Ito's: told apart by all kinds of eyes, on light and on dark ground
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+AXIS = 48  # pixels left of every chart, so that releases stand below each other
+SIZE = alt.param("size", value="1000x8")  # set by the page's selector
+
+
+def charts(report: Report, history: History) -> dict[str, dict[str, Any]]:
+    """Vega-Lite by the id of the element it is drawn in."""
+    releases = sorted({one.release for one in history.measured}, key=Version)
+    x = alt.X("release:O", sort=releases, title=None).scale(domain=releases)
+    drawn = {"gap-chart": _gap(report, x), "fde-chart": _fdes(report, x)}
+    measured = {name for one in history.measured for name in one.values}
+    if EXPONENT in measured:
+        drawn["exponent-chart"] = _exponents(history, x)
+    if BUSY in measured:
+        drawn["busy-chart"] = _busy_host(history, x)
+    return {
+        name: chart.properties(width="container")
+        .configure_axisY(minExtent=AXIS, maxExtent=AXIS)
+        .configure_axisX(labelOverlap=True, labelAngle=-90)
+        .configure_legend(orient="top", labelLimit=0, title=None, symbolOpacity=1)
+        .to_dict()
+        for name, chart in drawn.items()
+    }
+
+
+def _line(rows: Sequence[dict[str, Any]], x: alt.X, y: alt.Y, tooltip: list[str]) -> alt.Chart:
+    colour = alt.Color("series:N").scale(range=COLOURS)
+    chart: alt.Chart = (
+        alt.Chart({"values": list(rows)})
+        .mark_line(point=alt.OverlayMarkDef(size=50, filled=True))
+        .encode(x=x, y=y, color=colour, tooltip=["release:O", "series:N", *tooltip])
+    )
+    return chart
+
+
+def _gap(report: Report, x: alt.X) -> Any:
+    rows = [
+        {
+            "release": gap.release,
+            "series": f"{gap.machine}, {gap.unwinder}",
+            "size": gap.size,
+            "gap": gap.ratio,
+            "low": gap.low,
+            "high": gap.high,
+            "99 %": interval(gap.low, gap.high),
+            "ms per 1000 modules": number(gap.excess),
+        }
+        for gap in report.gaps
+    ]
+    marks = {
+        (step.size, step.release, f"#{change.pull_request}" if change else "?")
+        for step in report.steps
+        for change in (step.changes[-1:] or (None,))
+    }
+    y = alt.Y("gap:Q", title="gap (×)").scale(type="log", nice=False, padding=8)
+    line = _line(rows, x, y, ["gap:Q", "99 %:N", "ms per 1000 modules:N"])
+    band = (
+        alt.Chart({"values": rows})
+        .mark_area(opacity=0.25)
+        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=alt.Color("series:N"))
+    )
+    step = alt.Chart(
+        {"values": [dict(zip(("size", "release", "pr"), mark, strict=True)) for mark in marks]}
+    )
+    rule = step.mark_rule(strokeDash=[4, 4]).encode(x=x)
+    label = step.mark_text(angle=270, align="right", dy=-8, y=4).encode(x=x, text="pr:N")
+    layers = [chart.transform_filter("datum.size == size") for chart in (band, rule, label, line)]
+    return alt.layer(*layers).add_params(SIZE).properties(
+        height=320,
+        description="Line chart of the gap by release, with 99 % intervals and change points.",
+    )  # fmt: skip
+
+
+def _fdes(report: Report, x: alt.X) -> alt.Chart:
+    rows = [
+        {"release": gap.release, "size": gap.size, "FDEs": gap.fdes,
+         "series": f"{gap.machine}, {gap.unwinder}"}
+        for gap in report.gaps
+        if gap.fdes is not None
+    ]  # fmt: skip
+    y = alt.Y("FDEs:Q", title="FDEs").scale(zero=True)
+    chart = _line(rows, x, y, ["FDEs:Q"]).encode(color=alt.Color("series:N", legend=None))
+    return chart.transform_filter("datum.size == size").add_params(SIZE).properties(
+        height=110, description="Line chart of the FDEs of one module, by release."
+    )  # fmt: skip
+
+
+def _exponents(history: History, x: alt.X) -> alt.Chart:
+    rows = [
+        {"release": one.release, "series": f"{one.machine}, {one.unwinder}",
+         "exponent": value.value, "99 %": interval(value.low, value.high)}
+        for one in history.measured
+        for value in one.values.get(EXPONENT, {}).values()
+    ]  # fmt: skip
+    y = alt.Y("exponent:Q").scale(zero=False)
+    return _line(rows, x, y, ["exponent:Q", "99 %:N"]).properties(
+        height=200, description="Line chart of the growth of teardown with the modules, by release."
+    )
+
+
+def _busy_host(history: History, x: alt.X) -> alt.Chart:
+    rows = [
+        {"release": one.release, "series": f"{one.machine}, {one.unwinder}",
+         "resident FDEs": resident, "ms": value.value * 1e3}
+        for one in history.measured
+        for (unwind_info, resident), value in one.values.get(BUSY, {}).items()
+        if unwind_info == "on"
+    ]  # fmt: skip
+    y = alt.Y("ms:Q", title="ms").scale(type="log", nice=False, padding=8)
+    return _line(rows, x, y, ["resident FDEs:N", "ms:Q"]).encode(
+        strokeDash=alt.StrokeDash("resident FDEs:N").sort(["0", "10000", "50000"])
+    ).properties(
+        height=240, description="Line chart of the time to drop a module on a busy host."
+    )  # fmt: skip

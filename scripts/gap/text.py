@@ -1,0 +1,105 @@
+"""The report as text: a table for a terminal, Markdown, JSON or CSV. All hold the same numbers."""
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from scripts.gap.history import SIZES, Gap
+from scripts.gap.report import Report, interval, number, say_advice, say_newest, say_step, times
+
+RULE = (
+    "Unwind info is worth turning off where it certainly costs more than 100 ms per 1000 modules."
+)
+
+
+def sections(report: Report) -> Iterator[tuple[str, list[str]]]:
+    """What stands below the tables: a heading and its sentences."""
+    yield "Change points", [say_step(step) for step in report.steps] or ["none found"]
+    yield "Newest release", [say_newest(newest) for newest in report.newest]
+    notes = [report.note] if report.note else []
+    yield "Advice", [*map(say_advice, report.advice), RULE, *notes]
+    if report.left_out:
+        yield "Left out", report.left_out
+
+
+def tables(gaps: Sequence[Gap]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """A title, a head and rows for every machine and unwinder: one row a release."""
+    for (machine, unwinder), of_one in itertools.groupby(gaps, key=lambda gap: gap.series[:2]):
+        mine = list(of_one)
+        sizes = [size for size in SIZES if any(gap.size == size for gap in mine)]
+        columns = _details if len(sizes) == 1 else cells
+        head = (
+            ["gap", "99 %", "ms per 1000 modules", "µs per FDE"]
+            if len(sizes) == 1
+            else list(itertools.chain.from_iterable((size, "99 %") for size in sizes))
+        )
+        rows = []
+        for release, gaps_there in itertools.groupby(mine, key=lambda gap: gap.release):
+            there = {gap.size: gap for gap in gaps_there}
+            rows.append([release, *itertools.chain(*(columns(there.get(size)) for size in sizes))])
+        title = f"{machine}, {unwinder}" + (f", {sizes[0]}" if len(sizes) == 1 else "")
+        yield title, ["release", *head], rows
+
+
+def cells(gap: Gap | None) -> list[str]:
+    """The gap and its interval."""
+    if gap is None:
+        return ["n/a", ""]
+    return [times(gap.ratio), interval(gap.low, gap.high)]
+
+
+def _details(gap: Gap | None) -> list[str]:
+    costs = (gap.excess, gap.per_fde) if gap else (None, None)
+    return [*cells(gap), *map(number, costs)]
+
+
+def terminal(report: Report, console: Console) -> None:
+    """Print tables and sentences; nothing depends on colour."""
+    for title, head, rows in tables(report.gaps):
+        table = Table(title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left")
+        for column in head:
+            table.add_column(column, justify="left" if column == "release" else "right")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for heading, sentences in sections(report):
+        console.print(f"[bold]{heading}[/bold]", highlight=False)
+        for sentence in sentences:
+            console.print(f"  {sentence}", highlight=False, markup=False, soft_wrap=True)
+
+
+def markdown(report: Report) -> str:
+    """The same for a pull request or an issue."""
+    lines = []
+    for title, head, rows in tables(report.gaps):
+        lines += [f"### What unwind info costs: {title}", "", _line(head)]
+        lines += [_line(["---", *["--:"] * (len(head) - 1)]), *map(_line, rows), ""]
+    for heading, sentences in sections(report):
+        lines += [f"### {heading}", "", *(f"- {sentence}" for sentence in sentences), ""]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def to_json(report: Report) -> str:
+    """Every number in full."""
+    return json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n"
+
+
+def to_csv(report: Report) -> str:
+    """One row for each gap."""
+    out = io.StringIO()
+    columns = [name for name in Gap.__annotations__ if name != "samples"]
+    writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(gap) for gap in report.gaps)
+    return out.getvalue()

@@ -1,0 +1,220 @@
+"""The report in the terminal: one set of numbers in every form, exit codes and bad input."""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts.gap.__main__ import main
+
+from .conftest import COMMITS, ROOT
+from .results import HOUR, SESSION, write_results
+
+SIZES = ("1000x1", "1000x8", "250x100", "1000x100")
+OLD = dict(zip(SIZES, (1.4, 16.0, 66.0, 500.0), strict=True))
+HALF = dict(zip(SIZES, (1.2, 8.0, 65.0, 490.0), strict=True))
+NEW = dict(zip(SIZES, (1.1, 1.6, 2.0, 5.0), strict=True))
+FLAT = dict(zip(SIZES, (1.0, 1.0, 1.0, 1.0), strict=True))
+STORY = {
+    "19.0.0": OLD, "20.0.0": OLD, "21.0.0": OLD, "22.0.0": HALF, "40.0.0": HALF, "48.0.0": HALF,
+    "49.0.0": HALF, "50.0.1": NEW,
+}  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose results tell the story of libunwind, and a flat one of libgcc."""
+    for name in ("asv.conf.json", "fixtures", "results/benchmarks.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    write_results(tmp_path / "results", STORY)
+    write_results(tmp_path / "results", dict.fromkeys(STORY, FLAT), unwinder="system")
+    return tmp_path / "results"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+@pytest.mark.usefixtures("results")
+def test_every_form_has_the_same_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    code, table, _ = run(capsys)
+    assert code == 0
+    full = json.loads(run(capsys, "--format", "json")[1])
+    rows = list(csv.DictReader(io.StringIO(run(capsys, "--format", "csv")[1])))
+    markdown = run(capsys, "--format", "markdown")[1]
+    assert len(full["gaps"]) == len(rows) == 2 * len(STORY) * len(SIZES)
+    for gap, row in zip(full["gaps"], rows, strict=True):
+        assert float(row["ratio"]) == gap["ratio"]
+        assert row["release"] == gap["release"]
+        expected = STORY if gap["unwinder"] == "libunwind" else dict.fromkeys(STORY, FLAT)
+        assert gap["ratio"] == pytest.approx(expected[gap["release"]][gap["size"]], rel=0.02)
+        said = f"{gap['ratio']:.0f}×" if gap["ratio"] >= 100 else f"{gap['ratio']:.3g}×"
+        for text in (table, markdown):
+            (line, *_) = [
+                line
+                for line in text[text.index(f"linux-x86_64, {gap['unwinder']}") :].splitlines()
+                if line.strip("| ").startswith(gap["release"])
+            ]
+            assert said in line
+    for sentence in (
+        "1000x8: 16× up to 21.0.0, 7.99× from 22.0.0 on (#8629",
+        "50.0.1 moved the gap against 49.0.0",
+        "libunwind on Linux stands in",
+    ):
+        assert sentence in table
+        assert sentence in markdown
+    assert "\x1b[" not in table  # no colour in a pipe
+
+
+@pytest.mark.usefixtures("results")
+def test_costs_are_those_of_the_times(capsys: pytest.CaptureFixture[str]) -> None:
+    gaps = json.loads(run(capsys, "--format", "json", "--since", "49.0.0")[1])["gaps"]
+    (one,) = [gap for gap in gaps if gap["release"] == "49.0.0" and gap["size"] == "1000x8"
+              and gap["unwinder"] == "libunwind"]  # fmt: skip
+    assert one["excess"] == pytest.approx(14 * (one["ratio"] - 1))
+    assert one["per_fde"] == pytest.approx(one["excess"] / 17)
+    _, table, _ = run(capsys, "--size", "1000x8", "--since", "49.0.0")
+    assert "ms per 1000 modules" in table
+    assert "µs per FDE" in table
+    assert f"{one['excess']:.3g}" in table
+    assert "22.0.0" not in table[: table.index("Change points")]
+
+
+def test_change_points_do_not_depend_on_what_is_shown(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table that begins later still tells of the same story."""
+    assert results.exists()
+    full = json.loads(run(capsys, "--format", "json")[1])["steps"]
+    assert {(step["size"], step["release"]) for step in full} >= {("1000x8", "22.0.0")}
+    assert not [step for step in full if step["unwinder"] == "system"]
+    since = json.loads(run(capsys, "--format", "json", "--since", "49.0.0")[1])
+    assert since["steps"] == full
+    assert {gap["release"] for gap in since["gaps"]} == {"49.0.0", "50.0.1"}
+
+
+def test_check_tells_by_its_exit_code(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--check")[0] == 1
+    shutil.rmtree(results / "linux-x86_64")
+    write_results(results, {"49.0.0": NEW, "50.0.1": NEW})
+    assert run(capsys, "--check")[0] == 0
+    write_results(results, {"50.0.1": HALF}, started=SESSION + 7 * HOUR)
+    code, said, _ = run(capsys, "--check")
+    assert code == 3
+    assert "not measured in one session, but 7 hours apart" in said
+    # what is certain on another machine comes first
+    write_results(results, {"49.0.0": HALF, "50.0.1": NEW}, machine="macos-15-arm64")
+    assert run(capsys, "--check")[0] == 1
+    assert run(capsys, "--check", "--machine", "linux-x86_64")[0] == 3
+    shutil.rmtree(results / "linux-x86_64")
+    assert "stands in" not in run(capsys)[1]
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("--machine", "linux-x86-64"),
+            "linux-x86-64 is no machine with results. Did you mean linux-x86_64?",
+        ),
+        (("--size", "1000x9"), "Did you mean 1000x8"),
+        (("--since", "50.0.2"), "50.0.2 is no measured release. Did you mean 50.0.1"),
+        (("compare", "linux-x86_64/libunwind/49.0.0", "linux-x86_64/libunwind/51"), "Did you mean"),
+    ],
+)
+def test_unknown_names_are_errors_with_the_near_ones(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, error = run(capsys, *arguments)
+    assert code == 2
+    assert said in error
+
+
+def test_any_two_can_be_compared(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_results(results, {"49.0.0": OLD}, machine="macos-15-arm64", unwinder="system")
+    code, said, _ = run(
+        capsys, "compare", "linux-x86_64/libunwind/49.0.0", "macos-15-arm64/system/49.0.0"
+    )
+    assert code == 0
+    (line,) = [line for line in said.splitlines() if line.split()[:1] == ["1000x8"]]
+    cells = line.split()
+    assert float(cells[-1]) == pytest.approx(2, rel=0.02)
+
+
+def damage(path: Path, content: str | bytes) -> None:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"version": 2, "resu', "[]", "7", '{"version": 2}', b"\xff\xfe",
+                '{"version": 2, "results": [], "params": {}, "requirements": {}}', '{"a": 1}'],
+)  # fmt: skip
+def test_a_damaged_result_is_named_and_the_rest_is_reported(
+    content: str | bytes, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = (
+        results / f"linux-x86_64/{COMMITS['40.0.0'][:8]}-virtualenv-py3.11-UNWINDERlibunwind.json"
+    )
+    damage(path, content)
+    code, said, _ = run(capsys, "--format", "json")
+    assert code == 0
+    found = json.loads(said)
+    assert len(found["gaps"]) == (2 * len(STORY) - 1) * len(SIZES)
+    (problem,) = found["left_out"]
+    assert path.name in problem
+    assert "Restore it from git, or remove it" in problem
+
+
+def test_a_result_of_no_pinned_release_is_named(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next(results.glob(f"linux-x86_64/{COMMITS['40.0.0'][:8]}-*libunwind.json"))
+    content = json.loads(path.read_text())
+    content["commit_hash"] = "0" * 40
+    path.write_text(json.dumps(content))
+    assert "commit 00000000 is no pinned release" in run(capsys)[1]
+
+
+def test_missing_benchmarks_and_na_are_no_numbers(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(results / "linux-x86_64")
+    write_results(results, {"49.0.0": {"1000x8": 8.0}, "50.0.1": NEW})
+    path = next(results.glob(f"linux-x86_64/{COMMITS['50.0.1'][:8]}-*.json"))
+    content = json.loads(path.read_text())
+    del content["results"]["teardown_gap.TeardownGap.track_ratio"]
+    path.write_text(json.dumps(content))
+    _, said, _ = run(capsys)
+    assert f"{path.name}: has no teardown_gap" in said
+    (line,) = [line for line in said.splitlines() if line.strip().startswith("49.0.0")]
+    assert line.split()[-1] == "n/a"
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"machine": "other", "version": 1}'])
+def test_a_machine_without_a_sound_description_stops_everything(
+    content: str | None, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = results / "linux-x86_64/machine.json"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    code, _, error = run(capsys)
+    assert code == 2
+    assert "linux-x86_64/machine.json" in error
+    assert "Restore it from git" in error
+
+
+def test_no_results_at_all(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(results / "linux-x86_64")
+    code, _, error = run(capsys)
+    assert code == 2
+    assert "results/ holds no gap to report. Run `uv run asv run`" in error
