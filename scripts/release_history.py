@@ -112,6 +112,8 @@ def build(releases: Sequence[Release], path: Path) -> None:
         if present is None or not present.keys() <= expected.keys():
             shutil.rmtree(path, ignore_errors=True)
             _git("init", "--quiet", "--bare", "--object-format=sha1", "-b", BRANCH, str(path))
+        for stale in path.rglob("*.lock"):  # of a git that was killed: ours is the only one
+            stale.unlink()
         stream = _import_stream(releases)
         _git("--git-dir", str(path), "fast-import", "--quiet", "--force", stdin=stream)
         if _refs(path) != expected:

@@ -147,6 +147,11 @@ def test_a_builder_killed_at_any_moment_leaves_nothing_in_the_way(tmp_path: Path
     assert killed
     release_history.build(RELEASES, path)
     assert is_whole(path)
+    shutil.rmtree(path)
+    release_history.build(RELEASES[:-1], path)
+    (path / f"refs/tags/{RELEASES[-1].version}.lock").touch()
+    release_history.build(RELEASES, path)
+    assert is_whole(path)
 
 
 def test_two_builders_at_once(tmp_path: Path) -> None:
