@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from pathlib import Path
 
 from asv import util
 from asv.machine import Machine
+from packaging.tags import sys_tags
 
+from scripts import pins
 from scripts.files import replacing
 
 SYSTEMS = {"darwin": "macos", "win32": "windows"}
@@ -114,18 +117,37 @@ def require(results: Path) -> None:
             )
 
 
+def platforms() -> list[str]:
+    """The platform tags of wheels that pip takes here, the best one first."""
+    return list(dict.fromkeys(tag.platform for tag in sys_tags()))
+
+
+def libunwind_file() -> str:
+    """The file of LLVM's libunwind that the dynamic linker finds; its name has the version."""
+    if shutil.which("ldconfig") is None:
+        return os.environ.get("LIBUNWIND", "")
+    listed = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=False)
+    found = re.search(r"libunwind\.so\.1 .*=> (\S+)", listed.stdout)
+    return str(Path(found[1]).resolve()) if found else ""
+
+
 def record_host(folder: Path) -> None:
     """Note in `hosts.jsonl` on which host, with which software, the results there are measured.
 
     A line is added when the facts differ from the last line's; results hold the time they
     started at, so each belongs to the line before it.
     """
+    # what a hosted runner says of its image
+    image = (os.environ.get(name, "") for name in ("ImageOS", "ImageVersion"))
     facts = {
         "platform": platform.platform(),
         "libc": " ".join(platform.libc_ver()),
         "libgcc": libgcc_version() if sys.platform == "linux" else "",
         "cpu": util.get_cpu_info(),
         "memory": util.get_memsize(),
+        "image": " ".join(image).strip(),
+        "libunwind": libunwind_file() if sys.platform == "linux" else "",
+        "wheel": pins.load()[-1].wheel_for(platforms()) or "",
         "python": platform.python_version(),
         "asv": version("asv"),
     }

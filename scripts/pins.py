@@ -61,6 +61,16 @@ class Release:
         hashes = (f"--hash=sha256:{sha256}" for _, sha256 in sorted(self.wheels.items()))
         return " \\\n    ".join([f"wasmtime=={self.version}", *hashes]) + "\n"
 
+    def wheel_for(self, platforms: Sequence[str]) -> str | None:
+        """The file name of the wheel that pip takes on those platforms, the best one first."""
+        ranked = [
+            (platforms.index(tag.platform), wheel)
+            for wheel in self.wheels
+            for tag in parse_wheel_filename(wheel)[3]
+            if tag.platform in platforms
+        ]
+        return min(ranked, default=(0, None))[1]
+
 
 def is_native(wheel: str) -> bool:
     """Whether a wheel holds a library for one of the measured kinds of platform."""

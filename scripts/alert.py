@@ -1,0 +1,110 @@
+"""Open an issue when the newest release moved the gap, or when a scheduled run failed.
+
+There is one open issue of each kind at most: it is found by its label and brought up to date.
+GitHub is spoken to with its own program, `gh`.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from asv.config import Config
+from asv.util import UserError
+
+from scripts.gap import text
+from scripts.gap.history import read
+from scripts.gap.report import Report, report
+
+MOVED = "gap-moved"
+FAILED = "benchmarks-failed"
+
+
+def concerns(found: Report) -> Report:
+    """What an alert is about: the machines on which the newest release moved what users pay.
+
+    That is macOS, and libunwind, which stands in for it; libgcc has no gap to speak of.
+    """
+    moved = [
+        one
+        for one in found.newest
+        if one.moved and ("macos" in one.machine or one.unwinder == "libunwind")
+    ]
+    keys = {(one.machine, one.unwinder): one for one in moved}
+    return Report(
+        gaps=[
+            gap
+            for gap in found.gaps
+            if gap.series[:2] in keys
+            and gap.release in (keys[gap.series[:2]].release, keys[gap.series[:2]].previous)
+        ],
+        steps=[step for step in found.steps if (step.machine, step.unwinder) in keys],
+        newest=moved,
+        advice=[one for one in found.advice if (one.machine, one.unwinder) in keys],
+        left_out=[],
+        note=found.note,
+    )
+
+
+def moved_issue(found: Report, site: str) -> tuple[str, str]:
+    """Title and body of the issue for a gap that moved."""
+    releases = ", ".join(dict.fromkeys(one.release for one in found.newest))
+    machines = ", ".join(f"{one.machine} ({one.unwinder})" for one in found.newest)
+    link = f"[The gap]({site}gap.html) · [releases]({site}releases.html)\n\n" if site else ""
+    return f"{releases} moved the gap on {machines}", link + text.markdown(found)
+
+
+def raise_issue(label: str, title: str, body: str) -> None:
+    """Open the issue of that label, or bring the open one up to date."""
+    listed = _gh(
+        "issue", "list", "--label", label, "--state", "open", "--json", "number,title,body"
+    )
+    open_issues = json.loads(listed)
+    if not open_issues:
+        _gh("label", "create", label, "--force")
+        _gh("issue", "create", "--label", label, "--title", title, "--body", body)
+    elif (open_issues[0]["title"], open_issues[0]["body"].strip()) != (title, body.strip()):
+        number = str(open_issues[0]["number"])
+        _gh("issue", "edit", number, "--title", title, "--body", body)
+        _gh("issue", "comment", number, "--body", f"Brought up to date: {title}")
+
+
+def _gh(*arguments: str) -> str:
+    try:
+        answer = subprocess.run(["gh", *arguments], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UserError(f"gh cannot be started: {error}") from error
+    if answer.returncode != 0:
+        raise UserError(f"gh {' '.join(arguments[:2])} failed: {answer.stderr.strip()}")
+    return answer.stdout
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Raise the issues that there is reason for; 1 on an error."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.alert", description=__doc__)
+    parser.add_argument("--site", default="", help="address of the published site, with a slash")
+    parser.add_argument("--failed", metavar="RUN", help="the address of a run that failed")
+    parser.add_argument("--dry-run", action="store_true", help="print the issue instead")
+    options = parser.parse_args(arguments)
+    try:
+        if options.failed:
+            issue = (FAILED, "A scheduled run failed", f"See {options.failed}.")
+        else:
+            found = concerns(report(read(Config.load("asv.conf.json"))))
+            if not found.newest:
+                print("The newest release did not move the gap.")
+                return 0
+            issue = (MOVED, *moved_issue(found, options.site))
+        if options.dry_run:
+            print(*issue, sep="\n\n")
+        else:
+            raise_issue(*issue)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

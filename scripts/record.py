@@ -1,0 +1,210 @@
+"""Join what machines have measured into `results/`, commit it and push it.
+
+What is joined are machine folders made by asv, as the benchmark workflow collects them. Nothing
+that is recorded is replaced by something older or poorer.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asv.benchmarks import Benchmarks
+from asv.config import Config
+from asv.machine import Machine
+from asv.results import Results
+from asv.util import UserError, is_na, load_json
+from packaging.version import Version
+
+from scripts import pins
+from scripts.asv_wraps import explain_damage
+from scripts.files import replacing
+
+RESULTS = Path("results")
+ATTEMPTS = 5  # a push that loses a race is tried again on top of the other
+
+
+@dataclass
+class Joined:
+    """What came of a join: the releases taken, by machine, and what was wrong."""
+
+    taken: dict[str, set[str]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+    @property
+    def message(self) -> str:
+        """The message of the commit: releases by machine."""
+        machines = ", ".join(sorted(self.taken))
+        lines = [
+            f"{machine}: {' '.join(sorted(releases, key=Version))}"
+            for machine, releases in sorted(self.taken.items())
+        ]
+        return "\n".join([f"Record results of {machines}", "", *lines])
+
+
+def join(sources: Iterable[Path], results: Path = RESULTS) -> Joined:
+    """Take over the result files of machine folders that are new, or newer and as rich.
+
+    Every sound file is taken whatever is wrong with others; `problems` names those: a damaged file,
+    a commit that is not pinned, a folder that is not the machine's that it says, a description that
+    contradicts the recorded one, a benchmark that failed or is missing.
+    """
+    joined, conf = Joined(), Config.load("asv.conf.json")
+    known = Benchmarks.load(conf)
+    versions = {release.commit: release.version for release in pins.load()}
+    for folder in sorted(sources):
+        try:
+            machine = _machine(folder, results)
+        except UserError as error:
+            joined.problems.append(str(error))
+            continue
+        for path in sorted(folder.glob("*-*.json")):
+            try:
+                measured = explain_damage(Results.load)(str(path), machine_name=machine)
+                if measured.commit_hash not in versions:
+                    raise UserError(f"{path}: {measured.commit_hash[:8]} is no pinned release")
+                reason = reason_to_keep(results / machine / path.name, measured)
+            except UserError as error:
+                joined.problems.append(str(error))
+                continue
+            if reason:
+                joined.kept.append(f"{path}: {reason}")
+                continue
+            joined.problems += [f"{path}: {problem}" for problem in incomplete(measured, known)]
+            _copy(path, results / machine / path.name)
+            joined.taken.setdefault(machine, set()).add(versions[measured.commit_hash])
+        if machine in joined.taken:
+            _copy(folder / "machine.json", results / machine / "machine.json")
+            _join_hosts(folder, results / machine)
+    return joined
+
+
+def _machine(folder: Path, results: Path) -> str:
+    """The name of a machine folder that may be joined.
+
+    Raises:
+        UserError: it may not.
+    """
+    path, recorded = folder / "machine.json", results / folder.name / "machine.json"
+    try:
+        fields = load_json(str(path), Machine.api_version)
+    except OSError as error:
+        raise UserError(f"{path} is missing: {error}") from error
+    if not isinstance(fields, dict) or fields.get("machine") != folder.name:
+        raise UserError(f"{path} describes another machine than {folder.name}")
+    if folder.name.startswith("local-"):
+        raise UserError(f"{folder}: results of local machines are not recorded")
+    if recorded.exists() and load_json(str(recorded), Machine.api_version) != fields:
+        raise UserError(f"{path} contradicts {recorded}: {folder.name} is another kind of machine")
+    return folder.name
+
+
+def reason_to_keep(path: Path, measured: Results) -> str:
+    """Why a recorded file is better than the new one, or nothing.
+
+    A damaged file is no better than anything.
+    """
+    if not path.exists():
+        return ""
+    try:
+        recorded = explain_damage(Results.load)(str(path))
+    except UserError:
+        return ""
+    if _latest(measured) <= _latest(recorded):
+        return "what is recorded is as new"
+    lost = values(recorded) - values(measured)
+    return f"what is recorded has {', '.join(sorted(lost)[:3])} as well" if lost else ""
+
+
+def values(results: Results) -> set[str]:
+    """The names of all values, of every benchmark, version and parameters."""
+    return {
+        f"{name} {results.benchmark_version[name]} #{index}"
+        for name in results.get_all_result_keys()
+        for index, value in enumerate(
+            results.get_result_value(name, results.get_result_params(name)) or ()
+        )
+        if not is_na(value)
+    }
+
+
+def incomplete(results: Results, known: Any) -> Iterator[str]:
+    """The benchmarks that are missing or failed; n/a is an answer."""
+    there = results.get_result_keys(known)
+    for name, benchmark in sorted(known.items()):
+        if name not in there:
+            yield f"{name} is missing"
+        elif None in (results.get_result_value(name, benchmark["params"]) or [None]):
+            yield f"{name} failed"
+
+
+def _latest(results: Results) -> int:
+    return max((started or 0 for started in results.started_at.values()), default=0)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as scratch:
+        shutil.copyfile(source, scratch)
+
+
+def _join_hosts(folder: Path, target: Path) -> None:
+    """The lines of both lists of hosts, once each, by time."""
+    paths = [place / "hosts.jsonl" for place in (target, folder)]
+    lines = {line for path in paths if path.exists() for line in path.read_text().splitlines()}
+    with replacing(target / "hosts.jsonl") as scratch:
+        # each begins with its time
+        scratch.write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8", newline="\n")
+
+
+def record(sources: Sequence[Path]) -> Joined:
+    """Join, commit and push; when another push came first, start again from what it left.
+
+    Raises:
+        UserError: the push was refused again and again.
+    """
+    for _ in range(ATTEMPTS):
+        joined = join(sources)
+        if not joined.taken:
+            return joined
+        _git("add", "--", str(RESULTS))
+        _git("commit", "--quiet", "--message", joined.message)
+        pushed = _git("push", "--quiet", "origin", "HEAD", check=False)
+        if pushed.returncode == 0:
+            return joined
+        _git("fetch", "--quiet", "origin")
+        _git("reset", "--quiet", "--hard", "@{upstream}")
+    raise UserError(f"git push was refused {ATTEMPTS} times: {pushed.stderr.strip()}")
+
+
+def _git(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    answer = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    if check and answer.returncode != 0:
+        raise UserError(f"git {arguments[0]} failed: {answer.stderr.strip()}")
+    return answer
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Record; 1 when something could not be joined, though all that is sound was."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.record", description=__doc__)
+    parser.add_argument("folder", type=Path, help="holds a folder for each machine, at any depth")
+    options = parser.parse_args(arguments)
+    sources = sorted({path.parent for path in options.folder.rglob("*-*.json")})
+    try:
+        joined = record(sources)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(joined.message if joined.taken else "Nothing to record.")
+    print(*(f"kept: {line}" for line in joined.kept), sep="\n")
+    print(*(f"error: {line}" for line in joined.problems), sep="\n", file=sys.stderr)
+    return 1 if joined.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

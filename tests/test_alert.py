@@ -1,0 +1,127 @@
+"""Issues about a gap that moved, or a run that failed, through a `gh` that keeps them in a file."""
+
+import json
+import os
+import shutil
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import alert
+
+from .conftest import ROOT
+from .results import write_results
+from .test_gap_report import FLAT, HALF, NEW
+
+GH = """#!{python}
+import json, sys
+from pathlib import Path
+state = Path({state!r})
+issues, calls = json.loads(state.read_text())
+command, arguments = sys.argv[1:3], sys.argv[3:]
+calls.append(command)
+options = dict(zip(arguments[::2], arguments[1::2])) if command != ["issue", "edit"] else {{}}
+if command == ["issue", "list"]:
+    print(json.dumps([i for i in issues if i["label"] == options["--label"] and i["open"]]))
+elif command == ["issue", "create"]:
+    issues.append({{"number": len(issues) + 1, "open": True, "label": options["--label"],
+                   "title": options["--title"], "body": options["--body"]}})
+elif command == ["issue", "edit"]:
+    number, options = arguments[0], dict(zip(arguments[1::2], arguments[2::2]))
+    issues[int(number) - 1].update(title=options["--title"], body=options["--body"])
+state.write_text(json.dumps([issues, calls]))
+"""
+
+
+def fake_gh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a `gh` on the path, and give the file that holds its issues and the calls made."""
+    state = folder / "issues.json"
+    state.write_text("[[], []]")
+    program = folder / "bin/gh"
+    program.parent.mkdir()
+    program.write_text(GH.format(python=sys.executable, state=str(state)))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    return state
+
+
+@pytest.fixture
+def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The issues of a repository, which is the working folder."""
+    state = fake_gh(tmp_path, monkeypatch)
+    for name in ("asv.conf.json", "fixtures", "results/benchmarks.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return state
+
+
+def issues(github: Path) -> Any:
+    return json.loads(github.read_text())[0]
+
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the gh of the test is a script")
+
+
+def test_a_moved_gap_is_one_issue_that_is_kept_up_to_date(github: Path) -> None:
+    write_results(
+        Path("results"), {"48.0.0": HALF, "49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64"
+    )
+    write_results(Path("results"), {"49.0.0": FLAT, "50.0.1": HALF}, "ubuntu", unwinder="system")
+    assert alert.main(["--site", "https://example.org/site/"]) == 0
+    (issue,) = issues(github)
+    assert issue["title"] == "50.0.1 moved the gap on macos-15-arm64 (libunwind)"
+    assert "[The gap](https://example.org/site/gap.html)" in issue["body"]
+    assert "8× → 1.6× at 1000x8" in issue["body"] or "→ 1.6× at 1000x8" in issue["body"]
+    assert "#14304" in issue["body"]
+    assert "ubuntu" not in issue["body"]  # libgcc stands for nobody
+    assert "48.0.0 |" not in issue["body"]
+    # nothing new: the issue is left alone
+    before = github.read_text()
+    assert alert.main(["--site", "https://example.org/site/"]) == 0
+    assert issues(github) == json.loads(before)[0]
+    assert ["issue", "comment"] not in json.loads(github.read_text())[1]
+    # another machine has the same: the open issue tells of both
+    write_results(Path("results"), {"49.0.0": HALF, "50.0.1": NEW}, "ubuntu-24.04")
+    assert alert.main([]) == 0
+    (issue,) = issues(github)
+    assert "ubuntu-24.04 (libunwind)" in issue["title"]
+    assert ["issue", "comment"] in json.loads(github.read_text())[1]
+
+
+def test_a_gap_that_did_not_move_is_no_issue(
+    github: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_results(Path("results"), {"49.0.0": NEW, "50.0.1": NEW}, "macos-15-arm64")
+    assert alert.main([]) == 0
+    assert "did not move" in capsys.readouterr().out
+    assert issues(github) == []
+
+
+def test_a_failed_run_has_an_issue_of_its_own(github: Path) -> None:
+    run = "https://example.org/runs/{}".format
+    assert alert.main(["--failed", run(1)]) == 0
+    assert alert.main(["--failed", run(2)]) == 0
+    (issue,) = issues(github)
+    assert issue["label"] == alert.FAILED
+    assert run(2) in issue["body"]
+
+
+def test_a_dry_run_prints_the_issue(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_results(Path("results"), {"49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64")
+    assert alert.main(["--dry-run"]) == 0
+    assert "moved the gap" in capsys.readouterr().out
+    assert issues(github) == []
+
+
+@pytest.mark.usefixtures("github")
+def test_without_gh_it_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert alert.main(["--failed", "https://example.org/runs/1"]) == 1
+    assert "gh cannot be started" in capsys.readouterr().err

@@ -1,0 +1,192 @@
+"""Joining results into the recorded history: nothing is lost, nothing unsound gets in."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import record
+from scripts.gap.history import RATIO
+
+from .conftest import COMMITS, ROOT
+from .results import HOUR, SESSION, write_results
+
+BOTH = {"1000x1": 1.2, "1000x8": 8.0, "250x100": 60.0}
+MAC, LINUX = "macos-15-arm64", "ubuntu-24.04-x86_64"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments],
+        cwd=folder, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+
+
+@pytest.fixture
+def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone to record in; its origin is a bare repository."""
+    clone = tmp_path / "main"
+    (clone / "results").mkdir(parents=True)
+    shutil.copy(ROOT / "asv.conf.json", clone)
+    shutil.copytree(ROOT / "fixtures", clone / "fixtures")
+    shutil.copy(ROOT / "results/benchmarks.json", clone / "results")
+    git(clone, "init", "-q", "-b", "main")
+    for key, value in (("user.name", "t"), ("user.email", "t@t")):
+        git(clone, "config", key, value)
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "start")
+    git(tmp_path, "clone", "-q", "--bare", str(clone), "origin.git")
+    git(clone, "remote", "add", "origin", str(tmp_path / "origin.git"))
+    git(clone, "fetch", "-q")
+    git(clone, "branch", "-q", "--set-upstream-to=origin/main")
+    monkeypatch.chdir(clone)
+    return clone
+
+
+def sources(folder: Path) -> list[Path]:
+    return sorted({path.parent for path in folder.rglob("*-*.json")})
+
+
+def stored(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def result(folder: Path, version: str) -> Path:
+    (path,) = folder.glob(f"{COMMITS[version][:8]}-*.json")
+    return path
+
+
+def test_machines_are_recorded_and_pushed(main: Path, tmp_path: Path) -> None:
+    for machine in (MAC, LINUX):
+        write_results(tmp_path / "got" / machine, {"49.0.0": BOTH, "50.0.1": BOTH}, machine)
+    joined = record.record(sources(tmp_path / "got"))
+    assert joined.message.splitlines() == [
+        f"Record results of {MAC}, {LINUX}", "", f"{MAC}: 49.0.0 50.0.1", f"{LINUX}: 49.0.0 50.0.1",
+    ]  # fmt: skip
+    pushed = git(tmp_path / "origin.git", "show", "--name-only", "--format=%B", "main")
+    assert joined.message in pushed
+    assert f"results/{MAC}/machine.json" in pushed
+    # only part of the suite was measured, and that is said; a second time there is nothing to do
+    assert any("track_exponent is missing" in problem for problem in joined.problems)
+    assert record.record(sources(tmp_path / "got")).taken == {}
+    assert git(main, "status", "--porcelain") == ""
+
+
+def test_a_push_that_came_first_is_built_upon(
+    main: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    git(tmp_path, "clone", "-q", str(tmp_path / "origin.git"), "other")
+    write_results(other / "results", {"48.0.0": BOTH}, MAC)
+    git(other, "add", "-A")
+    git(other, "commit", "-qm", "another run")
+    run, raced = record._git, list[str]()
+
+    def race(*arguments: str, check: bool = True) -> Any:
+        if arguments[0] == "push" and not raced:
+            raced.append(git(other, "push", "-q", "origin", "HEAD"))
+        return run(*arguments, check=check)
+
+    monkeypatch.setattr(record, "_git", race)
+    write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
+    record.record(sources(tmp_path / "got"))
+    assert raced
+    subjects = git(tmp_path / "origin.git", "log", "--format=%s", "main").splitlines()
+    assert subjects == [f"Record results of {MAC}", "another run", "start"]
+    assert result(main / "results" / MAC, "48.0.0").exists()
+    assert result(main / "results" / MAC, "50.0.1").exists()
+
+
+def test_newer_replaces_older_but_poorer_replaces_nothing(main: Path, tmp_path: Path) -> None:
+    target = main / "results" / MAC
+    write_results(main / "results", {"50.0.1": BOTH}, MAC)
+
+    def offer(gap: float, started: int, sizes: int = 3) -> record.Joined:
+        some = dict(list(dict.fromkeys(BOTH, gap).items())[:sizes])
+        shutil.rmtree(tmp_path / "got", ignore_errors=True)
+        write_results(tmp_path / "got", {"50.0.1": some}, MAC, started=started)
+        return record.join(sources(tmp_path / "got"))
+
+    before = result(target, "50.0.1").read_bytes()
+    assert "is as new" in offer(3.0, SESSION - HOUR).kept[0]
+    assert "is as new" in offer(3.0, SESSION).kept[0]
+    assert f"has {RATIO} 1 #" in offer(3.0, SESSION + HOUR, sizes=2).kept[0]
+    assert result(target, "50.0.1").read_bytes() == before
+    assert offer(3.0, SESSION + HOUR).taken == {MAC: {"50.0.1"}}
+    columns = stored(result(target, "50.0.1"))
+    ratios = columns["results"][RATIO][columns["result_columns"].index("result")]
+    assert ratios[1] == pytest.approx(3, rel=0.02)
+    # a damaged file is no better than anything
+    result(target, "50.0.1").write_text("{")
+    assert offer(2.0, SESSION - HOUR).taken == {MAC: {"50.0.1"}}
+
+
+@pytest.mark.usefixtures("main")
+def test_what_is_unsound_is_named_and_the_rest_is_joined(tmp_path: Path) -> None:
+    got = tmp_path / "got"
+    write_results(got, {"48.0.0": BOTH, "49.0.0": BOTH, "50.0.1": BOTH}, MAC)
+    result(got / MAC, "48.0.0").write_text('{"version": 2, "resu')
+    stray = stored(result(got / MAC, "49.0.0")) | {"commit_hash": "0" * 40}
+    result(got / MAC, "49.0.0").write_text(json.dumps(stray))
+    write_results(got, {"50.0.1": BOTH}, "local-linux-x86_64")
+    write_results(got, {"50.0.1": BOTH}, "named-wrongly")
+    (got / "named-wrongly").rename(got / "renamed")
+    write_results(got, {"50.0.1": BOTH}, "undescribed")
+    (got / "undescribed/machine.json").unlink()
+    (got / MAC / "notes.txt").write_text("not a result")
+    joined = record.join(sources(got))
+    assert joined.taken == {MAC: {"50.0.1"}}
+    said = "\n".join(joined.problems)
+    for problem in (
+        "is damaged, or no result of asv",
+        "00000000 is no pinned release",
+        "results of local machines are not recorded",
+        "renamed/machine.json describes another machine than renamed",
+        "undescribed/machine.json is missing",
+    ):
+        assert problem in said
+    assert sorted(path.name for path in Path("results").iterdir()) == ["benchmarks.json", MAC]
+    assert not Path("results", MAC, "notes.txt").exists()
+
+
+def test_another_kind_of_machine_is_a_conflict(main: Path, tmp_path: Path) -> None:
+    write_results(main / "results", {"49.0.0": BOTH}, MAC)
+    write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
+    described = tmp_path / "got" / MAC / "machine.json"
+    described.write_text(described.read_text().replace("24 GB", "8 GB"))
+    joined = record.join(sources(tmp_path / "got"))
+    assert joined.taken == {}
+    assert "is another kind of machine" in joined.problems[0]
+
+
+def test_a_failed_benchmark_is_recorded_and_said(main: Path, tmp_path: Path) -> None:
+    write_results(tmp_path / "got", {"50.0.1": {"1000x8": 8.0}}, MAC)  # the other sizes failed
+    joined = record.join(sources(tmp_path / "got"))
+    assert any(f"{RATIO} failed" in problem for problem in joined.problems)
+    assert result(main / "results" / MAC, "50.0.1").exists()
+
+
+def test_hosts_are_joined_by_time(main: Path, tmp_path: Path) -> None:
+    old, new = (json.dumps({"since": f"2026-11-{day}", "facts": {}}) for day in ("01", "08"))
+    write_results(main / "results", {"49.0.0": BOTH}, MAC)
+    (main / "results" / MAC / "hosts.jsonl").write_text(f"{new}\n")
+    write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
+    (tmp_path / "got" / MAC / "hosts.jsonl").write_text(f"{old}\n{new}\n")
+    record.join(sources(tmp_path / "got"))
+    assert (main / "results" / MAC / "hosts.jsonl").read_text() == f"{old}\n{new}\n"
+
+
+@pytest.mark.usefixtures("main")
+def test_the_command_fails_when_something_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
+    assert record.main([str(tmp_path / "got")]) == 1
+    said = capsys.readouterr()
+    assert f"{MAC}: 50.0.1" in said.out
+    assert "error: " in said.err
+    assert record.main([str(tmp_path / "nothing")]) == 0
+    assert "Nothing to record." in capsys.readouterr().out
