@@ -1,7 +1,7 @@
 """How the cost grows with the number of modules that are loaded at once.
 
-libunwind before wasmtime 50.0.1 searches one table for every FDE it removes, libgcc before GCC 13
-one list for every module: the time per module grows with the modules that are loaded.
+libunwind before wasmtime 50.0.1 searches one table for every FDE it removes, so that the time per
+module grows with the modules that are loaded. Unmapping their code takes the same time for each.
 """
 
 from typing import ClassVar
@@ -18,7 +18,11 @@ WASM = fixture(1)
 
 
 def exponent(times: list[float]) -> float:
-    """The slope of log(time) against log(modules): 1 is linear, 2 quadratic."""
+    """The slope of log(time) against log(modules).
+
+    1 is linear. The time to unmap the code is in it and is linear, so that a removal that is
+    quadratic shows as something between 1 and 2.
+    """
     slope, _ = np.polyfit(np.log(COUNTS), np.log(times), 1)
     return round(float(slope), 3)  # asv prints every digit it is given
 

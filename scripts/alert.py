@@ -9,11 +9,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from asv.config import Config
 from asv.util import UserError
 
 from scripts.gap import text
+from scripts.gap.analysis import has_libunwind
 from scripts.gap.history import read
 from scripts.gap.report import Report, report
 
@@ -26,13 +28,10 @@ def concerns(found: Report) -> Report:
 
     That is macOS, and libunwind, which stands in for it; libgcc has no gap to speak of.
     """
-    moved = [
-        one
-        for one in found.newest
-        if one.moved and ("macos" in one.machine or one.unwinder == "libunwind")
-    ]
+    moved = [one for one in found.newest if one.moved and has_libunwind(one.machine, one.unwinder)]
     keys = {(one.machine, one.unwinder): one for one in moved}
-    return Report(
+    return replace(
+        found,
         gaps=[
             gap
             for gap in found.gaps
@@ -43,7 +42,6 @@ def concerns(found: Report) -> Report:
         newest=moved,
         advice=[one for one in found.advice if (one.machine, one.unwinder) in keys],
         left_out=[],
-        note=found.note,
     )
 
 

@@ -5,6 +5,8 @@ below and rely on its internals, so another version is refused.
 """
 
 import functools
+import itertools
+import math
 import re
 import signal
 from collections.abc import Callable
@@ -233,7 +235,9 @@ def explain_damage(load: Callable[..., Results]) -> Callable[..., Results]:
     @functools.wraps(load)
     def wrapped(path: str, *args: Any, **kwargs: Any) -> Results:
         try:
-            return load(path, *args, **kwargs)
+            results = load(path, *args, **kwargs)
+            _check(results)
+            return results
         except (UserError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path} is damaged, or no result of asv: {error}. Restore it from git, or remove "
@@ -241,6 +245,18 @@ def explain_damage(load: Callable[..., Results]) -> Callable[..., Results]:
             ) from error
 
     return wrapped
+
+
+def _check(results: Results) -> None:
+    """Raise TypeError or ValueError for content that no benchmark of this suite can have."""
+    if not isinstance(results.commit_hash, str) or not isinstance(results.env_vars, dict):
+        raise TypeError("the commit or the environment is not named")
+    for name in results.get_all_result_keys():
+        params = results.get_result_params(name)
+        samples = itertools.chain(*filter(None, results.get_result_samples(name, params)))
+        for value in itertools.chain(results.get_result_value(name, params), samples):
+            if not (util.is_na(value) or 0 < value < math.inf):
+                raise ValueError(f"{name} cannot be {value}")
 
 
 def require_machines(run: Callable[..., Any]) -> Callable[..., Any]:

@@ -32,6 +32,7 @@ def write(site: Path, project: str, releases: Iterable[Release], history: Histor
     )
     page = environment.get_template("releases.html.jinja").render(
         project=project,
+        gap=bool(history.gaps),
         releases=[
             {
                 "commit": release.commit,

@@ -153,6 +153,24 @@ def test_a_link_opens_at_its_size(page: Page, address: str) -> None:
     assert page.locator("div.table[data-size='1000x1']").first.is_visible()
 
 
+def test_the_size_follows_the_address(page: Page, address: str) -> None:
+    open_gap(page, address, "#%")
+    assert page.locator("#size").input_value() == "1000x8"
+    page.evaluate("location.hash = '#1000x1'")
+    page.wait_for_selector("body[data-drawn='1000x1']")
+    page.evaluate("location.hash = '#advice-heading'")
+    assert page.url.endswith("#advice-heading")
+    assert page.locator("#size").input_value() == "1000x1"
+
+
+def test_without_scripts_the_numbers_are_there(browser: Browser, address: str) -> None:
+    opened = browser.new_page(java_script_enabled=False)
+    opened.goto(f"{address}gap.html")
+    assert opened.get_by_role("table").count() >= 4
+    assert not opened.locator("#size").is_visible()
+    opened.close()
+
+
 def test_the_numbers_can_be_taken_away(page: Page, address: str, published: Path) -> None:
     open_gap(page, address)
     with page.expect_download() as download:

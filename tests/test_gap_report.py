@@ -3,12 +3,23 @@
 import csv
 import io
 import json
+import math
+import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from asv.config import Config
+from rich.console import Console
 
+from scripts.gap import text
 from scripts.gap.__main__ import main
+from scripts.gap.history import FDES, RATIO, TIME, read
+from scripts.gap.report import report, times, verdict
 
 from .conftest import COMMITS, ROOT
 from .results import HOUR, SESSION, write_results
@@ -57,10 +68,10 @@ def test_every_form_has_the_same_numbers(capsys: pytest.CaptureFixture[str]) -> 
         expected = STORY if gap["unwinder"] == "libunwind" else dict.fromkeys(STORY, FLAT)
         assert gap["ratio"] == pytest.approx(expected[gap["release"]][gap["size"]], rel=0.02)
         said = f"{gap['ratio']:.0f}×" if gap["ratio"] >= 100 else f"{gap['ratio']:.3g}×"
-        for text in (table, markdown):
+        for form in (table, markdown):
             (line, *_) = [
                 line
-                for line in text[text.index(f"linux-x86_64, {gap['unwinder']}") :].splitlines()
+                for line in form[form.index(f"linux-x86_64, {gap['unwinder']}") :].splitlines()
                 if line.strip("| ").startswith(gap["release"])
             ]
             assert said in line
@@ -181,7 +192,7 @@ def test_a_result_of_no_pinned_release_is_named(
     content = json.loads(path.read_text())
     content["commit_hash"] = "0" * 40
     path.write_text(json.dumps(content))
-    assert "commit 00000000 is no pinned release" in run(capsys)[1]
+    assert "00000000 is no pinned release" in run(capsys)[1]
 
 
 def test_missing_benchmarks_and_na_are_no_numbers(
@@ -217,4 +228,143 @@ def test_no_results_at_all(results: Path, capsys: pytest.CaptureFixture[str]) ->
     shutil.rmtree(results / "linux-x86_64")
     code, _, error = run(capsys)
     assert code == 2
-    assert "results/ holds no gap to report. Run `uv run asv run`" in error
+    assert "results/ holds no results. Run `uv run asv run`" in error
+
+
+def edit(results: Path, version: str, change: Callable[[Any], None]) -> Path:
+    """Change the content of the result file of a release, with libunwind."""
+    path = next(results.glob(f"linux-x86_64/{COMMITS[version][:8]}-*libunwind.json"))
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def set_value(name: str, column: str, value: Any) -> Callable[[Any], None]:
+    def change(content: Any) -> None:
+        content["results"][name][content["result_columns"].index(column)] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_value(RATIO, "result", [0, 8.0, 60.0]),
+        set_value(RATIO, "result", [1.1, -8.0, 60.0]),
+        set_value(RATIO, "result", [1.1, math.inf, 60.0]),
+        set_value(RATIO, "result", [1.1, "8.0", 60.0]),
+        set_value(RATIO, "result", 8.0),
+        set_value(RATIO, "samples", [[1.1] * 8, [math.inf] * 8, [60.0] * 8]),
+        set_value(FDES, "result", [0, 0, 0]),
+        set_value(TIME, "result", [0.1, 0.1, 0.1, 0.0, 0.0, 0.0]),
+        lambda content: content.update(env_vars=None),
+        lambda content: content.update(commit_hash=None),
+    ],
+)
+def test_values_that_cannot_be_are_damage(
+    change: Callable[[Any], None], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = edit(results, "50.0.1", change)
+    code, said, _ = run(capsys, "--format", "json")
+    assert code == 0
+    found = json.loads(said)
+    assert len(found["gaps"]) == (2 * len(STORY) - 1) * len(SIZES)
+    (problem,) = found["left_out"]
+    assert path.name in problem
+
+
+def test_a_second_file_of_a_release_is_left_out(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next(results.glob(f"linux-x86_64/{COMMITS['50.0.1'][:8]}-*libunwind.json"))
+    shutil.copy(path, path.with_name(path.name.replace("3.11", "3.12")))
+    found = json.loads(run(capsys, "--format", "json")[1])
+    assert len(found["gaps"]) == 2 * len(STORY) * len(SIZES)
+    assert "linux-x86_64 libunwind 50.0.1 has another file" in found["left_out"][0]
+
+
+def test_a_size_that_is_not_measured_in_pairs_is_about(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert results
+    found = json.loads(run(capsys, "--format", "json")[1])
+    unpaired = [gap for gap in found["gaps"] if gap["size"] == "1000x100"]
+    assert all(gap["low"] is None and gap["high"] is None for gap in unpaired)
+    # a factor below two may be the machine's
+    assert all((gap["excess"] is None) == (gap["ratio"] < 2) for gap in unpaired)
+    assert not [step for step in found["steps"] if step["size"] == "1000x100"]
+    assert "≈500×" in run(capsys)[1]
+
+
+def test_advice_and_verdict_do_not_depend_on_the_size_shown(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in results.glob(f"linux-x86_64/{COMMITS['50.0.1'][:8]}-*"):
+        path.unlink()
+    everything = json.loads(run(capsys, "--format", "json")[1])
+    one = json.loads(run(capsys, "--format", "json", "--size", "1000x100")[1])
+    assert one["advice"] == everything["advice"]
+    assert one["newest"] == everything["newest"]
+    (libunwind,) = [advice for advice in one["advice"] if advice["unwinder"] == "libunwind"]
+    assert "1000x100" in libunwind["too_much"]
+    assert "many modules of 100 functions" in run(capsys)[1]
+
+
+def test_a_newest_release_without_a_gap_is_not_passed_over(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(results, "50.0.1", set_value(RATIO, "result", [math.nan] * 3))
+    code, said, _ = run(capsys, "--check")
+    assert code == 3
+    assert "50.0.1 cannot be compared with 49.0.0: its gap is not measured" in said
+
+
+def test_a_local_mac_does_not_speak_for_the_recorded_history(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_results(results, {"22.0.0": OLD, "30.0.0": OLD}, "local-macos-arm64", "system")
+    assert "No result of a Mac is recorded" in run(capsys)[1]
+    assert verdict(report(read(Config.load("asv.conf.json")))).startswith(
+        "With unwind info, dropping 1000 modules of 8 functions takes 1.6× as long in 50.0.1 "
+        "(linux-x86_64, libunwind)"
+    )
+
+
+def test_where_everything_is_na_the_reason_is_said(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(results / "linux-x86_64")
+    write_results(results, {"50.0.1": {}}, "windows-2025-x86_64", "system")
+    code, _, error = run(capsys)
+    assert code == 2
+    assert "n/a on Windows, where unwind info cannot be turned off" in error
+
+
+@pytest.mark.usefixtures("results")
+def test_compare_takes_no_other_options(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("linux-x86_64/libunwind/49.0.0", "linux-x86_64/libunwind/50.0.1")
+    assert run(capsys, "--check", "compare", *names)[0] == 2
+    assert run(capsys, "compare", *names)[0] == 0
+
+
+def test_a_narrow_terminal_shows_no_half_numbers(results: Path) -> None:
+    out = io.StringIO()
+    found = report(read(Config.load("asv.conf.json")))
+    text.terminal(found, Console(file=out, width=80))
+    assert results
+    assert "…" not in out.getvalue()
+    assert "A wider terminal, or --size, shows the intervals." in out.getvalue()
+    for gap in found.gaps:
+        assert times(gap.ratio) in out.getvalue()
+
+
+@pytest.mark.usefixtures("results")
+def test_a_pipe_with_another_encoding_is_written_to() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "scripts.gap", "--check", "--format", "markdown"],
+        capture_output=True, check=False,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert answer.returncode == 1
+    assert "→" in answer.stdout.decode()

@@ -1,6 +1,7 @@
 """`python -m scripts.gap`: the gap report in the terminal."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -42,12 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         history = read(Config.load("asv.conf.json"))
         if not history.gaps:
-            raise UserError(
-                "\n".join(
-                    ["results/ holds no gap to report. Run `uv run asv run`.", *history.left_out]
-                )
-            )
+            raise UserError(no_gap(history))
         if options.command == "compare":
+            if options.check or options.machine or options.size or options.since:
+                raise UserError("compare takes two machine/unwinder/release and nothing else.")
             compare(history, options.a, options.b)
             return 0
         found = report(history, options.machine, options.size, options.since)
@@ -56,6 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ERROR
     say(found, options.format)
     return exit_code(found) if options.check else 0
+
+
+def no_gap(history: History) -> str:
+    """Why there is nothing to report."""
+    if not history.measured:
+        reason = "results/ holds no results. Run `uv run asv run`."
+    else:
+        reason = (
+            f"No gap is measured in the {len(history.measured)} results: it is n/a on Windows, "
+            "where unwind info cannot be turned off, and without the unwinder that was asked for; "
+            "or TeardownGap was left out."
+        )
+    return "\n".join([reason, *history.left_out])
 
 
 def say(found: Report, form: str) -> None:
@@ -102,4 +114,6 @@ def compare(history: History, a: str, b: str) -> None:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # a pipe on Windows knows neither × nor →
     sys.exit(main())

@@ -3,7 +3,7 @@
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -12,14 +12,15 @@ from asv._stats import mann_whitney_u
 from asv.step_detect import detect_steps
 from packaging.version import Version
 
-from scripts.gap.history import PAIRED, Gap
+from scripts.gap.history import PAIRED, Gap, History, Measured
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
 # A step, or a move of the newest release, of less than this factor is not reported. Processes
-# differ by more than the samples of one can tell: with libunwind, on a shared virtual machine, by
-# a factor of up to 1.22 where nothing has changed. The same 8 ms of unwinding stand beside 13 or
-# 20 of other work there, as the machine pleases.
-SMALLEST = 1.25
+# differ by more than the samples of one can tell: with libunwind, on a shared virtual machine, by a
+# factor of up to 1.22 (6 % standard deviation) where nothing has changed. The same 8 ms of
+# unwinding stand beside 13 or 20 of other work there, as the machine pleases.
+SMALLEST = 1.35
+SAMPLES = 8  # of each release; with fewer the rank test cannot be certain of anything
 SIGNIFICANCE = 0.01  # of all sizes together, for the newest release
 SESSION = 6 * 3600  # seconds: the longest a job of a hosted runner can take
 # Milliseconds per 1000 modules that are worth a change: a tenth of a millisecond for a module that
@@ -29,11 +30,12 @@ WORTH = 100.0
 
 @dataclass(frozen=True)
 class Change:
-    """What upstream changed in a release, by pull request number."""
+    """What upstream changed in a release, by pull request number; some for libunwind alone."""
 
     release: str
     pull_request: int
     what: str
+    libunwind_only: bool = False
 
     @property
     def url(self) -> str:
@@ -106,7 +108,12 @@ def steps(gaps: Sequence[Gap], changes: Iterable[Change]) -> list[Step]:
     for (_, before), (start, after) in itertools.pairwise(_levels(gaps)):
         previous, first = gaps[start - 1], gaps[start]
         span = Version(previous.release), Version(first.release)
-        causes = (one for one in changes if span[0] < Version(one.release) <= span[1])
+        causes = (
+            one
+            for one in changes
+            if span[0] < Version(one.release) <= span[1]
+            and (has_libunwind(first.machine, first.unwinder) or not one.libunwind_only)
+        )
         found.append(
             Step(
                 machine=first.machine,
@@ -146,56 +153,81 @@ def _weight(gap: Gap) -> float | None:
     return 1 / max(math.log(gap.high / gap.low), 0.01)
 
 
-def all_steps(gaps: Iterable[Gap], changes: Sequence[Change]) -> list[Step]:
-    """The steps of every series that is measured in pairs."""
-    paired = [gap for gap in gaps if gap.size in PAIRED]
-    series = [list(of_one) for _, of_one in by_series(paired)]
-    return [step for of_one in series for step in steps(of_one, changes)]
+def has_libunwind(machine: str, unwinder: str) -> bool:
+    """Whether wasmtime meets a libunwind there: Apple's, or LLVM's."""
+    return "macos" in machine or unwinder == "libunwind"
 
 
-def by_series(gaps: Iterable[Gap]) -> Iterator[tuple[tuple[str, str, str], list[Gap]]]:
-    """The gaps of each series, ordered by release."""
-    ordered = sorted(gaps, key=lambda gap: (gap.series, Version(gap.release)))
+def all_steps(
+    gaps: Iterable[Gap], changes: Sequence[Change], verdicts: Iterable[Newest]
+) -> list[Step]:
+    """The steps of every series that is measured in pairs.
+
+    Step detection believes too much of the very last release; one there has to be confirmed by the
+    verdict on the newest release.
+    """
+    ordered = sorted(
+        (gap for gap in gaps if gap.size in PAIRED),
+        key=lambda gap: (gap.series, Version(gap.release)),
+    )
+    newest_of = {(one.machine, one.unwinder): one for one in verdicts}
+    found = []
     for series, of_one in itertools.groupby(ordered, key=lambda gap: gap.series):
-        yield series, list(of_one)
+        mine = list(of_one)
+        for step in steps(mine, changes):
+            verdict = newest_of[series[:2]]
+            if step.release != mine[-1].release or step.size in verdict.moved:
+                found.append(step)
+    return found
 
 
-def newest(gaps: Iterable[Gap]) -> list[Newest]:
+def newest(history: History) -> list[Newest]:
     """The verdict on the newest release of every machine and unwinder.
 
     The samples of each size, of that release and of the one measured before it, are compared by
     the rank test of Mann and Whitney, with Holm's correction for several sizes. A size has moved
     when that finds a difference and the gaps differ by the factor `SMALLEST`.
     """
-    return [_newest(*key, of_one) for key, of_one in _by_environment(gaps)]
+    verdicts = []
+    for (machine, unwinder), of_one in itertools.groupby(history.measured, key=_environment):
+        gaps = [gap for gap in history.gaps if _environment(gap) == (machine, unwinder)]
+        if gaps:
+            releases = [one.release for one in of_one]
+            verdicts.append(_newest(machine, unwinder, releases[-1], gaps))
+    return verdicts
 
 
-def _by_environment(gaps: Iterable[Gap]) -> Iterator[tuple[tuple[str, str], list[Gap]]]:
-    ordered = sorted(gaps, key=lambda gap: (*gap.series[:2], Version(gap.release)))
-    for key, of_one in itertools.groupby(ordered, key=lambda gap: gap.series[:2]):
-        yield key, list(of_one)
+def _environment(one: Measured | Gap) -> tuple[str, str]:
+    return one.machine, one.unwinder
 
 
-def _newest(machine: str, unwinder: str, gaps: list[Gap]) -> Newest:
+def _newest(machine: str, unwinder: str, release: str, gaps: list[Gap]) -> Newest:
     paired = [gap for gap in gaps if gap.size in PAIRED]
-    releases = list(dict.fromkeys(gap.release for gap in paired or gaps))
-    last = releases[-1]
-    if not paired or len(releases) < 2:
-        return Newest(machine, unwinder, last, None, {}, "no release before it was measured")
-    before, now = (
-        {gap.size: gap for gap in paired if gap.release == release} for release in releases[-2:]
-    )
+    now = {gap.size: gap for gap in paired if gap.release == release}
+    earlier = [gap.release for gap in paired if gap.release != release]
+    previous = earlier[-1] if earlier else None
+    before = {gap.size: gap for gap in paired if gap.release == previous}
     sizes = [size for size in PAIRED if size in before and size in now]
-    apart = max((abs(before[size].started - now[size].started) for size in sizes), default=0)
-    reason = ""
-    if not sizes:
-        reason = "they have no size in common"
-    elif apart > SESSION:
-        reason = f"they were not measured in one session, but {apart / 3600:.0f} hours apart"
-    elif not all(gap.samples for gaps in (before, now) for gap in gaps.values()):
-        reason = "samples are not recorded (asv run --record-samples)"
+    reason = _reason_against(sizes, before, now)
     moved = {} if reason else _moved(sizes, before, now)
-    return Newest(machine, unwinder, last, releases[-2], moved, reason)
+    return Newest(machine, unwinder, release, previous, moved, reason)
+
+
+def _reason_against(sizes: list[str], before: dict[str, Gap], now: dict[str, Gap]) -> str:
+    """Why two releases cannot be compared, or nothing."""
+    if not now:
+        return "its gap is not measured"
+    if not before:
+        return "no release before it has a gap"
+    if not sizes:
+        return "they have no size in common"
+    both = [(before[size], now[size]) for size in sizes]
+    apart = max(abs(one.started - other.started) for one, other in both)
+    if apart > SESSION:
+        return f"they were not measured in one session, but {apart / 3600:.0f} hours apart"
+    if any(len(gap.samples) < SAMPLES for pair in both for gap in pair):
+        return f"less than {SAMPLES} samples are recorded (asv run --record-samples)"
+    return ""
 
 
 def _moved(
@@ -215,23 +247,17 @@ def _moved(
     return {size: found[size] for size in sizes if size in found}
 
 
-def advice(gaps: Iterable[Gap]) -> list[Advice]:
+def advice(history: History) -> list[Advice]:
     """What to do at the newest release of every machine and unwinder.
 
     Turn unwind info off for modules whose teardown it makes longer by more than `WORTH`, by the
     lower end of the interval; else keep it.
     """
     advices = []
-    for (machine, unwinder), of_one in _by_environment(gaps):
-        last = [gap for gap in of_one if gap.release == of_one[-1].release]
+    for (machine, unwinder), of_one in itertools.groupby(history.gaps, key=_environment):
+        gaps = list(of_one)
+        last = [gap for gap in gaps if gap.release == gaps[-1].release]
         costs = {gap.size: gap.excess for gap in last if gap.excess is not None}
-        too_much = tuple(gap.size for gap in last if gap.size in costs and _at_least(gap) > WORTH)
-        advices.append(Advice(machine, unwinder, of_one[-1].release, costs, too_much))
+        too_much = tuple(gap.size for gap in last if (gap.at_least or 0) > WORTH)
+        advices.append(Advice(machine, unwinder, gaps[-1].release, costs, too_much))
     return advices
-
-
-def _at_least(gap: Gap) -> float:
-    """The excess at the lower end of the interval; nothing is certain of one sample."""
-    if gap.excess is None or gap.low is None or gap.ratio == 1:
-        return 0.0
-    return gap.excess * (gap.low - 1) / (gap.ratio - 1)

@@ -6,27 +6,27 @@ from typing import Any
 import altair as alt
 from packaging.version import Version
 
-from scripts.gap.history import History
-from scripts.gap.report import Report, interval, number
+from scripts.gap import text
+from scripts.gap.report import Report, number
 
-EXPONENT = "teardown_scaling.TeardownScaling.track_exponent"
-BUSY = "busy_host.BusyHost.time_drop_one"
 # Okabe and Ito's: told apart by all kinds of eyes, on light and on dark ground
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+COLOUR = alt.Color("series:N").scale(range=COLOURS)
 AXIS = 48  # pixels left of every chart, so that releases stand below each other
 SIZE = alt.param("size", value="1000x8")  # set by the page's selector
 
 
-def charts(report: Report, history: History) -> dict[str, dict[str, Any]]:
+def charts(report: Report) -> dict[str, dict[str, Any]]:
     """Vega-Lite by the id of the element it is drawn in."""
-    releases = sorted({one.release for one in history.measured}, key=Version)
+    shown: list[Any] = [gap.release for gap in report.gaps]
+    shown += [row["release"] for row in (*report.growth, *report.busy_host)]
+    releases = sorted(set(shown), key=Version)
     x = alt.X("release:O", sort=releases, title=None).scale(domain=releases)
     drawn = {"gap-chart": _gap(report, x), "fde-chart": _fdes(report, x)}
-    measured = {name for one in history.measured for name in one.values}
-    if EXPONENT in measured:
-        drawn["exponent-chart"] = _exponents(history, x)
-    if BUSY in measured:
-        drawn["busy-chart"] = _busy_host(history, x)
+    if report.growth:
+        drawn["exponent-chart"] = _exponents(report, x)
+    if report.busy_host:
+        drawn["busy-chart"] = _busy_host(report, x)
     return {
         name: chart.properties(width="container")
         .configure_axisY(minExtent=AXIS, maxExtent=AXIS)
@@ -38,11 +38,10 @@ def charts(report: Report, history: History) -> dict[str, dict[str, Any]]:
 
 
 def _line(rows: Sequence[dict[str, Any]], x: alt.X, y: alt.Y, tooltip: list[str]) -> alt.Chart:
-    colour = alt.Color("series:N").scale(range=COLOURS)
     chart: alt.Chart = (
         alt.Chart({"values": list(rows)})
         .mark_line(point=alt.OverlayMarkDef(size=50, filled=True))
-        .encode(x=x, y=y, color=colour, tooltip=["release:O", "series:N", *tooltip])
+        .encode(x=x, y=y, color=COLOUR, tooltip=["release:O", "series:N", *tooltip])
     )
     return chart
 
@@ -56,22 +55,21 @@ def _gap(report: Report, x: alt.X) -> Any:
             "gap": gap.ratio,
             "low": gap.low,
             "high": gap.high,
-            "99 %": interval(gap.low, gap.high),
+            "99 %": text.cells(gap)[1],
             "ms per 1000 modules": number(gap.excess),
         }
         for gap in report.gaps
     ]
     marks = {
-        (step.size, step.release, f"#{change.pull_request}" if change else "?")
+        (step.size, step.release, " ".join(f"#{one.pull_request}" for one in step.changes) or "?")
         for step in report.steps
-        for change in (step.changes[-1:] or (None,))
     }
     y = alt.Y("gap:Q", title="gap (×)").scale(type="log", nice=False, padding=8)
     line = _line(rows, x, y, ["gap:Q", "99 %:N", "ms per 1000 modules:N"])
     band = (
         alt.Chart({"values": rows})
         .mark_area(opacity=0.25)
-        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=alt.Color("series:N"))
+        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=COLOUR)
     )
     step = alt.Chart(
         {"values": [dict(zip(("size", "release", "pr"), mark, strict=True)) for mark in marks]}
@@ -93,36 +91,29 @@ def _fdes(report: Report, x: alt.X) -> alt.Chart:
         if gap.fdes is not None
     ]  # fmt: skip
     y = alt.Y("FDEs:Q", title="FDEs").scale(zero=True)
-    chart = _line(rows, x, y, ["FDEs:Q"]).encode(color=alt.Color("series:N", legend=None))
+    chart = _line(rows, x, y, ["FDEs:Q"]).encode(color=COLOUR.legend(None))
     return chart.transform_filter("datum.size == size").add_params(SIZE).properties(
         height=110, description="Line chart of the FDEs of one module, by release."
     )  # fmt: skip
 
 
-def _exponents(history: History, x: alt.X) -> alt.Chart:
-    rows = [
-        {"release": one.release, "series": f"{one.machine}, {one.unwinder}",
-         "exponent": value.value, "99 %": interval(value.low, value.high)}
-        for one in history.measured
-        for value in one.values.get(EXPONENT, {}).values()
-    ]  # fmt: skip
+def _series(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "series": f"{row['machine']}, {row['unwinder']}"}
+
+
+def _exponents(report: Report, x: alt.X) -> alt.Chart:
     y = alt.Y("exponent:Q").scale(zero=False)
-    return _line(rows, x, y, ["exponent:Q", "99 %:N"]).properties(
+    return _line(list(map(_series, report.growth)), x, y, ["exponent:Q", "99 %:N"]).properties(
         height=200, description="Line chart of the growth of teardown with the modules, by release."
     )
 
 
-def _busy_host(history: History, x: alt.X) -> alt.Chart:
-    rows = [
-        {"release": one.release, "series": f"{one.machine}, {one.unwinder}",
-         "resident FDEs": resident, "ms": value.value * 1e3}
-        for one in history.measured
-        for (unwind_info, resident), value in one.values.get(BUSY, {}).items()
-        if unwind_info == "on"
-    ]  # fmt: skip
+def _busy_host(report: Report, x: alt.X) -> alt.Chart:
+    rows = list(map(_series, report.busy_host))
     y = alt.Y("ms:Q", title="ms").scale(type="log", nice=False, padding=8)
-    return _line(rows, x, y, ["resident FDEs:N", "ms:Q"]).encode(
-        strokeDash=alt.StrokeDash("resident FDEs:N").sort(["0", "10000", "50000"])
-    ).properties(
-        height=240, description="Line chart of the time to drop a module on a busy host."
-    )  # fmt: skip
+    dash = alt.StrokeDash("resident FDEs:N", title="resident FDEs").sort(["0", "10000", "50000"])
+    return (
+        _line(rows, x, y, ["resident FDEs:N", "ms:Q", "99 %:N"])
+        .encode(strokeDash=dash.legend(symbolType="stroke", symbolStrokeColor="#888888"))
+        .properties(height=240, description="Line chart of the time to drop one on a busy host.")
+    )

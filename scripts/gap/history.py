@@ -19,9 +19,10 @@ from scripts.asv_wraps import explain_damage
 RATIO = "teardown_gap.TeardownGap.track_ratio"
 TIME = "module_teardown.ModuleTeardown.time_teardown"
 FDES = "unwind_tables.UnwindTables.track_fde_count"
-# modules × functions; the last is too slow to be measured in pairs and comes from the headline
+# modules × functions; the last is too slow to be measured in pairs: two series of the headline
 SIZES = ("1000x1", "1000x8", "250x100", "1000x100")
 PAIRED = SIZES[:3]
+APART = 2  # what two series may differ by on a shared machine, whatever was measured
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class Gap:
 
     Attributes:
         ratio: teardown time with unwind info over the time without; `low` and `high` are its
-            99 % interval, or None where one sample was taken.
+            99 % interval within the process, or None for a size that is not measured in pairs.
         excess: milliseconds per 1000 modules that unwind info adds, or None where the time
-            without it was not measured.
+            without it was not measured, or the two series are not `APART`. `at_least` is that at
+            the lower end of the interval.
         per_fde: microseconds that it adds per FDE, or None.
         samples: of the ratio; none for a size that is not measured in pairs.
         started: when, in seconds since the epoch.
@@ -59,6 +61,7 @@ class Gap:
     low: float | None
     high: float | None
     excess: float | None
+    at_least: float | None
     per_fde: float | None
     fdes: int | None
     samples: tuple[float, ...]
@@ -79,6 +82,11 @@ class Measured:
     release: str
     started: float
     values: dict[str, dict[tuple[str, ...], Value]]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What there is one file of."""
+        return self.machine, self.unwinder, self.release
 
 
 @dataclass
@@ -105,26 +113,26 @@ def read(conf: Any) -> History:
     benchmarks = Benchmarks.load(conf)
     releases = {release.commit: release.version for release in pins.load()}
     history, load = History(), explain_damage(Results.load)
-    for folder, name, machine in iter_results_paths(conf.results_dir):
+    for folder, name, machine in sorted(iter_results_paths(conf.results_dir)):
         path = Path(folder, name)
         try:
             results = load(str(path), machine_name=machine)
-            if results.commit_hash not in releases:
-                problem = f"{path}: commit {results.commit_hash[:8]} is no pinned release"
-                history.unpinned.append(problem)
-                raise UserError(problem)
-            measured = _measured(results, benchmarks, machine, releases[results.commit_hash])
         except UserError as error:
             history.left_out.append(str(error))
+            continue
+        if results.commit_hash not in releases:
+            history.unpinned.append(f"{path}: {results.commit_hash[:8]} is no pinned release")
+            continue
+        measured = _measured(results, benchmarks, machine, releases[results.commit_hash])
+        if any(one.key == measured.key for one in history.measured):
+            history.left_out.append(f"{path}: {' '.join(measured.key)} has another file")
             continue
         if RATIO not in results.get_result_keys(benchmarks):  # n/a is there, and is no problem
             history.left_out.append(f"{path}: has no {RATIO}")
         history.measured.append(measured)
-        history.gaps.extend(_gaps(measured))
-    history.measured.sort(key=lambda one: (one.machine, one.unwinder, Version(one.release)))
-    history.gaps.sort(
-        key=lambda gap: (*gap.series[:2], Version(gap.release), SIZES.index(gap.size))
-    )
+    history.left_out += history.unpinned
+    history.measured.sort(key=lambda one: (*one.key[:2], Version(one.release)))
+    history.gaps = [gap for one in history.measured for gap in _gaps(one)]
     return history
 
 
@@ -168,12 +176,16 @@ def _gaps(one: Measured) -> Iterator[Gap]:
         on, off = (times.get((unwind_info, functions)) for unwind_info in ("on", "off"))
         ratio = ratios.get((size,))
         if size not in PAIRED and on and off:
-            low = on.low / off.high if on.low and off.high else None
-            high = on.high / off.low if on.high and off.low else None
-            ratio = Value(on.value / off.value, low, high, ())
+            ratio = Value(on.value / off.value, None, None, ())
         if ratio is None:
             continue
-        excess = None if off is None else 1e3 * off.value * (ratio.value - 1)
+        # like the ratio, of the shortest times
+        shortest = None if off is None else 1e3 * min(off.samples, default=off.value)
+        certain = ratio.low if size in PAIRED else ratio.value / APART
+        excess = at_least = None
+        if shortest is not None and (size in PAIRED or ratio.value >= APART):
+            excess = shortest * (ratio.value - 1)
+            at_least = None if certain is None else shortest * (certain - 1)
         counted = fdes.get((functions,))
         yield Gap(
             machine=one.machine,
@@ -184,6 +196,7 @@ def _gaps(one: Measured) -> Iterator[Gap]:
             low=ratio.low,
             high=ratio.high,
             excess=excess,
+            at_least=at_least,
             per_fde=None if excess is None or counted is None else excess / counted.value,
             fdes=None if counted is None else int(counted.value),
             samples=ratio.samples,

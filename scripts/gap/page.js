@@ -12,7 +12,7 @@
     const config = {
       background: null,
       axis: { ...ink, gridColor: "#8883", domainColor: faint, tickColor: faint },
-      legend: { ...ink, columns: innerWidth < 600 ? 1 : 2 },
+      legend: { ...ink, symbolStrokeColor: color, columns: innerWidth < 600 ? 1 : 2 },
       view: { stroke: null },
       rule: { color },
       text: { color },
@@ -34,16 +34,30 @@
     for (const part of document.querySelectorAll("[data-size]")) {
       part.hidden = part.dataset.size !== size.value;
     }
-    history.replaceState(null, "", `#${size.value}`);
+    for (const none of document.querySelectorAll("[data-none]")) {
+      none.hidden = [...none.parentElement.children].some((part) => part !== none && !part.hidden);
+    }
     for (const view of views) {
       if ("size" in view.getState().signals) await view.signal("size", size.value).runAsync();
     }
     document.body.dataset.drawn = size.value;
   }
 
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  if ([...size.options].some((option) => option.value === wanted)) size.value = wanted;
-  size.addEventListener("change", choose);
+  function follow() {
+    const wanted = location.hash.slice(1);
+    if ([...size.options].some((option) => option.value === wanted)) size.value = wanted;
+  }
+
+  size.closest("p").hidden = false;
+  size.addEventListener("change", () => {
+    history.replaceState(null, "", `#${size.value}`);
+    choose();
+  });
+  addEventListener("hashchange", () => {
+    follow();
+    choose();
+  });
   dark.addEventListener("change", draw);
+  follow();
   draw();
 })();

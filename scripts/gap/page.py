@@ -22,11 +22,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from scripts import releases_page
 from scripts.gap import text
 from scripts.gap.history import PAIRED, RATIO, SIZES, TIME, History, read
-from scripts.gap.report import Report, report, say_advice, say_newest, times, verdict
+from scripts.gap.report import Report, number, report, say_advice, say_newest, times, verdict
 from scripts.release_history import ReleaseHistory
 
 NAVIGATION = '<li id="nav-li-regressions"><a href="#/regressions">Regressions</a></li>'
-LINKS = '<li><a href="gap.html">Gap</a></li><li><a href="releases.html">Releases</a></li>'
+LINKS = (
+    '<li><a href="gap.html">Gap</a></li>',
+    '<li><a href="releases.html">Releases</a></li>',
+)
 
 
 def setup() -> None:
@@ -72,14 +75,14 @@ class GapPage(OutputPublisher):
         """
         history, site = read(conf), Path(conf.html_dir)
         releases_page.write(site, conf.project, repo.releases, history)
+        link_from_index(site / "index.html", gap=bool(history.gaps))
         if history.gaps:
-            link_from_index(site / "index.html")
             write(site, conf.project, history)
         else:
             log.warning(f"No {RATIO} is measured, so there is no gap.html.")
 
 
-def link_from_index(index: Path) -> None:
+def link_from_index(index: Path, *, gap: bool) -> None:
     """Link the pages from the navigation of asv's page, whose script knows of no others.
 
     Raises:
@@ -88,7 +91,8 @@ def link_from_index(index: Path) -> None:
     page = index.read_text(encoding="utf-8")
     if page.count(NAVIGATION) != 1:
         raise UserError(f"{index} has no '{NAVIGATION}' to stand beside: see scripts/gap/page.py.")
-    page = page.replace(NAVIGATION, NAVIGATION + LINKS)
+    links = LINKS if gap else LINKS[1:]
+    page = page.replace(NAVIGATION, "".join([NAVIGATION, *links]))
     index.write_text(page, encoding="utf-8", newline="\n")
 
 
@@ -108,8 +112,9 @@ def write(site: Path, project: str, history: History) -> None:
         verdict=verdict(found),
         sizes=[size for size in SIZES if any(gap.size == size for gap in found.gaps)],
         tables=list(tables(found)),
-        charts=charts(found, history),
+        charts=charts(found),
         rule=text.RULE,
+        number=number,
         results=len(history.measured),
         machines=", ".join(dict.fromkeys(one.machine for one in history.measured)),
         measured=_day(max(one.started for one in history.measured)),

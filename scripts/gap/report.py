@@ -1,8 +1,9 @@
 """The report: everything that is said of a history, once, for every form it is said in."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from asv.util import UserError
 from packaging.version import Version
@@ -11,6 +12,8 @@ from scripts.gap import analysis
 from scripts.gap.analysis import Advice, Newest, Step
 from scripts.gap.history import PAIRED, SIZES, Gap, History
 
+EXPONENT = "teardown_scaling.TeardownScaling.track_exponent"
+BUSY = "busy_host.BusyHost.time_drop_one"
 STAND_IN = (
     "No result of a Mac is recorded here: libunwind on Linux stands in for it. It takes the code "
     "path of macOS, not its times."
@@ -25,6 +28,8 @@ class Report:
     steps: list[Step]
     newest: list[Newest]
     advice: list[Advice]
+    growth: list[dict[str, Any]]
+    busy_host: list[dict[str, Any]]
     left_out: list[str]
     note: str
 
@@ -34,25 +39,53 @@ def report(
 ) -> Report:
     """The report on a history, or on one machine or size of it.
 
-    `since` leaves out older releases from what is shown, and nothing from what is concluded.
+    Neither `since` nor `size` leaves anything out of what is concluded.
 
     Raises:
         UserError: there is no such machine, size or release; it names the near ones.
     """
-    known(machine, {gap.machine for gap in history.gaps}, "machine with results")
+    known(machine, {one.machine for one in history.measured}, "machine with results")
     known(size, SIZES, "size")
-    known(since, {gap.release for gap in history.gaps}, "measured release")
-    gaps = [
-        gap for gap in history.gaps if machine in (None, gap.machine) and size in (None, gap.size)
-    ]
-    return Report(
-        gaps=[gap for gap in gaps if since is None or Version(gap.release) >= Version(since)],
-        steps=analysis.all_steps(gaps, analysis.upstream_changes()),
-        newest=analysis.newest(gaps),
-        advice=analysis.advice(gaps),
-        left_out=history.left_out,
-        note="" if any("macos" in gap.machine for gap in history.gaps) else STAND_IN,
+    known(since, {one.release for one in history.measured}, "measured release")
+    of_machine = History(
+        measured=[one for one in history.measured if machine in (None, one.machine)],
+        gaps=[gap for gap in history.gaps if machine in (None, gap.machine)],
     )
+    shown = [gap for gap in of_machine.gaps if size in (None, gap.size)]
+    verdicts = analysis.newest(of_machine)
+    busy = rows(of_machine, BUSY, ("unwind info", "resident FDEs"), "ms", 1e3)
+    return Report(
+        gaps=[gap for gap in shown if since is None or Version(gap.release) >= Version(since)],
+        steps=analysis.all_steps(shown, analysis.upstream_changes(), verdicts),
+        newest=verdicts,
+        advice=analysis.advice(of_machine),
+        growth=list(rows(of_machine, EXPONENT, (), "exponent")),
+        busy_host=[row for row in busy if row.pop("unwind info") == "on"],
+        left_out=history.left_out,
+        note="" if any("macos" in gap.machine for gap in recorded(history.gaps)) else STAND_IN,
+    )
+
+
+def rows(
+    history: History, name: str, params: Sequence[str], unit: str, factor: float = 1
+) -> Iterator[dict[str, Any]]:
+    """Every value of a benchmark with its parameters and its interval."""
+    for one in history.measured:
+        for combination, value in one.values.get(name, {}).items():
+            low, high = (end and end * factor for end in (value.low, value.high))
+            yield {
+                "machine": one.machine,
+                "unwinder": one.unwinder,
+                "release": one.release,
+                **dict(zip(params, combination, strict=True)),
+                unit: value.value * factor,
+                "99 %": interval(low, high),
+            }
+
+
+def recorded(gaps: Sequence[Gap]) -> Sequence[Gap]:
+    """Those of recorded machines; all where there are none but of local ones."""
+    return [gap for gap in gaps if not gap.machine.startswith("local-")] or gaps
 
 
 def known(name: str | None, names: Iterable[str], kind: str) -> None:
@@ -121,7 +154,10 @@ def say_advice(advice: Advice) -> str:
     elif set(PAIRED) & set(advice.costs) <= set(advice.too_much):
         what = "turn unwind info off if you unload modules often"
     else:
-        what = f"turn unwind info off if you unload many modules like {', '.join(advice.too_much)}"
+        functions = dict.fromkeys(size.split("x")[1] for size in advice.too_much)
+        what = (
+            f"turn unwind info off if you unload many modules of {' or '.join(functions)} functions"
+        )
     cost = f" It costs, per 1000 modules: {costs}." if costs else ""
     return f"{advice.machine}, {advice.unwinder}, {advice.release}: {what}.{cost}"
 
@@ -129,13 +165,13 @@ def say_advice(advice: Advice) -> str:
 def verdict(report: Report) -> str:
     """The sentence that stands first: the gap where it matters most, now and before it changed.
 
-    That is on a Mac, else with libunwind on Linux, else wherever something is measured; with 1000
-    modules of 8 functions.
+    That is in the newest release, on a Mac, else with libunwind on Linux, else wherever something
+    is measured; with 1000 modules of 8 functions.
     """
-    gaps = [gap for gap in report.gaps if gap.size == "1000x8"] or report.gaps
+    gaps = recorded([gap for gap in report.gaps if gap.size == "1000x8"] or report.gaps)
     gap = max(
         gaps,
-        key=lambda gap: ("macos" in gap.machine, gap.unwinder == "libunwind", Version(gap.release)),
+        key=lambda gap: (Version(gap.release), "macos" in gap.machine, gap.unwinder == "libunwind"),
     )
     modules, functions = gap.size.split("x")
     mine = [step for step in report.steps if (step.machine, step.unwinder, step.size) == gap.series]

@@ -11,11 +11,13 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from scripts.gap.history import SIZES, Gap
+from scripts.gap.history import PAIRED, SIZES, Gap
 from scripts.gap.report import Report, interval, number, say_advice, say_newest, say_step, times
 
+WIDTH = 110  # columns that the table of all sizes takes
 RULE = (
-    "Unwind info is worth turning off where it certainly costs more than 100 ms per 1000 modules."
+    "Unwind info is worth turning off where it costs more than 100 ms per 1000 modules, by the "
+    "lower end of the interval."
 )
 
 
@@ -52,6 +54,8 @@ def cells(gap: Gap | None) -> list[str]:
     """The gap and its interval."""
     if gap is None:
         return ["n/a", ""]
+    if gap.size not in PAIRED:
+        return [f"≈{times(gap.ratio)}", ""]
     return [times(gap.ratio), interval(gap.low, gap.high)]
 
 
@@ -61,14 +65,22 @@ def _details(gap: Gap | None) -> list[str]:
 
 
 def terminal(report: Report, console: Console) -> None:
-    """Print tables and sentences; nothing depends on colour."""
+    """Print tables and sentences; nothing depends on colour.
+
+    Where there is no room for intervals, they are left out, and that is said.
+    """
+    narrow = console.width < WIDTH and len({gap.size for gap in report.gaps}) > 1
     for title, head, rows in tables(report.gaps):
+        if narrow:
+            head, *rows = (line[:1] + line[1::2] for line in (head, *rows))
         table = Table(title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left")
         for column in head:
             table.add_column(column, justify="left" if column == "release" else "right")
         for row in rows:
             table.add_row(*row)
         console.print(table)
+    if narrow:
+        console.print("A wider terminal, or --size, shows the intervals.\n")
     for heading, sentences in sections(report):
         console.print(f"[bold]{heading}[/bold]", highlight=False)
         for sentence in sentences:
@@ -92,7 +104,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def to_json(report: Report) -> str:
     """Every number in full."""
-    return json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(asdict(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_csv(report: Report) -> str:
