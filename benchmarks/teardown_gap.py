@@ -5,6 +5,9 @@ a shared virtual machine loading decides how fast dropping is, by a factor of 1.
 have nothing to do with unwind info. So both sets of modules are loaded before either is dropped.
 """
 
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -21,22 +24,23 @@ BLOCKS = 8  # samples: the fewest of which asv gives an interval that covers 99 
 Pair = dict[UnwindInfo, list[float]]
 
 
-def ratio(block: list[Pair]) -> float:
-    """Time with unwind info over time without, from each part's shortest time in a block.
+def shortest(block: list[Pair], unwind_info: UnwindInfo) -> float:
+    """Seconds to drop all modules of one set, from each part's shortest time in a block.
 
     Other work on the machine only ever adds to a time, so the shortest is nearest to the truth.
     """
-    on, off = (
-        np.min([pair[unwind_info] for pair in block], axis=0).sum() for unwind_info in SETTINGS
-    )
-    return round(float(on / off), 3)  # asv prints every digit it is given
+    return float(np.min([pair[unwind_info] for pair in block], axis=0).sum())
 
 
-def drop_in_turn(count: int, functions: int, settings: tuple[UnwindInfo, ...]) -> Pair:
+def ratio(block: list[Pair]) -> float:
+    """Time with unwind info over time without, of a block."""
+    on, off = (shortest(block, unwind_info) for unwind_info in SETTINGS)
+    return round(on / off, 3)  # asv prints every digit it is given
+
+
+def drop_in_turn(count: int, wasm: Path, settings: tuple[UnwindInfo, ...]) -> Pair:
     """Seconds for each tenth of `count` modules, dropped in turn, the first of `settings` first."""
-    modules = {
-        unwind_info: load_image(count, fixture(functions), unwind_info) for unwind_info in settings
-    }
+    modules = {unwind_info: load_image(count, wasm, unwind_info) for unwind_info in settings}
     pair: Pair = {unwind_info: [] for unwind_info in settings}
     for part in range(PARTS):
         for unwind_info in settings[:: (-1) ** part]:
@@ -44,6 +48,13 @@ def drop_in_turn(count: int, functions: int, settings: tuple[UnwindInfo, ...]) -
             del modules[unwind_info][-len(tenth) :]
             pair[unwind_info].append(seconds_to_drop(tenth, count // PARTS))
     return pair
+
+
+def blocks_of_pairs(count: int, wasm: Path, blocks: int) -> Iterator[list[Pair]]:
+    """Blocks of pairs; which set goes first alternates."""
+    orders = itertools.cycle((SETTINGS, SETTINGS[::-1]))
+    for _ in range(blocks):
+        yield [drop_in_turn(count, wasm, next(orders)) for _ in range(PAIRS)]
 
 
 class TeardownGap(Destructive):
@@ -63,14 +74,8 @@ class TeardownGap(Destructive):
 
     def track_ratio(self, shape: str) -> dict[str, list[float] | int]:
         """Times as long; 1 is no difference."""
-        orders = (SETTINGS, SETTINGS[::-1])
-        blocks = [
-            [
-                drop_in_turn(*SHAPES[shape], orders[number % 2])
-                for number in range(block * PAIRS, (block + 1) * PAIRS)
-            ]
-            for block in range(BLOCKS)
-        ]
+        count, functions = SHAPES[shape]
+        blocks = blocks_of_pairs(count, fixture(functions), BLOCKS)
         return {"samples": [ratio(block) for block in blocks], "number": 1}
 
     track_ratio.unit = "×"  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ asked for is n/a, so are they.
 
 import io
 import sys
+from pathlib import Path
 from typing import Any, ClassVar
 
 from elftools.dwarf.callframe import FDE
@@ -15,9 +16,33 @@ from elftools.elf.elffile import ELFFile
 from ._modules import UnwindInfo, fixture, image
 
 
-def module_elf(functions: int, unwind_info: UnwindInfo) -> ELFFile:
-    """The compiled module with that many functions, as `Module.serialize` gives it."""
-    return ELFFile(io.BytesIO(image(fixture(functions), unwind_info)))
+def module_elf(wasm: Path, unwind_info: UnwindInfo) -> Any:
+    """The compiled module, as `Module.serialize` gives it."""
+    return ELFFile(io.BytesIO(image(wasm, unwind_info)))
+
+
+def tables(wasm: Path) -> Any:
+    """The compiled module with unwind info, after a look that there is none without.
+
+    Raises:
+        NotImplementedError: on Windows, which has tables of another form.
+        AssertionError: unwind info is off, but the module holds some.
+    """
+    if sys.platform == "win32":
+        raise NotImplementedError("Windows unwinds without .eh_frame")
+    if module_elf(wasm, "off").get_section_by_name(".eh_frame") is not None:
+        raise AssertionError("there is an .eh_frame with native_unwind_info(false)")
+    return module_elf(wasm, "on")
+
+
+def fde_count(elf: Any) -> int:
+    """FDEs per module."""
+    return sum(isinstance(entry, FDE) for entry in elf.get_dwarf_info().EH_CFI_entries())
+
+
+def eh_frame_bytes(elf: Any) -> int:
+    """Bytes of `.eh_frame` per module."""
+    return int(elf.get_section_by_name(".eh_frame").data_size)
 
 
 class UnwindTables:
@@ -32,29 +57,19 @@ class UnwindTables:
     version = "1"
 
     def setup(self, functions: int) -> None:
-        """Compile the module with unwind info on and off.
-
-        Raises:
-            NotImplementedError: on Windows, which has tables of another form.
-            AssertionError: unwind info is off, but the module holds some.
-        """
-        if sys.platform == "win32":
-            raise NotImplementedError("Windows unwinds without .eh_frame")
-        if module_elf(functions, "off").get_section_by_name(".eh_frame") is not None:
-            raise AssertionError("there is an .eh_frame with native_unwind_info(false)")
-        self.elf: Any = module_elf(functions, "on")
+        """Compile the module with unwind info on and off."""
+        self.elf: Any = tables(fixture(functions))
 
     def track_fde_count(self, functions: int) -> int:
         """FDEs per module."""
-        entries = self.elf.get_dwarf_info().EH_CFI_entries()
-        return sum(isinstance(entry, FDE) for entry in entries)
+        return fde_count(self.elf)
 
     track_fde_count.unit = "FDEs"  # type: ignore[attr-defined]
     track_fde_count.pretty_name = "FDEs of a module"  # type: ignore[attr-defined]
 
     def track_eh_frame_bytes(self, functions: int) -> int:
         """Bytes of `.eh_frame` per module."""
-        return int(self.elf.get_section_by_name(".eh_frame").data_size)
+        return eh_frame_bytes(self.elf)
 
     track_eh_frame_bytes.unit = "bytes"  # type: ignore[attr-defined]
     track_eh_frame_bytes.pretty_name = "Unwind tables of a module"  # type: ignore[attr-defined]

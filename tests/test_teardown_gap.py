@@ -5,7 +5,7 @@ import pytest
 from asv_runner.statistics import compute_stats
 
 from benchmarks import teardown_gap, teardown_scaling
-from benchmarks._modules import SETTINGS, UnwindInfo
+from benchmarks._modules import SETTINGS, UnwindInfo, fixture
 from benchmarks.teardown_gap import BLOCKS, PAIRS, PARTS, TeardownGap, ratio
 from benchmarks.teardown_scaling import COUNTS, exponent
 
@@ -79,7 +79,7 @@ def test_sets_take_turns_and_every_module_is_dropped(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(teardown_gap, "load_image", load)
     monkeypatch.setattr(teardown_gap, "seconds_to_drop", drop)
-    pair = teardown_gap.drop_in_turn(1000, 8, SETTINGS)
+    pair = teardown_gap.drop_in_turn(1000, fixture(8), SETTINGS)
     assert pair == {"on": [2.0] * PARTS, "off": [1.0] * PARTS}
     # both are loaded before either is dropped, and the one that went first goes second
     assert [what for what, _ in calls] == ["load"] * 2 + ["drop"] * 2 * PARTS

@@ -1,0 +1,335 @@
+"""What unwind info costs for a module of your own, on this machine, release by release.
+
+Each release gets an environment in the cache folder, from its pinned wheel; what measures there is
+the suite's own code (`benchmarks/_one_module.py`).
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import virtualenv
+from asv.util import UserError
+from asv_runner.benchmarks import _maxrss
+from asv_runner.statistics import compute_stats
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from scripts import pins
+from scripts.gap.analysis import WORTH
+from scripts.gap.report import interval, known, number, times
+from scripts.gap.text import RULE
+from scripts.pins import Release
+
+ROOT = Path(__file__).resolve().parent.parent
+HELPERS = ROOT / "fixtures/helper-requirements.txt"
+MAGIC, VERSION = b"\0asm", b"\x01\0\0\0"
+COUNTS = (10, 100, 1000, 10_000)
+TOLD = 1.1  # a gap below that is not told from noise, and so does not grow in any way
+AGREES = 1.5  # how far the check of a prediction may be off
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What one module costs under one release, or why that is not known.
+
+    Attributes:
+        on, off: milliseconds to drop `modules` modules with unwind info and without; `ratio` is
+            that of the pairs, with its 99 % interval in the process.
+        excess: milliseconds per 1000 modules that unwind info adds, `modules` at a time.
+        exponent: how the excess grows with the modules, from a quarter of them to all; the excess
+            of half of them is `half`, and what the exponent makes of that is `predicted`.
+    """
+
+    module: str
+    release: str
+    error: str = ""
+    modules: int = 0
+    reduced: str = ""
+    on: float = math.nan
+    off: float = math.nan
+    ratio: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    excess: float = math.nan
+    fdes: int = 0
+    eh_frame_bytes: int = 0
+    load: float = math.nan
+    peak_memory: int = 0
+    exponent: float | None = None
+    half: float | None = None
+    predicted: float | None = None
+
+
+def find_modules(paths: Sequence[Path]) -> list[Path]:
+    """The modules in files and folders.
+
+    Raises:
+        UserError: there is no such file, or it holds no module.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted([*path.rglob("*.wasm"), *path.rglob("*.wat")]) if path.is_dir() else [path]
+        if not inside:
+            raise UserError(f"{path} holds no .wasm or .wat file.")
+        found += inside
+    for path in found:
+        try:
+            start = path.read_bytes()[:8]
+        except OSError as error:
+            raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+        if path.suffix != ".wat" and start[:4] != MAGIC:
+            raise UserError(f"{path} is no WebAssembly: it does not begin with \\0asm.")
+        if path.suffix != ".wat" and start[4:] != VERSION:
+            raise UserError(f"{path} is no core module but a component, or cut short.")
+    return [path.resolve() for path in found]
+
+
+def choose_releases(names: Sequence[str], python: str | None) -> list[Release]:
+    """The pinned releases of these names; else the newest, and that which `python` has installed.
+
+    Raises:
+        UserError: one of them is not pinned; it names the near ones.
+    """
+    pinned = {release.version: release for release in pins.load(ROOT / pins.PINS)}
+    wanted = list(names) or [list(pinned)[-1]]
+    if python is not None:
+        program = "from importlib.metadata import version; print(version('wasmtime'))"
+        try:
+            answer = subprocess.run(
+                [python, "-c", program], capture_output=True, text=True, check=False
+            )
+        except OSError as error:
+            raise UserError(f"--python {python} cannot be started: {error.strerror}.") from error
+        if answer.returncode != 0:
+            raise UserError(f"--python {python} has no wasmtime installed.")
+        wanted.insert(0, answer.stdout.strip())
+    for name in wanted:
+        known(name, pinned, "pinned release")
+    return [pinned[name] for name in dict.fromkeys(wanted)]
+
+
+def cache_folder() -> Path:
+    """Where environments are kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return Path(base or Path.home() / ".cache") / "wasmtime-teardown"
+
+
+def environment_of(release: Release, say: Any) -> Path:
+    """The Python of an environment that holds the release, made on first use.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    helpers = HELPERS.read_text(encoding="utf-8")
+    key = hashlib.sha256((release.requirements + helpers + sys.version).encode()).hexdigest()[:8]
+    folder = cache_folder() / f"{release.version}-{key}"
+    program = Path("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not folder.exists():
+        say(f"installing wasmtime {release.version}")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+                _install(release, Path(scratch, "new"), program)
+                Path(scratch, "new").rename(folder)
+        except OSError as error:
+            raise UserError(f"{folder} cannot be written: {error}. Set XDG_CACHE_HOME.") from error
+    return folder / program
+
+
+def _install(release: Release, folder: Path, program: Path) -> None:
+    virtualenv.cli_run([str(folder), "--no-periodic-update"], setup_logging=False)
+    requirements = folder / "requirements.txt"
+    requirements.write_text(release.requirements, encoding="utf-8")
+    answer = subprocess.run(
+        [
+            folder / program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+            "--require-hashes", "--only-binary=:all:", "--no-deps",
+            "-r", requirements, "-r", HELPERS,
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if answer.returncode != 0:
+        reason = (answer.stderr.strip().splitlines() or ["pip failed"])[-1]
+        raise UserError(
+            f"wasmtime {release.version} cannot be installed ({reason}). "
+            "Is the package index there?"
+        )
+
+
+def probe(module: Path, release: Release, wanted: int, unwinder: str, say: Any) -> Probed:
+    """Measure one module under one release; a failure is part of the answer."""
+    try:
+        python = environment_of(release, say)
+    except UserError as error:
+        return Probed(module.name, release.version, str(error))
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("ASV_")}
+    command = [python, "-m", "benchmarks._one_module", module, str(wanted), _maxrss.__file__]
+    answer: dict[str, Any] = {}
+    with (
+        tempfile.TemporaryFile("w+") as errors,  # a pipe nobody reads would stop it when full
+        subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True,
+            env={**variables, "UNWINDER": unwinder, "BENCHMARKS_STRICT": "1"},
+        ) as child,
+    ):  # fmt: skip
+        try:
+            for line in child.stdout or ():
+                answer = json.loads(line)
+                say(f"{module.name}, {release.version}: {answer.get('step', 'done')}")
+        except KeyboardInterrupt:
+            child.kill()
+            raise
+        child.wait()
+        errors.seek(0)
+        last = (errors.read().strip().splitlines() or [f"exit code {child.returncode}"])[-1]
+    if "measured" not in answer:
+        failure = answer.get("error", last).split()
+        return Probed(module.name, release.version, " ".join(failure))
+    return evaluate(module.name, release.version, answer["measured"])
+
+
+def evaluate(module: str, release: str, measured: dict[str, Any]) -> Probed:
+    """The answer from what was measured."""
+    ratio, stats = compute_stats(measured["ratios"], 1)
+    count, off = measured["modules"], 1e3 * measured["off"]
+    fewer = {int(part): 1e3 * excess for part, excess in measured["excess_of_fewer"].items()}
+    told = stats["ci_99_a"] > TOLD
+    exponent, half, predicted = grow({**fewer, count: off * (ratio - 1)} if told else {})
+    return Probed(
+        module, release,
+        modules=count, reduced=measured["reduced"],
+        on=1e3 * measured["on"], off=off,
+        ratio=ratio, low=stats["ci_99_a"], high=stats["ci_99_b"],
+        excess=off * (ratio - 1) * 1000 / count,
+        fdes=measured["fdes"], eh_frame_bytes=measured["eh_frame_bytes"],
+        load=1e3 * measured["load"], peak_memory=measured["peak_memory"],
+        exponent=exponent, half=half, predicted=predicted,
+    )  # fmt: skip
+
+
+def grow(excess: dict[int, float]) -> tuple[float | None, float | None, float | None]:
+    """How the excess grows from a quarter of the modules to all, and the check at a half.
+
+    Returns:
+        the exponent, the measured and the predicted excess of a half; nothing where unwind info
+        costs nothing that can be told from noise.
+    """
+    if len(excess) < 3 or min(excess.values()) <= 0:
+        return None, None, None
+    quarter, half, whole = sorted(excess)
+    exponent = math.log(excess[whole] / excess[quarter]) / math.log(whole / quarter)
+    return exponent, excess[half], excess[whole] * (half / whole) ** exponent
+
+
+def sentences(one: Probed) -> Iterator[str]:
+    """What follows from the numbers: reductions, the cost at other counts, and the advice."""
+    name = f"{one.module}, {one.release}"
+    if one.error:
+        yield f"{name}: {one.error}"
+        return
+    if one.reduced:
+        yield f"{name}: measured with {one.modules} modules, {one.reduced}"
+    if one.exponent is not None and one.half is not None and one.predicted is not None:
+        basis = (
+            f"the exponent {one.exponent:.2f}, from a quarter of {one.modules} modules to all, "
+            f"makes {number(one.predicted)} ms of half of them; {number(one.half)} were measured"
+        )
+        whole = one.excess * one.modules / 1000
+        costs = ", ".join(
+            f"{number(whole * (count / one.modules) ** one.exponent)} ms for {count}"
+            for count in COUNTS
+        )
+        if max(one.half, one.predicted) <= AGREES * min(one.half, one.predicted):
+            yield f"{name}: cost by modules loaded at once, {costs}; {basis}"
+        else:
+            yield f"{name}: no prediction for other counts: {basis}"
+    at_least = one.off * (one.low - 1) * 1000 / one.modules
+    advice = (
+        "turn unwind info off if you unload it often" if at_least > WORTH else "keep unwind info"
+    )
+    yield f"{name}: {advice}; it costs {number(max(one.excess, 0))} ms per 1000 modules"
+
+
+def table(probed: Sequence[Probed], unwinder: str) -> Table:
+    """A row for each module and release."""
+    made = Table(title=f"Dropping modules, {unwinder}", box=SIMPLE, title_justify="left")
+    head = [
+        "module",
+        "release",
+        "modules",
+        "on",
+        "off",
+        "gap",
+        "99_%",
+        "ms_per_1000",
+        "FDEs",
+        "load",
+        "peak",
+    ]
+    for column in head:
+        made.add_column(column.replace("_", " "), justify="left" if column in head[:2] else "right")
+    for one in probed:
+        if one.error:
+            made.add_row(one.module, one.release, *["n/a"] * (len(head) - 2))
+        else:
+            made.add_row(
+                one.module, one.release, str(one.modules), f"{number(one.on)} ms",
+                f"{number(one.off)} ms", times(one.ratio), interval(one.low, one.high),
+                number(one.excess), str(one.fdes), f"{number(one.load)} ms",
+                f"{one.peak_memory >> 20} MB",
+            )  # fmt: skip
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Probe; 1 when nothing could be measured, 2 on an error."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.probe", description=__doc__)
+    parser.add_argument("module", type=Path, nargs="+", help=".wasm or .wat, or a folder of them")
+    parser.add_argument("--release", action="append", default=[], help="the newest by default")
+    parser.add_argument("--python", help="also the release that this Python has installed")
+    parser.add_argument("--modules", type=int, default=1000, help="how many to load at once")
+    parser.add_argument("--unwinder", choices=("system", "libunwind"), default="system")
+    parser.add_argument("--json", action="store_true", help="every number, and nothing else")
+    options = parser.parse_args(arguments)
+    progress = Console(stderr=True)
+    say = progress.print if not progress.is_terminal else None
+    try:
+        modules = find_modules(options.module)
+        releases = choose_releases(options.release, options.python)
+        with progress.status("starting") as status:
+            probed = [
+                probe(module, release, options.modules, options.unwinder, say or status.update)
+                for module in modules
+                for release in releases
+            ]
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    if options.json:
+        print(json.dumps([asdict(one) for one in probed], indent=1))
+    else:
+        shown = Console(width=None if sys.stdout.isatty() else 160)
+        shown.print(table(probed, options.unwinder))
+        for one in probed:
+            for sentence in sentences(one):
+                shown.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        print(RULE)
+    return 0 if any(not one.error for one in probed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
