@@ -13,11 +13,12 @@ from dataclasses import replace
 
 from asv.config import Config
 from asv.util import UserError
+from packaging.version import Version
 
 from scripts.gap import text
 from scripts.gap.analysis import has_libunwind
 from scripts.gap.history import read
-from scripts.gap.report import Report, report
+from scripts.gap.report import Report, report, say_newest
 
 MOVED = "gap-moved"
 FAILED = "benchmarks-failed"
@@ -26,9 +27,15 @@ FAILED = "benchmarks-failed"
 def concerns(found: Report) -> Report:
     """What an alert is about: the machines on which the newest release moved what users pay.
 
-    That is macOS, and libunwind, which stands in for it; libgcc has no gap to speak of.
+    That is macOS, and libunwind, which stands in for it; libgcc has no gap to speak of. A machine
+    that has not measured the newest release has no news.
     """
-    moved = [one for one in found.newest if one.moved and has_libunwind(one.machine, one.unwinder)]
+    newest = max((Version(one.release) for one in found.newest), default=None)
+    moved = [
+        one
+        for one in found.newest
+        if one.moved and Version(one.release) == newest and has_libunwind(one.machine, one.unwinder)
+    ]
     keys = {(one.machine, one.unwinder): one for one in moved}
     return replace(
         found,
@@ -54,18 +61,22 @@ def moved_issue(found: Report, site: str) -> tuple[str, str]:
 
 
 def raise_issue(label: str, title: str, body: str) -> None:
-    """Open the issue of that label, or bring the open one up to date."""
-    listed = _gh(
-        "issue", "list", "--label", label, "--state", "open", "--json", "number,title,body"
-    )
-    open_issues = json.loads(listed)
-    if not open_issues:
+    """Open the issue of that label, or bring the open one up to date.
+
+    One of the same title that somebody has closed has been read.
+    """
+    query = ("--label", label, "--state", "all", "--limit", "100")
+    issues = json.loads(_gh("issue", "list", *query, "--json", "number,title,body,state"))
+    open_ones = [issue for issue in issues if issue["state"] == "OPEN"]
+    if open_ones:
+        issue = open_ones[0]
+        if (issue["title"], issue["body"].strip()) != (title, body.strip()):
+            number = str(issue["number"])
+            _gh("issue", "edit", number, "--title", title, "--body", body)
+            _gh("issue", "comment", number, "--body", f"Brought up to date: {title}")
+    elif label == FAILED or title not in [issue["title"] for issue in issues]:
         _gh("label", "create", label, "--force")
         _gh("issue", "create", "--label", label, "--title", title, "--body", body)
-    elif (open_issues[0]["title"], open_issues[0]["body"].strip()) != (title, body.strip()):
-        number = str(open_issues[0]["number"])
-        _gh("issue", "edit", number, "--title", title, "--body", body)
-        _gh("issue", "comment", number, "--body", f"Brought up to date: {title}")
 
 
 def _gh(*arguments: str) -> str:
@@ -89,9 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.failed:
             issue = (FAILED, "A scheduled run failed", f"See {options.failed}.")
         else:
-            found = concerns(report(read(Config.load("asv.conf.json"))))
+            everything = report(read(Config.load("asv.conf.json")))
+            print(*map(say_newest, everything.newest), sep="\n")
+            found = concerns(everything)
             if not found.newest:
-                print("The newest release did not move the gap.")
                 return 0
             issue = (MOVED, *moved_issue(found, options.site))
         if options.dry_run:

@@ -124,10 +124,12 @@ def platforms() -> list[str]:
 
 def libunwind_file() -> str:
     """The file of LLVM's libunwind that the dynamic linker finds; its name has the version."""
-    if shutil.which("ldconfig") is None:
-        return os.environ.get("LIBUNWIND", "")
-    listed = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=False)
-    found = re.search(r"libunwind\.so\.1 .*=> (\S+)", listed.stdout)
+    named = os.environ.get("LIBUNWIND", "")
+    tool = shutil.which("ldconfig", path=f"{os.environ.get('PATH', '')}:/sbin:/usr/sbin")
+    if named or tool is None:
+        return named
+    listed = subprocess.run([tool, "-p"], capture_output=True, text=True, check=False)
+    found = re.search(r"libunwind\.so\.1 \(.*(?:x86-64|AArch64).*=> (\S+)", listed.stdout)
     return str(Path(found[1]).resolve()) if found else ""
 
 

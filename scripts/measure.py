@@ -1,38 +1,65 @@
 """Measure what a machine has not measured yet: what the benchmark workflow runs everywhere.
 
 Releases without a wheel for the platform are left out beforehand, so that a failure is one. A
-newest release that was not measured yet is measured together with the one before it, even if that
-was: only numbers of one session can tell whether the gap moved.
+newest release that was not measured in one session with the one before it is measured together
+with that: only numbers of one session can tell whether the gap moved.
 """
 
 import argparse
+import platform
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
+from asv.config import Config
 from asv.util import UserError
 
 from scripts import machines, pins
+from scripts.gap.analysis import SESSION
+from scripts.gap.history import History, read
 from scripts.pins import Release
 from scripts.release_history import ReleaseHistory
 
 
 def plan(
-    releases: Sequence[Release], measured: Collection[str], platforms: Sequence[str]
+    asked: Sequence[Release], releases: Sequence[Release], platforms: Sequence[str], *, done: bool
 ) -> list[tuple[bool, list[str]]]:
     """The runs to make: whether to leave out what was measured, and the releases, newest first.
 
     Args:
-        releases: those that were asked for, oldest first.
-        measured: commits, by their first eight digits, of which there are results.
+        asked: the releases that were asked for, oldest first.
+        releases: all that are pinned.
         platforms: tags of the platform, the best one first.
+        done: whether the newest release was measured in one session with the one before it.
     """
     usable = [release for release in releases if release.wheel_for(platforms)]
-    new = bool(usable) and usable[-1].commit[:8] not in measured
-    session, history = (usable[-2:], usable[:-2]) if new else ([], usable)
-    runs = [(False, session), (True, history)]
+    history = [release for release in usable if release in asked]
+    session: list[Release] = []
+    if history and history[-1] == usable[-1] and not done:
+        session = usable[-2:]
+    runs = [(False, session), (True, [one for one in history if one not in session])]
     return [(skip, [one.version for one in reversed(some)]) for skip, some in runs if some]
+
+
+def unwinders() -> tuple[str, ...]:
+    """Those that are measured here: libunwind stands in for macOS on Linux with glibc alone."""
+    return ("system", "libunwind") if platform.libc_ver()[0] == "glibc" else ("system",)
+
+
+def in_one_session(history: History, machine: str, releases: Sequence[str]) -> bool:
+    """Whether a machine measured all of these releases in one session, with every unwinder."""
+    for unwinder in unwinders():
+        started = [
+            one.started
+            for one in history.measured
+            if (one.machine, one.unwinder) == (machine, unwinder)
+            and one.release in releases
+            and one.values
+        ]
+        # what an old release cannot do with an unwinder is in its file all the same
+        if len(started) < len(releases) or max(started) - min(started) > SESSION:
+            return False
+    return True
 
 
 def asked_for(range_spec: str) -> list[Release]:
@@ -56,13 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bench", help="a regular expression; all benchmarks by default")
     parser.add_argument("--quick", action="store_true", help="one sample each, to try it")
     options = parser.parse_args(arguments)
-    folder = Path("results", options.machine)
     try:
-        runs = plan(
-            asked_for(options.range),
-            {path.name[:8] for path in folder.glob("*-*.json")},
-            machines.platforms(),
-        )
+        releases, platforms = pins.load(), machines.platforms()
+        usable = [release.version for release in releases if release.wheel_for(platforms)]
+        history = read(Config.load("asv.conf.json"))
+        done = in_one_session(history, options.machine, usable[-2:])
+        runs = plan(asked_for(options.range), releases, platforms, done=done)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
@@ -74,9 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = ["run", "--record-samples", "--show-stderr", "--machine", options.machine]
         command += ["--skip-existing-successful"] * skip + ["--quick"] * options.quick
         command += ["--bench", options.bench] * bool(options.bench)
+        for unwinder in unwinders():
+            command += ["--environment", f"virtualenv-py3.11-UNWINDER{unwinder}"]
         print("asv", *command, " ".join(versions), flush=True)
         asv = [sys.executable, "-m", "asv", *command, " ".join(versions)]
-        worst = max(worst, subprocess.run(asv, check=False).returncode)
+        worst = max(worst, abs(subprocess.run(asv, check=False).returncode))  # -9: killed
     return worst
 
 

@@ -36,6 +36,7 @@ HELPERS = ROOT / "fixtures/helper-requirements.txt"
 MAGIC, VERSION = b"\0asm", b"\x01\0\0\0"
 COUNTS = (10, 100, 1000, 10_000)
 TOLD = 1.1  # a gap below that is not told from noise, and so does not grow in any way
+FAR = 10  # a prediction goes no further than to ten times the modules that were measured
 AGREES = 1.5  # how far the check of a prediction may be off
 
 
@@ -249,6 +250,7 @@ def sentences(one: Probed) -> Iterator[str]:
         costs = ", ".join(
             f"{number(whole * (count / one.modules) ** one.exponent)} ms for {count}"
             for count in COUNTS
+            if one.modules <= FAR * count <= FAR**2 * one.modules
         )
         if max(one.half, one.predicted) <= AGREES * min(one.half, one.predicted):
             yield f"{name}: cost by modules loaded at once, {costs}; {basis}"
@@ -258,7 +260,8 @@ def sentences(one: Probed) -> Iterator[str]:
     advice = (
         "turn unwind info off if you unload it often" if at_least > WORTH else "keep unwind info"
     )
-    yield f"{name}: {advice}; it costs {number(max(one.excess, 0))} ms per 1000 modules"
+    cost = f"{number(max(one.excess, 0))} ms per 1000 modules, {one.modules} at a time"
+    yield f"{name}: {advice}; it costs {cost}"
 
 
 def table(probed: Sequence[Probed], unwinder: str) -> Table:

@@ -16,7 +16,7 @@ from typing import Any
 from asv.benchmarks import Benchmarks
 from asv.config import Config
 from asv.machine import Machine
-from asv.results import Results
+from asv.results import Results, get_filename
 from asv.util import UserError, is_na, load_json
 from packaging.version import Version
 
@@ -47,12 +47,13 @@ class Joined:
         return "\n".join([f"Record results of {machines}", "", *lines])
 
 
-def join(sources: Iterable[Path], results: Path = RESULTS) -> Joined:
+def join(sources: Iterable[Path], results: Path = RESULTS, *, partial: bool = False) -> Joined:
     """Take over the result files of machine folders that are new, or newer and as rich.
 
     Every sound file is taken whatever is wrong with others; `problems` names those: a damaged file,
     a commit that is not pinned, a folder that is not the machine's that it says, a description that
-    contradicts the recorded one, a benchmark that failed or is missing.
+    contradicts the recorded one, a benchmark that failed, or is missing where no part of the suite
+    was asked for (`partial`).
     """
     joined, conf = Joined(), Config.load("asv.conf.json")
     known = Benchmarks.load(conf)
@@ -68,14 +69,19 @@ def join(sources: Iterable[Path], results: Path = RESULTS) -> Joined:
                 measured = explain_damage(Results.load)(str(path), machine_name=machine)
                 if measured.commit_hash not in versions:
                     raise UserError(f"{path}: {measured.commit_hash[:8]} is no pinned release")
-                reason = reason_to_keep(results / machine / path.name, measured)
+                expected = get_filename(machine, measured.commit_hash, measured.env_name)
+                if path.name != Path(expected).name:
+                    raise UserError(f"{path} holds what belongs into {expected}")
+                reason = reason_to_keep(results / machine / path.name, measured, known)
             except UserError as error:
                 joined.problems.append(str(error))
                 continue
             if reason:
                 joined.kept.append(f"{path}: {reason}")
                 continue
-            joined.problems += [f"{path}: {problem}" for problem in incomplete(measured, known)]
+            joined.problems += [
+                f"{path}: {problem}" for problem in incomplete(measured, known, partial)
+            ]
             _copy(path, results / machine / path.name)
             joined.taken.setdefault(machine, set()).add(versions[measured.commit_hash])
         if machine in joined.taken:
@@ -104,7 +110,7 @@ def _machine(folder: Path, results: Path) -> str:
     return folder.name
 
 
-def reason_to_keep(path: Path, measured: Results) -> str:
+def reason_to_keep(path: Path, measured: Results, known: Any) -> str:
     """Why a recorded file is better than the new one, or nothing.
 
     A damaged file is no better than anything.
@@ -117,30 +123,29 @@ def reason_to_keep(path: Path, measured: Results) -> str:
         return ""
     if _latest(measured) <= _latest(recorded):
         return "what is recorded is as new"
-    lost = values(recorded) - values(measured)
+    lost = values(recorded, known) - values(measured, known)
     return f"what is recorded has {', '.join(sorted(lost)[:3])} as well" if lost else ""
 
 
-def values(results: Results) -> set[str]:
-    """The names of all values, of every benchmark, version and parameters."""
+def values(results: Results, known: Any) -> set[str]:
+    """The names of all values of the suite as it is, not of what a benchmark was before."""
     return {
-        f"{name} {results.benchmark_version[name]} #{index}"
-        for name in results.get_all_result_keys()
-        for index, value in enumerate(
-            results.get_result_value(name, results.get_result_params(name)) or ()
-        )
+        f"{name} #{index}"
+        for name in results.get_result_keys(known)
+        for index, value in enumerate(results.get_result_value(name, known[name]["params"]) or ())
         if not is_na(value)
     }
 
 
-def incomplete(results: Results, known: Any) -> Iterator[str]:
-    """The benchmarks that are missing or failed; n/a is an answer."""
+def incomplete(results: Results, known: Any, partial: bool) -> Iterator[str]:
+    """The benchmarks that failed, or are missing; n/a is an answer."""
     there = results.get_result_keys(known)
     for name, benchmark in sorted(known.items()):
-        if name not in there:
+        if name in there:
+            if None in (results.get_result_value(name, benchmark["params"]) or [None]):
+                yield f"{name} failed"
+        elif not partial:
             yield f"{name} is missing"
-        elif None in (results.get_result_value(name, benchmark["params"]) or [None]):
-            yield f"{name} failed"
 
 
 def _latest(results: Results) -> int:
@@ -162,14 +167,14 @@ def _join_hosts(folder: Path, target: Path) -> None:
         scratch.write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8", newline="\n")
 
 
-def record(sources: Sequence[Path]) -> Joined:
+def record(sources: Sequence[Path], *, partial: bool = False) -> Joined:
     """Join, commit and push; when another push came first, start again from what it left.
 
     Raises:
         UserError: the push was refused again and again.
     """
     for _ in range(ATTEMPTS):
-        joined = join(sources)
+        joined = join(sources, partial=partial)
         if not joined.taken:
             return joined
         _git("add", "--", str(RESULTS))
@@ -189,14 +194,28 @@ def _git(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str
     return answer
 
 
+def machine_folders(root: Path) -> list[Path]:
+    """The machine folders of artefacts that bear the machine's name.
+
+    One artefact alone is unpacked without a folder of its own. What lies elsewhere is nobody's: no
+    machine may deliver for another.
+    """
+    folders = {path.parent for path in root.rglob("*-*.json")}
+    return sorted(one for one in folders if set(one.relative_to(root).parts) == {one.name})
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record; 1 when something could not be joined, though all that is sound was."""
     parser = argparse.ArgumentParser(prog="python -m scripts.record", description=__doc__)
-    parser.add_argument("folder", type=Path, help="holds a folder for each machine, at any depth")
+    parser.add_argument("folder", type=Path, help="holds MACHINE/ or MACHINE/MACHINE/ for each")
+    parser.add_argument("--partial", action="store_true", help="a part of the suite was measured")
     options = parser.parse_args(arguments)
-    sources = sorted({path.parent for path in options.folder.rglob("*-*.json")})
+    sources = machine_folders(options.folder)
+    if not sources:
+        print(f"Nothing has arrived in {options.folder}.", file=sys.stderr)
+        return 1
     try:
-        joined = record(sources)
+        joined = record(sources, partial=options.partial)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

@@ -39,13 +39,14 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def copy_repository(target: Path) -> Path:
-    """The files git would commit, under a git of their own so that changes can be seen."""
+    """The files git would commit, less results, under a git of their own to see changes by."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     for name in filter(None, listing.split("\0")):
-        if (ROOT / name).exists():
+        recorded = name.startswith("results/") and name.count("/") > 1
+        if (ROOT / name).exists() and not recorded:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             (target / name).write_bytes((ROOT / name).read_bytes())
     for arguments in (

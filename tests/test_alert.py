@@ -25,9 +25,9 @@ command, arguments = sys.argv[1:3], sys.argv[3:]
 calls.append(command)
 options = dict(zip(arguments[::2], arguments[1::2])) if command != ["issue", "edit"] else {{}}
 if command == ["issue", "list"]:
-    print(json.dumps([i for i in issues if i["label"] == options["--label"] and i["open"]]))
+    print(json.dumps([i for i in issues if i["label"] == options["--label"]]))
 elif command == ["issue", "create"]:
-    issues.append({{"number": len(issues) + 1, "open": True, "label": options["--label"],
+    issues.append({{"number": len(issues) + 1, "state": "OPEN", "label": options["--label"],
                    "title": options["--title"], "body": options["--body"]}})
 elif command == ["issue", "edit"]:
     number, options = arguments[0], dict(zip(arguments[1::2], arguments[2::2]))
@@ -91,6 +91,22 @@ def test_a_moved_gap_is_one_issue_that_is_kept_up_to_date(github: Path) -> None:
     (issue,) = issues(github)
     assert "ubuntu-24.04 (libunwind)" in issue["title"]
     assert ["issue", "comment"] in json.loads(github.read_text())[1]
+
+
+def test_an_issue_that_was_closed_has_been_read(github: Path) -> None:
+    write_results(Path("results"), {"49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64")
+    assert alert.main([]) == 0
+    (issue,), calls = json.loads(github.read_text())
+    github.write_text(json.dumps([[issue | {"state": "CLOSED"}], calls]))
+    assert alert.main([]) == 0
+    assert len(issues(github)) == 1
+
+
+def test_a_machine_that_is_no_longer_measured_has_no_news(github: Path) -> None:
+    write_results(Path("results"), {"48.0.0": HALF, "49.0.0": NEW}, "macos-14-arm64")
+    write_results(Path("results"), {"49.0.0": NEW, "50.0.1": NEW}, "macos-15-arm64")
+    assert alert.main([]) == 0
+    assert issues(github) == []
 
 
 def test_a_gap_that_did_not_move_is_no_issue(

@@ -138,7 +138,7 @@ def test_check_tells_by_its_exit_code(results: Path, capsys: pytest.CaptureFixtu
             "linux-x86-64 is no machine with results. Did you mean linux-x86_64?",
         ),
         (("--size", "1000x9"), "Did you mean 1000x8"),
-        (("--since", "50.0.2"), "50.0.2 is no measured release. Did you mean 50.0.1"),
+        (("--since", "50.0.99"), "50.0.99 is no measured release. Did you mean 50.0.1"),
         (("compare", "linux-x86_64/libunwind/49.0.0", "linux-x86_64/libunwind/51"), "Did you mean"),
     ],
 )

@@ -1,12 +1,17 @@
 """What the benchmark workflow measures on which platform."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+from asv.config import Config
 
 from scripts import machines, measure, pins
+from scripts.gap.history import read
 
 from .conftest import COMMITS, ROOT
+from .results import HOUR, SESSION, write_results
 
 RELEASES = pins.load(ROOT / pins.PINS)
 NEWEST, BEFORE = RELEASES[-1].version, RELEASES[-2].version
@@ -14,21 +19,52 @@ GLIBC = ["linux_x86_64", "manylinux_2_36_x86_64", "manylinux2014_x86_64", "manyl
 
 
 def test_a_new_release_is_measured_with_the_one_before() -> None:
-    assert measure.plan(RELEASES, (), GLIBC) == [
+    assert measure.plan(RELEASES, RELEASES, GLIBC, done=False) == [
         (False, [NEWEST, BEFORE]),
         (True, [release.version for release in reversed(RELEASES[:-2])]),
     ]
-    measured = {release.commit[:8] for release in RELEASES[:-1]}
-    (session, history) = measure.plan(RELEASES, measured, GLIBC)
-    assert session == (False, [NEWEST, BEFORE])
-    assert history[0]  # what is measured is left to asv, which looks at every benchmark
+    # also when it was asked for alone; an older one has nothing to do with it
+    assert measure.plan(RELEASES[-1:], RELEASES, GLIBC, done=False) == [(False, [NEWEST, BEFORE])]
+    assert measure.plan(RELEASES[-2:-1], RELEASES, GLIBC, done=False) == [(True, [BEFORE])]
 
 
-def test_a_measured_newest_release_is_not_measured_again() -> None:
-    measured = {RELEASES[-1].commit[:8]}
-    ((skip, versions),) = measure.plan(RELEASES, measured, GLIBC)
+def test_what_was_measured_in_one_session_is_left_to_asv() -> None:
+    ((skip, versions),) = measure.plan(RELEASES, RELEASES, GLIBC, done=True)
     assert skip
     assert versions == [release.version for release in reversed(RELEASES)]
+
+
+def test_one_session_is_both_releases_with_every_unwinder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "unwinders", lambda: ("system", "libunwind"))
+    shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures")
+    shutil.copy(ROOT / "asv.conf.json", tmp_path)
+    (tmp_path / "results").mkdir()
+    shutil.copy(ROOT / "results/benchmarks.json", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+
+    def together() -> bool:
+        return measure.in_one_session(
+            read(Config.load("asv.conf.json")), "ubuntu", [BEFORE, NEWEST]
+        )
+
+    gaps = {"1000x8": 8.0}
+    assert not together()
+    write_results(Path("results"), {BEFORE: gaps, NEWEST: gaps}, "ubuntu", "system")
+    assert not together()  # an attempt that ended before libunwind
+    write_results(Path("results"), {NEWEST: gaps}, "ubuntu")
+    assert not together()  # an attempt that ended before the release before
+    write_results(Path("results"), {BEFORE: gaps}, "ubuntu", started=SESSION - 7 * HOUR)
+    assert not together()
+    write_results(Path("results"), {BEFORE: gaps}, "ubuntu")
+    assert together()
+
+
+def test_a_killed_asv_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: subprocess.CompletedProcess[str] = subprocess.CompletedProcess("asv", -9)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: killed)
+    assert measure.main(["--machine", "m"]) == 9
 
 
 @pytest.mark.parametrize(
@@ -45,10 +81,14 @@ def test_a_measured_newest_release_is_not_measured_again() -> None:
 def test_releases_without_a_wheel_for_the_platform_are_left_out(
     platforms: list[str], first: str
 ) -> None:
-    planned = [version for _, some in measure.plan(RELEASES, (), platforms) for version in some]
+    planned = [
+        version
+        for _, some in measure.plan(RELEASES, RELEASES, platforms, done=False)
+        for version in some
+    ]
     assert planned[0] == NEWEST
     assert planned[-1] == first
-    assert measure.plan(RELEASES, (), ["linux_riscv64"]) == []
+    assert measure.plan(RELEASES, RELEASES, ["linux_riscv64"], done=False) == []
 
 
 def test_the_best_wheel_is_named() -> None:
@@ -64,7 +104,7 @@ def test_ranges_are_those_of_asv(
     asked = measure.asked_for("47.0.1..49.0.0")
     assert [release.version for release in asked] == ["48.0.0", "49.0.0"]
     assert len(measure.asked_for("ALL")) == len(COMMITS)
-    assert measure.main(["--machine", "m", "--range", "50.0.2"]) == 1
+    assert measure.main(["--machine", "m", "--range", "50.0.99"]) == 1
     assert "Did you mean 50.0.1" in capsys.readouterr().err
     monkeypatch.setattr(machines, "platforms", lambda: ["win_arm64"])
     assert measure.main(["--machine", "m", "--range", "13.0.0"]) == 1

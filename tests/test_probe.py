@@ -103,7 +103,7 @@ def test_what_is_no_module_is_refused(
     ("arguments", "said"),
     [
         (["/nowhere.wasm"], "Cannot read /nowhere.wasm: No such file"),
-        ([EIGHT, "--release", "50.0.2"], "50.0.2 is no pinned release. Did you mean 50.0.1"),
+        ([EIGHT, "--release", "50.0.99"], "50.0.99 is no pinned release. Did you mean 50.0.1"),
         ([EIGHT, "--python", "/nowhere"], "--python /nowhere cannot be started"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scripts import record
-from scripts.gap.history import RATIO
+from scripts.gap.history import FDES, RATIO, TIME
 
 from .conftest import COMMITS, ROOT
 from .results import HOUR, SESSION, write_results
@@ -113,7 +113,7 @@ def test_newer_replaces_older_but_poorer_replaces_nothing(main: Path, tmp_path: 
     before = result(target, "50.0.1").read_bytes()
     assert "is as new" in offer(3.0, SESSION - HOUR).kept[0]
     assert "is as new" in offer(3.0, SESSION).kept[0]
-    assert f"has {RATIO} 1 #" in offer(3.0, SESSION + HOUR, sizes=2).kept[0]
+    assert f"has {RATIO} #" in offer(3.0, SESSION + HOUR, sizes=2).kept[0]
     assert result(target, "50.0.1").read_bytes() == before
     assert offer(3.0, SESSION + HOUR).taken == {MAC: {"50.0.1"}}
     columns = stored(result(target, "50.0.1"))
@@ -188,5 +188,40 @@ def test_the_command_fails_when_something_is_wrong(
     said = capsys.readouterr()
     assert f"{MAC}: 50.0.1" in said.out
     assert "error: " in said.err
-    assert record.main([str(tmp_path / "nothing")]) == 0
+    assert record.main([str(tmp_path / "got")]) == 0  # the same again
     assert "Nothing to record." in capsys.readouterr().out
+    assert record.main([str(tmp_path / "nothing")]) == 1
+    assert "Nothing has arrived" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("main")
+def test_a_part_that_was_asked_for_is_not_incomplete(tmp_path: Path) -> None:
+    write_results(tmp_path / "got", {"50.0.1": {**BOTH, "1000x100": 390.0}}, MAC)
+    assert record.main(["--partial", str(tmp_path / "got")]) == 0
+
+
+def test_a_new_version_of_a_benchmark_is_not_poorer(main: Path, tmp_path: Path) -> None:
+    write_results(main / "results", {"50.0.1": BOTH}, MAC)
+    recorded = result(main / "results" / MAC, "50.0.1")
+    content = stored(recorded)
+    content["results"][RATIO][content["result_columns"].index("version")] = "0"
+    recorded.write_text(json.dumps(content))
+    write_results(tmp_path / "got", {"50.0.1": {"1000x8": 3.0}}, MAC, started=SESSION + HOUR)
+    for name in (TIME, FDES):  # only the gap was measured anew
+        assert name in content["results"]
+    joined = record.join(sources(tmp_path / "got"))
+    assert joined.kept == [] or RATIO not in joined.kept[0]
+
+
+@pytest.mark.usefixtures("main")
+def test_no_machine_delivers_for_another_nor_under_another_name(tmp_path: Path) -> None:
+    got = tmp_path / "got"
+    write_results(got / MAC, {"50.0.1": BOTH}, MAC)  # as several artefacts are unpacked
+    write_results(got / LINUX, {"49.0.0": BOTH}, MAC)  # smuggled
+    write_results(got, {"50.0.1": BOTH}, LINUX)  # as one alone is
+    assert record.machine_folders(got) == [got / MAC / MAC, got / LINUX]
+    path = result(got / LINUX, "50.0.1")
+    path.rename(path.with_name(f"deadbeef{path.name[8:]}"))
+    joined = record.join(record.machine_folders(got))
+    assert joined.taken == {MAC: {"50.0.1"}}
+    assert "holds what belongs into" in joined.problems[-1]

@@ -14,12 +14,14 @@ from ruamel.yaml import YAML
 
 from scripts import machines
 
-from .conftest import ROOT, copy_repository, environment
+from .conftest import COMMITS, ROOT, copy_repository, environment
 from .test_alert import fake_gh
 
 FOLDER = ROOT / ".github/workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 FIRST, SECOND = "chain-a", "chain-b"
+BENCH = r"track_ratio\('1000x8'\)"
+NEWEST = list(COMMITS)[-1]
 STEPS = {  # every step with a shell -> where it is run: here, or by .ci/run, or nowhere but there
     "Lint, types and tests, with libunwind and everything else that tests need": "this is it",
     "Tests; what is not there is skipped": "this is it",
@@ -27,6 +29,7 @@ STEPS = {  # every step with a shell -> where it is run: here, or by .ci/run, or
     "Install git and a compiler": "needs Alpine",
     "Install LLVM's libunwind": ".ci/run",
     "Measure": "here",
+    "Gather what was measured, also when something failed": "here",
     "Join the results, commit and push": "here",
     "Make the site; fails when nothing was drawn": "here",
     "Open an issue when the newest release moved the gap": "here",
@@ -59,6 +62,7 @@ def test_rights_limits_and_pins(path: Path) -> None:
     for job in workflow["jobs"].values():
         assert job["permissions"]
         assert "uses" in job or job["timeout-minutes"] <= 350
+        assert workflow["defaults"]["run"]["shell"].startswith("bash")
         for step in job.get("steps", ()):
             assert "${{" not in step.get("run", "")  # text from outside never becomes a program
     design = re.findall(r"uses: [\w/-]+@(\S+)(.*)", path.read_text())
@@ -74,10 +78,10 @@ def test_every_step_is_accounted_for() -> None:
 def test_machines_of_the_workflow_can_be_recorded() -> None:
     include = load(FOLDER / "benchmark.yml")["jobs"]["measure"]["strategy"]["matrix"]["include"]
     names = [one["machine"] for one in include]
-    assert len(set(names)) == 6
+    assert len(set(names)) == len(names) >= 6
     assert all(re.fullmatch(r"\w[\w.-]*", name) for name in names)
     assert machines.local_name() not in names
-    assert sum("macos" in name for name in names) == 2
+    assert sum("macos" in name for name in names) >= 2
 
 
 class Runner:
@@ -106,7 +110,7 @@ class Runner:
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps()[name]["run"]],
             cwd=self.clone, capture_output=True, text=True, check=False,
             env={
-                **environment(), "RUNNER_TEMP": str(self.temporary),
+                **environment(), "UV_NO_DEFAULT_GROUPS": "1", "RUNNER_TEMP": str(self.temporary),
                 "GITHUB_OUTPUT": str(self.temporary / "output"), **variables,
             },
         )  # fmt: skip
@@ -121,23 +125,22 @@ def test_from_pins_to_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     settings = steps()["Measure"]["env"]
     for machine in (FIRST, SECOND):
         measured = runner.step(
-            "Measure", MACHINE=machine, RANGE="49.0.0 50.0.1", BENCH=r"track_ratio\('1000x8'\)",
+            "Measure", MACHINE=machine, RANGE="49.0.0 50.0.1", BENCH=BENCH,
             BENCHMARKS_STRICT=settings["BENCHMARKS_STRICT"],
-            UV_NO_DEFAULT_GROUPS=settings["UV_NO_DEFAULT_GROUPS"],
         )  # fmt: skip
         assert measured.returncode == 0
         # what is kept, and what another job gets
-        kept = runner.temporary / "measured" / machine
-        shutil.copytree(runner.clone / "results" / machine, kept)
-        hosts = (kept / "hosts.jsonl").read_text()
+        assert runner.step("Gather what was measured, also when something failed",
+                           MACHINE=machine).returncode == 0  # fmt: skip
+        shutil.move(runner.clone / "measured", runner.temporary / "measured" / machine)
+        hosts = (runner.temporary / "measured" / machine / machine / "hosts.jsonl").read_text()
         assert "libunwind.so.1" in hosts
-        assert "wasmtime-50.0.1-py3-none-manylinux" in hosts
+        assert f"wasmtime-{NEWEST}-py3-none-manylinux" in hosts
     runner.git("clean", "-qfd")
 
-    # only one benchmark was measured: it is recorded, and the job fails for the others
-    recorded = runner.step("Join the results, commit and push")
-    assert recorded.returncode == 1
-    assert "track_exponent is missing" in recorded.stderr
+    # a part of the suite was asked for, and that is no failure
+    recorded = runner.step("Join the results, commit and push", BENCH=BENCH)
+    assert recorded.returncode == 0
     message = runner.git("log", "-1", "--format=%B", "origin/main")
     assert message.split("\n\n")[1].split() == [
         f"{FIRST}:", "49.0.0", "50.0.1", f"{SECOND}:", "49.0.0", "50.0.1",
@@ -148,7 +151,7 @@ def test_from_pins_to_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert set(index["machines"]) == {FIRST, SECOND}
     assert FIRST in (runner.clone / ".asv/html/gap.html").read_text()
 
-    check = ["uv", "run", "python", "-m", "scripts.gap", "--check"]
+    check = [sys.executable, "-m", "scripts.gap", "--check"]
     assert subprocess.run(check, cwd=runner.clone, env=environment(), check=False).returncode == 1
 
     issues = fake_gh(tmp_path, monkeypatch)
