@@ -64,8 +64,8 @@ def test_it_agrees_with_the_suite(cache: Path, install: Callable[[str], Path]) -
     assert one["excess"] == pytest.approx(one["off"] * (one["ratio"] - 1))
     assert one["peak_memory"] > 2**25
     # one table is searched for every FDE
-    assert 1.5 < one["exponent"] < 2.5
-    assert one["half"] == pytest.approx(one["predicted"], rel=0.5)
+    assert 1.3 < one["exponent"] < 3
+    assert one["predicted"] / 2 < one["half"] < one["predicted"] * 2
 
 
 def test_text_folders_and_the_release_of_another_python(cache: Path, tmp_path: Path) -> None:
