@@ -30,8 +30,10 @@ def fit(wanted: int, wasm: Path) -> tuple[int, str]:
 
     It begins with few and doubles them as long as that fits, should dropping be quadratic.
     """
-    most = MEMORY // (2 * len(image(wasm, "on")))
-    if most < PARTS:
+    wanted, most = (
+        count // PARTS * PARTS for count in (wanted, MEMORY // (2 * len(image(wasm, "on"))))
+    )
+    if not most:
         raise MemoryError(f"compiled it takes {len(image(wasm, 'on')) >> 20} MB, which is too much")
     count = PARTS
     while count < min(wanted, most):
@@ -41,8 +43,8 @@ def fit(wanted: int, wasm: Path) -> tuple[int, str]:
         drop = seconds_to_drop(modules, count)
         if BLOCKS * PAIRS * (2 * 2 * load + 4 * drop) > SECONDS:
             return count, f"more would take longer than {SECONDS} s"
-        count = min(2 * count, wanted, most) // PARTS * PARTS
-    return count, "" if count >= wanted // PARTS * PARTS else f"{MEMORY >> 30} GB are full"
+        count = min(2 * count, wanted, most)
+    return count, "" if count >= wanted else f"{MEMORY >> 30} GB are full"
 
 
 def measure(wasm: Path, wanted: int, maxrss: Path) -> dict[str, Any]:

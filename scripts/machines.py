@@ -99,22 +99,35 @@ def require(results: Path) -> None:
     """Check that every machine with results is described.
 
     Raises:
-        UserError: a machine.json is missing, damaged, or that of another folder.
+        UserError: as `description`; it says what to do.
     """
     for folder in sorted({path.parent for path in results.glob("*/*.json")}):
-        path = folder / "machine.json"
         try:
-            named = util.load_json(str(path), Machine.api_version)["machine"]
-            problem = "" if named == folder.name else f"describes {named}"
-        except OSError:
-            problem = "is missing"
-        except (util.UserError, LookupError, TypeError, ValueError) as error:
-            problem = f"is damaged ({error})"
-        if problem:
+            description(folder)
+        except util.UserError as error:
             raise util.UserError(
-                f"{path} {problem}. Restore it from git, or remove it and run `uv run asv run "
+                f"{error}. Restore it from git, or remove it and run `uv run asv run "
                 f"--machine {folder.name}` on that machine, which writes it anew."
-            )
+            ) from error
+
+
+def description(folder: Path) -> dict[str, str]:
+    """What asv has recorded of the machine of a folder of results.
+
+    Raises:
+        UserError: its machine.json is missing, damaged, or that of another machine.
+    """
+    path = folder / "machine.json"
+    try:
+        recorded: dict[str, str] = util.load_json(str(path), Machine.api_version)
+        named = recorded["machine"]
+    except OSError as error:
+        raise util.UserError(f"{path} is missing") from error
+    except (util.UserError, LookupError, TypeError, ValueError) as error:
+        raise util.UserError(f"{path} is damaged ({error})") from error
+    if named != folder.name:
+        raise util.UserError(f"{path} describes another machine than {folder.name}")
+    return recorded
 
 
 def platforms() -> list[str]:

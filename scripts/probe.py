@@ -86,7 +86,8 @@ def find_modules(paths: Sequence[Path]) -> list[Path]:
         found += inside
     for path in found:
         try:
-            start = path.read_bytes()[:8]
+            with path.open("rb") as file:
+                start = file.read(8)
         except OSError as error:
             raise UserError(f"Cannot read {path}: {error.strerror}.") from error
         if path.suffix != ".wat" and start[:4] != MAGIC:

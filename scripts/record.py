@@ -15,12 +15,11 @@ from typing import Any
 
 from asv.benchmarks import Benchmarks
 from asv.config import Config
-from asv.machine import Machine
 from asv.results import Results, get_filename
-from asv.util import UserError, is_na, load_json
+from asv.util import UserError, is_na
 from packaging.version import Version
 
-from scripts import pins
+from scripts import machines, pins
 from scripts.asv_wraps import explain_damage
 from scripts.files import replacing
 
@@ -39,12 +38,12 @@ class Joined:
     @property
     def message(self) -> str:
         """The message of the commit: releases by machine."""
-        machines = ", ".join(sorted(self.taken))
+        names = ", ".join(sorted(self.taken))
         lines = [
             f"{machine}: {' '.join(sorted(releases, key=Version))}"
             for machine, releases in sorted(self.taken.items())
         ]
-        return "\n".join([f"Record results of {machines}", "", *lines])
+        return "\n".join([f"Record results of {names}", "", *lines])
 
 
 def join(sources: Iterable[Path], results: Path = RESULTS, *, partial: bool = False) -> Joined:
@@ -96,17 +95,13 @@ def _machine(folder: Path, results: Path) -> str:
     Raises:
         UserError: it may not.
     """
-    path, recorded = folder / "machine.json", results / folder.name / "machine.json"
-    try:
-        fields = load_json(str(path), Machine.api_version)
-    except OSError as error:
-        raise UserError(f"{path} is missing: {error}") from error
-    if not isinstance(fields, dict) or fields.get("machine") != folder.name:
-        raise UserError(f"{path} describes another machine than {folder.name}")
+    fields, recorded = machines.description(folder), results / folder.name
     if folder.name.startswith("local-"):
         raise UserError(f"{folder}: results of local machines are not recorded")
-    if recorded.exists() and load_json(str(recorded), Machine.api_version) != fields:
-        raise UserError(f"{path} contradicts {recorded}: {folder.name} is another kind of machine")
+    if (recorded / "machine.json").exists() and machines.description(recorded) != fields:
+        raise UserError(
+            f"{folder} contradicts {recorded}: {folder.name} is another kind of machine"
+        )
     return folder.name
 
 

@@ -7,14 +7,13 @@ appends the 40-digit id, which names the release's row.
 from collections.abc import Iterable
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from packaging.version import Version
 
 from scripts.gap.history import History
 from scripts.gap.report import times
+from scripts.gap.templates import template
 from scripts.pins import Release
 
-TEMPLATES = Path(__file__).parent / "gap"
 SIZE = "1000x8"
 
 
@@ -27,10 +26,7 @@ def write(site: Path, project: str, releases: Iterable[Release], history: Histor
             where = f"{times(gap.ratio)} {gap.machine}, {gap.unwinder}"
             gaps.setdefault(gap.release, []).append(where)
             fdes.setdefault(gap.release, set()).update({gap.fdes} if gap.fdes else ())
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
-    )
-    page = environment.get_template("releases.html.jinja").render(
+    page = template("releases.html.jinja").render(
         project=project,
         gap=bool(history.gaps),
         releases=[

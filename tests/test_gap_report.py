@@ -161,6 +161,17 @@ def test_any_two_can_be_compared(results: Path, capsys: pytest.CaptureFixture[st
     assert float(cells[-1]) == pytest.approx(2, rel=0.02)
 
 
+def the_one_left_out(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What is said of the one file that is left out, while all others are reported."""
+    code, said, _ = run(capsys, "--format", "json")
+    assert code == 0
+    found = json.loads(said)
+    assert len(found["gaps"]) == (2 * len(STORY) - 1) * len(SIZES)
+    (problem,) = found["left_out"]
+    assert path.name in problem
+    return str(problem)
+
+
 def damage(path: Path, content: str | bytes) -> None:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
@@ -176,12 +187,7 @@ def test_a_damaged_result_is_named_and_the_rest_is_reported(
         results / f"linux-x86_64/{COMMITS['40.0.0'][:8]}-virtualenv-py3.11-UNWINDERlibunwind.json"
     )
     damage(path, content)
-    code, said, _ = run(capsys, "--format", "json")
-    assert code == 0
-    found = json.loads(said)
-    assert len(found["gaps"]) == (2 * len(STORY) - 1) * len(SIZES)
-    (problem,) = found["left_out"]
-    assert path.name in problem
+    problem = the_one_left_out(path, capsys)
     assert "Restore it from git, or remove it" in problem
 
 
@@ -265,13 +271,7 @@ def set_value(name: str, column: str, value: Any) -> Callable[[Any], None]:
 def test_values_that_cannot_be_are_damage(
     change: Callable[[Any], None], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = edit(results, "50.0.1", change)
-    code, said, _ = run(capsys, "--format", "json")
-    assert code == 0
-    found = json.loads(said)
-    assert len(found["gaps"]) == (2 * len(STORY) - 1) * len(SIZES)
-    (problem,) = found["left_out"]
-    assert path.name in problem
+    the_one_left_out(edit(results, "50.0.1", change), capsys)
 
 
 def test_a_second_file_of_a_release_is_left_out(

@@ -143,6 +143,20 @@ def test_what_does_not_fit_is_reduced_and_said() -> None:
     assert all_of_them == [100, ""]
 
 
+@pytest.mark.parametrize(("wanted", "room"), [(1005, 10_000), (1000, 57)])
+def test_a_budget_that_is_no_multiple_of_ten_comes_to_an_end(wanted: int, room: int) -> None:
+    program = (
+        "from pathlib import Path; from benchmarks import _one_module as one; "
+        "wasm = Path('fixtures/functions-1.wasm'); one.SECONDS = 600; "
+        f"one.MEMORY = {room} * 2 * len(one.image(wasm, 'on')); print(one.fit({wanted}, wasm)[0])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert int(answer.stdout) == min(wanted, room) // 10 * 10
+
+
 def test_growth_is_checked_and_noise_does_not_grow() -> None:
     exponent, half, predicted = probe.grow({250: 5.0, 500: 20.0, 1000: 80.0})
     assert exponent == pytest.approx(2)

@@ -112,7 +112,7 @@ def read(conf: Any) -> History:
     machines.require(Path(conf.results_dir))
     benchmarks = Benchmarks.load(conf)
     releases = {release.commit: release.version for release in pins.load()}
-    history, load = History(), explain_damage(Results.load)
+    history, load, keys = History(), explain_damage(Results.load), set[tuple[str, str, str]]()
     for folder, name, machine in sorted(iter_results_paths(conf.results_dir)):
         path = Path(folder, name)
         try:
@@ -124,11 +124,12 @@ def read(conf: Any) -> History:
             history.unpinned.append(f"{path}: {results.commit_hash[:8]} is no pinned release")
             continue
         measured = _measured(results, benchmarks, machine, releases[results.commit_hash])
-        if any(one.key == measured.key for one in history.measured):
+        if measured.key in keys:
             history.left_out.append(f"{path}: {' '.join(measured.key)} has another file")
             continue
         if RATIO not in results.get_result_keys(benchmarks):  # n/a is there, and is no problem
             history.left_out.append(f"{path}: has no {RATIO}")
+        keys.add(measured.key)
         history.measured.append(measured)
     history.left_out += history.unpinned
     history.measured.sort(key=lambda one: (*one.key[:2], Version(one.release)))

@@ -17,12 +17,12 @@ from asv.commands.publish import Publish
 from asv.console import log
 from asv.publishing import OutputPublisher
 from asv.util import UserError
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scripts import releases_page
 from scripts.gap import text
 from scripts.gap.history import PAIRED, RATIO, SIZES, TIME, History, read
 from scripts.gap.report import Report, number, report, say_advice, say_newest, times, verdict
+from scripts.gap.templates import template
 from scripts.release_history import ReleaseHistory
 
 NAVIGATION = '<li id="nav-li-regressions"><a href="#/regressions">Regressions</a></li>'
@@ -103,15 +103,12 @@ def write(site: Path, project: str, history: History) -> None:
     from scripts.gap.charts import charts
 
     found = report(history)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-    )
-    page = environment.get_template("page.html.jinja").render(
+    page = template("page.html.jinja").render(
         project=project,
         report=found,
         verdict=verdict(found),
         sizes=[size for size in SIZES if any(gap.size == size for gap in found.gaps)],
-        tables=list(tables(found)),
+        tables=tables(found),
         charts=charts(found),
         rule=text.RULE,
         number=number,

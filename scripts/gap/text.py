@@ -11,13 +11,14 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from scripts.gap.analysis import WORTH
 from scripts.gap.history import PAIRED, SIZES, Gap
 from scripts.gap.report import Report, interval, number, say_advice, say_newest, say_step, times
 
 WIDTH = 110  # columns that the table of all sizes takes
 RULE = (
-    "Unwind info is worth turning off where it costs more than 100 ms per 1000 modules, by the "
-    "lower end of the interval."
+    f"Unwind info is worth turning off where it costs more than {WORTH:.0f} ms per 1000 modules, "
+    "by the lower end of the interval."
 )
 
 
