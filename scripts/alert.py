@@ -31,23 +31,20 @@ def concerns(found: Report) -> Report:
     that has not measured the newest release has no news.
     """
     newest = max((Version(one.release) for one in found.newest), default=None)
-    moved = [
-        one
+    moved = {
+        (one.machine, one.unwinder): one
         for one in found.newest
         if one.moved and Version(one.release) == newest and has_libunwind(one.machine, one.unwinder)
-    ]
-    keys = {(one.machine, one.unwinder): one for one in moved}
+    }
+    shown = {
+        (*key, release) for key, one in moved.items() for release in (one.release, one.previous)
+    }
     return replace(
         found,
-        gaps=[
-            gap
-            for gap in found.gaps
-            if gap.series[:2] in keys
-            and gap.release in (keys[gap.series[:2]].release, keys[gap.series[:2]].previous)
-        ],
-        steps=[step for step in found.steps if (step.machine, step.unwinder) in keys],
-        newest=moved,
-        advice=[one for one in found.advice if (one.machine, one.unwinder) in keys],
+        gaps=[gap for gap in found.gaps if (*gap.series[:2], gap.release) in shown],
+        steps=[step for step in found.steps if (step.machine, step.unwinder) in moved],
+        newest=list(moved.values()),
+        advice=[one for one in found.advice if (one.machine, one.unwinder) in moved],
         left_out=[],
     )
 

@@ -57,7 +57,7 @@ def setup() -> None:
     Machine.save = save_machine(Machine.save)
     util.write_json = write_all_or_nothing(util.write_json)
     Results.save = keep_values(Results.save)
-    Results.load = staticmethod(explain_damage(Results.load))
+    Results.load = staticmethod(load_results)
     for command in (Publish, Show, Compare):
         command.run = require_machines(command.run)
     Environment.installed_commit_hash = property(name_installed_commit)
@@ -245,6 +245,9 @@ def explain_damage(load: Callable[..., Results]) -> Callable[..., Results]:
             ) from error
 
     return wrapped
+
+
+load_results = explain_damage(Results.load)
 
 
 def _check(results: Results) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from asv.util import UserError
 from packaging.utils import parse_wheel_filename
@@ -145,7 +144,6 @@ def _check(releases: Sequence[Release]) -> None:
 def save(releases: Sequence[Release], path: Path = PINS) -> None:
     """Write the pins, all or nothing."""
     _check(releases)
-    entries: list[dict[str, Any]] = [asdict(release) for release in releases]
-    text = json.dumps({"releases": entries}, indent=1) + "\n"
+    text = json.dumps({"releases": [asdict(one) for one in releases]}, indent=1) + "\n"
     with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="\n")

@@ -20,7 +20,7 @@ from asv.util import UserError, is_na
 from packaging.version import Version
 
 from scripts import machines, pins
-from scripts.asv_wraps import explain_damage
+from scripts.asv_wraps import load_results
 from scripts.files import replacing
 
 RESULTS = Path("results")
@@ -46,7 +46,7 @@ class Joined:
         return "\n".join([f"Record results of {names}", "", *lines])
 
 
-def join(sources: Iterable[Path], results: Path = RESULTS, *, partial: bool = False) -> Joined:
+def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
     """Take over the result files of machine folders that are new, or newer and as rich.
 
     Every sound file is taken whatever is wrong with others; `problems` names those: a damaged file,
@@ -59,19 +59,19 @@ def join(sources: Iterable[Path], results: Path = RESULTS, *, partial: bool = Fa
     versions = {release.commit: release.version for release in pins.load()}
     for folder in sorted(sources):
         try:
-            machine = _machine(folder, results)
+            machine = _machine(folder)
         except UserError as error:
             joined.problems.append(str(error))
             continue
         for path in sorted(folder.glob("*-*.json")):
             try:
-                measured = explain_damage(Results.load)(str(path), machine_name=machine)
+                measured = load_results(str(path), machine_name=machine)
                 if measured.commit_hash not in versions:
                     raise UserError(f"{path}: {measured.commit_hash[:8]} is no pinned release")
                 expected = get_filename(machine, measured.commit_hash, measured.env_name)
                 if path.name != Path(expected).name:
                     raise UserError(f"{path} holds what belongs into {expected}")
-                reason = reason_to_keep(results / machine / path.name, measured, known)
+                reason = reason_to_keep(RESULTS / machine / path.name, measured, known)
             except UserError as error:
                 joined.problems.append(str(error))
                 continue
@@ -81,21 +81,21 @@ def join(sources: Iterable[Path], results: Path = RESULTS, *, partial: bool = Fa
             joined.problems += [
                 f"{path}: {problem}" for problem in incomplete(measured, known, partial)
             ]
-            _copy(path, results / machine / path.name)
+            _copy(path, RESULTS / machine / path.name)
             joined.taken.setdefault(machine, set()).add(versions[measured.commit_hash])
         if machine in joined.taken:
-            _copy(folder / "machine.json", results / machine / "machine.json")
-            _join_hosts(folder, results / machine)
+            _copy(folder / "machine.json", RESULTS / machine / "machine.json")
+            _join_hosts(folder, RESULTS / machine)
     return joined
 
 
-def _machine(folder: Path, results: Path) -> str:
+def _machine(folder: Path) -> str:
     """The name of a machine folder that may be joined.
 
     Raises:
         UserError: it may not.
     """
-    fields, recorded = machines.description(folder), results / folder.name
+    fields, recorded = machines.description(folder), RESULTS / folder.name
     if folder.name.startswith("local-"):
         raise UserError(f"{folder}: results of local machines are not recorded")
     if (recorded / "machine.json").exists() and machines.description(recorded) != fields:
@@ -113,7 +113,7 @@ def reason_to_keep(path: Path, measured: Results, known: Any) -> str:
     if not path.exists():
         return ""
     try:
-        recorded = explain_damage(Results.load)(str(path))
+        recorded = load_results(str(path))
     except UserError:
         return ""
     if _latest(measured) <= _latest(recorded):

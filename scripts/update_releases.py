@@ -22,7 +22,6 @@ from pypi_simple import (
     DistributionPackage,
     NoSuchProjectError,
     PyPISimple,
-    UnsupportedContentTypeError,
     UnsupportedRepoVersionError,
 )
 
@@ -37,9 +36,8 @@ SETTLING = timedelta(hours=1)
 INDEX_ERRORS = (
     requests.RequestException,
     NoSuchProjectError,
-    UnsupportedContentTypeError,
     UnsupportedRepoVersionError,
-    ValueError,  # what is not JSON, and names that are no version
+    ValueError,  # what is no index, and names that are no version
 )
 
 
@@ -63,11 +61,9 @@ def fetch(index: str) -> dict[Version, list[DistributionPackage]]:
 
 def native_wheels(packages: Sequence[DistributionPackage]) -> list[DistributionPackage]:
     """The wheels among the files of a release that are installed on a measured platform."""
-    wheels = [package for package in packages if package.package_type == "wheel"]
-    return sorted(
-        (wheel for wheel in wheels if pins.is_native(wheel.filename)),
-        key=lambda wheel: wheel.filename,
-    )
+    wheels = (package for package in packages if package.package_type == "wheel")
+    native = (wheel for wheel in wheels if pins.is_native(wheel.filename))
+    return sorted(native, key=lambda wheel: wheel.filename)
 
 
 def release(version: Version, packages: Sequence[DistributionPackage]) -> Release:
@@ -144,7 +140,6 @@ def update(index: str) -> None:
     newest = max(known)
     found = fetch(index)
     lines = list(check_pinned(releases, found))
-    added = 0
     for version in sorted(found.keys() - known):
         if version < FIRST:
             continue
@@ -158,8 +153,8 @@ def update(index: str) -> None:
             break
         releases = pins.append(releases, release(version, found[version]))
         lines.append(f"added {version}, {len(releases[-1].wheels)} wheels")
-        added += 1
     lines.append(f"left out everything before {FIRST}: its C API cannot turn unwind info off")
+    added = len(releases) - len(known)
     if added:
         pins.save(releases)
     print(*lines, f"{len(releases)} releases pinned, {added} of them new", sep="\n")

@@ -12,7 +12,7 @@ from asv._stats import mann_whitney_u
 from asv.step_detect import detect_steps
 from packaging.version import Version
 
-from scripts.gap.history import PAIRED, Gap, History, Measured
+from scripts.gap.history import PAIRED, Gap, History
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
 # A step, or a move of the newest release, of less than this factor is not reported. Processes
@@ -96,9 +96,9 @@ class Advice:
     too_much: tuple[str, ...]
 
 
-def upstream_changes(path: Path = UPSTREAM) -> list[Change]:
+def upstream_changes() -> list[Change]:
     """The upstream changes that are known to bear on teardown, oldest first."""
-    changes = json.loads(path.read_text(encoding="utf-8"))["changes"]
+    changes = json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
     return sorted((Change(**change) for change in changes), key=lambda one: Version(one.release))
 
 
@@ -114,18 +114,8 @@ def steps(gaps: Sequence[Gap], changes: Iterable[Change]) -> list[Step]:
             if span[0] < Version(one.release) <= span[1]
             and (has_libunwind(first.machine, first.unwinder) or not one.libunwind_only)
         )
-        found.append(
-            Step(
-                machine=first.machine,
-                unwinder=first.unwinder,
-                size=first.size,
-                previous=previous.release,
-                release=first.release,
-                before=math.exp(before),
-                after=math.exp(after),
-                changes=tuple(causes),
-            )
-        )
+        levels = math.exp(before), math.exp(after)
+        found.append(Step(*first.series, previous.release, first.release, *levels, tuple(causes)))
     return found
 
 
@@ -189,16 +179,14 @@ def newest(history: History) -> list[Newest]:
     when that finds a difference and the gaps differ by the factor `SMALLEST`.
     """
     verdicts = []
-    for (machine, unwinder), of_one in itertools.groupby(history.measured, key=_environment):
-        gaps = [gap for gap in history.gaps if _environment(gap) == (machine, unwinder)]
+    for (machine, unwinder), of_one in itertools.groupby(
+        history.measured, key=lambda one: one.key[:2]
+    ):
+        gaps = [gap for gap in history.gaps if gap.series[:2] == (machine, unwinder)]
         if gaps:
             releases = [one.release for one in of_one]
             verdicts.append(_newest(machine, unwinder, releases[-1], gaps))
     return verdicts
-
-
-def _environment(one: Measured | Gap) -> tuple[str, str]:
-    return one.machine, one.unwinder
 
 
 def _newest(machine: str, unwinder: str, release: str, gaps: list[Gap]) -> Newest:
@@ -254,7 +242,9 @@ def advice(history: History) -> list[Advice]:
     lower end of the interval; else keep it.
     """
     advices = []
-    for (machine, unwinder), of_one in itertools.groupby(history.gaps, key=_environment):
+    for (machine, unwinder), of_one in itertools.groupby(
+        history.gaps, key=lambda gap: gap.series[:2]
+    ):
         gaps = list(of_one)
         last = [gap for gap in gaps if gap.release == gaps[-1].release]
         costs = {gap.size: gap.excess for gap in last if gap.excess is not None}

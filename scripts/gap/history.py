@@ -14,7 +14,7 @@ from asv.util import UserError
 from packaging.version import Version
 
 from scripts import machines, pins
-from scripts.asv_wraps import explain_damage
+from scripts.asv_wraps import load_results
 
 RATIO = "teardown_gap.TeardownGap.track_ratio"
 TIME = "module_teardown.ModuleTeardown.time_teardown"
@@ -112,11 +112,11 @@ def read(conf: Any) -> History:
     machines.require(Path(conf.results_dir))
     benchmarks = Benchmarks.load(conf)
     releases = {release.commit: release.version for release in pins.load()}
-    history, load, keys = History(), explain_damage(Results.load), set[tuple[str, str, str]]()
+    history, keys = History(), set[tuple[str, str, str]]()
     for folder, name, machine in sorted(iter_results_paths(conf.results_dir)):
         path = Path(folder, name)
         try:
-            results = load(str(path), machine_name=machine)
+            results = load_results(str(path), machine_name=machine)
         except UserError as error:
             history.left_out.append(str(error))
             continue
