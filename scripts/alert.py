@@ -45,6 +45,7 @@ def concerns(found: Report) -> Report:
         steps=[step for step in found.steps if (step.machine, step.unwinder) in moved],
         newest=list(moved.values()),
         advice=[one for one in found.advice if (one.machine, one.unwinder) in moved],
+        control=[],
         left_out=[],
     )
 

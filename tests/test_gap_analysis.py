@@ -56,12 +56,14 @@ def history(
     levels: Sequence[float],
     size: str = "1000x8",
     processes: float = NOISE,
+    within: Sequence[float] = (NOISE,),
 ) -> list[Gap]:
     """One series: each release is a process with an error of its own, and eight samples."""
     made = []
     for release, level in zip(RELEASES[-len(levels) :], levels, strict=True):
         centre = level * math.exp(random.normal(0, processes))
-        samples = [centre * math.exp(noise) for noise in random.normal(0, NOISE, 8)]
+        noise = random.normal(0, random.choice(within), 8)
+        samples = [centre * math.exp(one) for one in noise]
         made.append(gap(release, float(np.median(samples)), samples, size))
     return made
 
@@ -83,6 +85,21 @@ def test_a_step_is_found_at_its_release() -> None:
         found = analysis.steps(history(random, levels), ())
         right += [step.release for step in found] == [RELEASES[at]]
     assert right >= 0.95 * HISTORIES
+
+
+def test_a_process_that_is_steady_by_chance_does_not_speak_for_all() -> None:
+    """Recorded: at most releases the samples lie 30 to 50 % apart, at some 1 %."""
+    random = np.random.default_rng(0)
+    within = (0.15, 0.15, 0.1, 0.1, 0.005)
+    levels = [20.0] * 3 + [8.0] * 28 + [1.5]
+    right, wrong = 0, 0
+    for _ in range(HISTORIES // 5):
+        one = history(random, levels, processes=0.1, within=within)
+        right += [step.release for step in analysis.steps(one, ())] == [RELEASES[-29]]
+        flat = history(random, [8.0] * 32, processes=0.1, within=within)
+        wrong += bool(analysis.steps(flat, ()))
+    assert right >= 0.9 * HISTORIES / 5
+    assert wrong <= HISTORIES / 5 / 100
 
 
 def judge(random: np.random.Generator, factor: float, processes: float = NOISE) -> Newest:

@@ -11,7 +11,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from scripts.gap import text
+from scripts.gap import eras, text
 from scripts.gap.history import SIZES, Gap, History, read
 from scripts.gap.report import Report, known, number, report
 
@@ -30,7 +30,8 @@ def parser() -> argparse.ArgumentParser:
         help="exit 1 when the newest release moved the gap, 0 when it did not, 2 on an error, 3 "
         "when it was not measured in one session with the release before it",
     )  # fmt: skip
-    commands = options.add_subparsers(dest="command", metavar="compare A B")
+    commands = options.add_subparsers(dest="command", metavar="compare A B | eras")
+    commands.add_parser("eras", help="everything that is measured, between the change points")
     compare = commands.add_parser("compare", help="put two side by side, also of two machines")
     for name in ("a", "b"):
         compare.add_argument(name, metavar=name.upper(), help="machine/unwinder/release")
@@ -50,6 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             compare(history, options.a, options.b)
             return 0
         found = report(history, options.machine, options.size, options.since)
+        if options.command == "eras":
+            if options.check or options.size or options.since:
+                raise UserError("eras takes --machine and nothing else.")
+            for table in eras.tables(history, found):
+                text.print_table(*table, console())
+            return 0
     except UserError as error:
         print(error, file=sys.stderr)
         return ERROR

@@ -6,20 +6,24 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import median, stdev
 
 from asv._stats import mann_whitney_u
-from asv.step_detect import detect_steps
+from asv.step_detect import detect_steps, solve_potts
 from packaging.version import Version
 
-from scripts.gap.history import PAIRED, Gap, History
+from scripts.gap.history import CONTROL, PAIRED, Gap, History
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
 # A step, or a move of the newest release, of less than this factor is not reported. Processes
 # differ by more than the samples of one can tell: with libunwind, on a shared virtual machine, by a
-# factor of up to 1.22 (6 % standard deviation) where nothing has changed. The same 8 ms of
-# unwinding stand beside 13 or 20 of other work there, as the machine pleases.
+# factor of 1.3 and more where nothing has changed. The same milliseconds of unwinding stand beside
+# 13 or 20 of other work there, as the machine pleases.
 SMALLEST = 1.35
+# So the samples of a process count no more when they lie closer together than this,
+PROCESSES = math.log(1.22)
+# and a level is one that lasts: three releases at that factor, two at 1.6, or one at 2.5.
+LASTING = 3 * math.log(SMALLEST)
 SAMPLES = 8  # of each release; with fewer the rank test cannot be certain of anything
 SIGNIFICANCE = 0.01  # of all sizes together, for the newest release
 SESSION = 6 * 3600  # seconds: the longest a job of a hosted runner can take
@@ -96,16 +100,46 @@ class Advice:
     too_much: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Control:
+    """How steady a machine was with an unwinder: the time of what unwind info cannot move.
+
+    Attributes:
+        releases: how many have the control, which is a store of 1000 instances.
+        shortest: milliseconds a store in the fastest release; `longest` in the slowest.
+        spread: standard deviation between releases, of the logarithm.
+        ratio: time with unwind info on over time with it off, the median of the releases.
+        steps: the releases from which on it took another time, for all that asv can tell.
+    """
+
+    machine: str
+    unwinder: str
+    releases: int
+    shortest: float
+    longest: float
+    spread: float
+    ratio: float
+    steps: tuple[str, ...]
+
+
 def upstream_changes() -> list[Change]:
     """The upstream changes that are known to bear on teardown, oldest first."""
     changes = json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
     return sorted((Change(**change) for change in changes), key=lambda one: Version(one.release))
 
 
-def steps(gaps: Sequence[Gap], changes: Iterable[Change]) -> list[Step]:
-    """The steps of one series, found on the logarithm of the gap, weighted by the intervals."""
+def steps(gaps: Sequence[Gap], changes: Iterable[Change], *, moved: bool = False) -> list[Step]:
+    """The steps of one series, found on the logarithm of the gap, weighted by the intervals.
+
+    Step detection knows too little of the very last release, and is misled by it: whether that
+    `moved` is for the verdict on the newest release to say.
+    """
     found = []
-    for (_, before), (start, after) in itertools.pairwise(_levels(gaps)):
+    logs, last = [math.log(gap.ratio) for gap in gaps], len(gaps) - 1
+    levels = _levels(logs[:last], [_weight(gap) for gap in gaps[:last]])
+    if moved:
+        levels.append((last, logs[last]))
+    for (_, before), (start, after) in itertools.pairwise(levels):
         previous, first = gaps[start - 1], gaps[start]
         span = Version(previous.release), Version(first.release)
         causes = (
@@ -114,15 +148,19 @@ def steps(gaps: Sequence[Gap], changes: Iterable[Change]) -> list[Step]:
             if span[0] < Version(one.release) <= span[1]
             and (has_libunwind(first.machine, first.unwinder) or not one.libunwind_only)
         )
-        levels = math.exp(before), math.exp(after)
-        found.append(Step(*first.series, previous.release, first.release, *levels, tuple(causes)))
+        ratios = math.exp(before), math.exp(after)
+        found.append(Step(*first.series, previous.release, first.release, *ratios, tuple(causes)))
     return found
 
 
-def _levels(gaps: Sequence[Gap]) -> list[tuple[int, float]]:
-    """Where each level begins and what it is; levels that are too near become one."""
-    logs = [math.log(gap.ratio) for gap in gaps]
-    starts = [start for start, *_ in detect_steps(logs, [_weight(gap) for gap in gaps])]
+def _levels(logs: list[float], weights: list[float]) -> list[tuple[int, float]]:
+    """Where each level begins and what it is; levels that are too near become one.
+
+    A new level has to bring the values nearer to theirs by `LASTING` in all. asv's own choice of
+    that number takes three releases of half the gap, at one end of forty, for noise: it allows for
+    noise that lasts from one value to the next, and processes know nothing of each other.
+    """
+    starts = [0, *solve_potts(logs, weights, LASTING)[0][:-1]] if logs else []
     while True:
         pieces = itertools.pairwise([*starts, len(logs)])
         levels = [(start, median(logs[start:end])) for start, end in pieces]
@@ -136,11 +174,11 @@ def _levels(gaps: Sequence[Gap]) -> list[tuple[int, float]]:
         starts.remove(start)
 
 
-def _weight(gap: Gap) -> float | None:
-    """The inverse of the relative error; an interval that says less than 1 % is not believed."""
+def _weight(gap: Gap) -> float:
+    """1, or less for an interval that is wider than what processes differ by."""
     if not gap.low or not gap.high:
-        return None
-    return 1 / max(math.log(gap.high / gap.low), 0.01)
+        return 1
+    return PROCESSES / max(math.log(gap.high / gap.low), PROCESSES)
 
 
 def has_libunwind(machine: str, unwinder: str) -> bool:
@@ -151,11 +189,7 @@ def has_libunwind(machine: str, unwinder: str) -> bool:
 def all_steps(
     gaps: Iterable[Gap], changes: Sequence[Change], verdicts: Iterable[Newest]
 ) -> list[Step]:
-    """The steps of every series that is measured in pairs.
-
-    Step detection believes too much of the very last release; one there has to be confirmed by the
-    verdict on the newest release.
-    """
+    """The steps of every series that is measured in pairs."""
     ordered = sorted(
         (gap for gap in gaps if gap.size in PAIRED),
         key=lambda gap: (gap.series, Version(gap.release)),
@@ -164,10 +198,9 @@ def all_steps(
     found = []
     for series, of_one in itertools.groupby(ordered, key=lambda gap: gap.series):
         mine = list(of_one)
-        for step in steps(mine, changes):
-            verdict = newest_of[series[:2]]
-            if step.release != mine[-1].release or step.size in verdict.moved:
-                found.append(step)
+        verdict = newest_of[series[:2]]
+        moved = mine[-1].release == verdict.release and series[2] in verdict.moved
+        found += steps(mine, changes, moved=moved)
     return found
 
 
@@ -251,3 +284,33 @@ def advice(history: History) -> list[Advice]:
         too_much = tuple(gap.size for gap in last if (gap.at_least or 0) > WORTH)
         advices.append(Advice(machine, unwinder, gaps[-1].release, costs, too_much))
     return advices
+
+
+def control(history: History) -> list[Control]:
+    """The control of every machine and unwinder that has one in two releases or more."""
+    controls = []
+    for (machine, unwinder), of_one in itertools.groupby(
+        history.measured, key=lambda one: one.key[:2]
+    ):
+        measured = {
+            one.release: (values["on",].value, values["off",].value)
+            for one in of_one
+            if len(values := one.values.get(CONTROL, {})) == 2
+        }
+        if len(measured) > 1:
+            logs = [math.log(1e3 * math.sqrt(on * off)) for on, off in measured.values()]
+            # what a machine does between two processes is not known: asv estimates it
+            starts = [start for start, *_ in detect_steps(logs)[1:]]
+            controls.append(
+                Control(
+                    machine=machine,
+                    unwinder=unwinder,
+                    releases=len(measured),
+                    shortest=math.exp(min(logs)),
+                    longest=math.exp(max(logs)),
+                    spread=stdev(logs),
+                    ratio=median(on / off for on, off in measured.values()),
+                    steps=tuple(list(measured)[start] for start in starts),
+                )
+            )
+    return controls

@@ -18,6 +18,7 @@ from scripts.asv_wraps import load_results
 
 RATIO = "teardown_gap.TeardownGap.track_ratio"
 TIME = "module_teardown.ModuleTeardown.time_teardown"
+CONTROL = "control.Control.time_drop_store"
 FDES = "unwind_tables.UnwindTables.track_fde_count"
 # modules × functions; the last is too slow to be measured in pairs: two series of the headline
 SIZES = ("1000x1", "1000x8", "250x100", "1000x100")

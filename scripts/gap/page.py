@@ -21,7 +21,16 @@ from asv.util import UserError
 from scripts import releases_page
 from scripts.gap import text
 from scripts.gap.history import PAIRED, RATIO, SIZES, TIME, History, read
-from scripts.gap.report import Report, number, report, say_advice, say_newest, times, verdict
+from scripts.gap.report import (
+    Report,
+    number,
+    report,
+    say_advice,
+    say_control,
+    say_newest,
+    times,
+    verdict,
+)
 from scripts.gap.templates import template
 from scripts.release_history import ReleaseHistory
 
@@ -116,7 +125,7 @@ def write(site: Path, project: str, history: History) -> None:
         machines=", ".join(dict.fromkeys(one.machine for one in history.measured)),
         measured=_day(max(one.started for one in history.measured)),
         published=f"{datetime.now(UTC):%Y-%m-%d}",
-        times=times, say_newest=say_newest, say_advice=say_advice,
+        times=times, say_newest=say_newest, say_advice=say_advice, say_control=say_control,
     )  # fmt: skip
     for name, content in {
         "gap.html": page,

@@ -9,7 +9,7 @@ from asv.util import UserError
 from packaging.version import Version
 
 from scripts.gap import analysis
-from scripts.gap.analysis import Advice, Newest, Step
+from scripts.gap.analysis import Advice, Control, Newest, Step
 from scripts.gap.history import PAIRED, SIZES, Gap, History
 
 EXPONENT = "teardown_scaling.TeardownScaling.track_exponent"
@@ -28,6 +28,7 @@ class Report:
     steps: list[Step]
     newest: list[Newest]
     advice: list[Advice]
+    control: list[Control]
     growth: list[dict[str, Any]]
     busy_host: list[dict[str, Any]]
     left_out: list[str]
@@ -59,6 +60,7 @@ def report(
         steps=analysis.all_steps(shown, analysis.upstream_changes(), verdicts),
         newest=verdicts,
         advice=analysis.advice(of_machine),
+        control=analysis.control(of_machine),
         growth=list(rows(of_machine, EXPONENT, (), "exponent")),
         busy_host=[row for row in busy if row.pop("unwind info") == "on"],
         left_out=history.left_out,
@@ -160,6 +162,16 @@ def say_advice(advice: Advice) -> str:
         )
     cost = f" It costs, per 1000 modules: {costs}." if costs else ""
     return f"{advice.machine}, {advice.unwinder}, {advice.release}: {what}.{cost}"
+
+
+def say_control(control: Control) -> str:
+    """One sentence for a control."""
+    steps = f"another time from {', '.join(control.steps)} on" if control.steps else "no step"
+    return (
+        f"{control.machine}, {control.unwinder}: {number(control.shortest)} to "
+        f"{number(control.longest)} ms in {control.releases} releases, standard deviation "
+        f"{100 * control.spread:.0f} %, {times(control.ratio)} as long with unwind info; {steps}"
+    )
 
 
 def verdict(report: Report) -> str:

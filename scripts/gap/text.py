@@ -13,7 +13,16 @@ from rich.table import Table
 
 from scripts.gap.analysis import WORTH
 from scripts.gap.history import PAIRED, SIZES, Gap
-from scripts.gap.report import Report, interval, number, say_advice, say_newest, say_step, times
+from scripts.gap.report import (
+    Report,
+    interval,
+    number,
+    say_advice,
+    say_control,
+    say_newest,
+    say_step,
+    times,
+)  # fmt: skip
 
 WIDTH = 110  # columns that the table of all sizes takes
 RULE = (
@@ -28,6 +37,8 @@ def sections(report: Report) -> Iterator[tuple[str, list[str]]]:
     yield "Newest release", [say_newest(newest) for newest in report.newest]
     notes = [report.note] if report.note else []
     yield "Advice", [*map(say_advice, report.advice), RULE, *notes]
+    if report.control:
+        yield "Control: a store of 1000 instances", list(map(say_control, report.control))
     if report.left_out:
         yield "Left out", report.left_out
 
@@ -74,18 +85,25 @@ def terminal(report: Report, console: Console) -> None:
     for title, head, rows in tables(report.gaps):
         if narrow:
             head, *rows = (line[:1] + line[1::2] for line in (head, *rows))
-        table = Table(title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left")
-        for column in head:
-            table.add_column(column, justify="left" if column == "release" else "right")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+        print_table(title, head, rows, console)
     if narrow:
         console.print("A wider terminal, or --size, shows the intervals.\n")
     for heading, sentences in sections(report):
         console.print(f"[bold]{heading}[/bold]", highlight=False)
         for sentence in sentences:
             console.print(f"  {sentence}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_table(
+    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], console: Console
+) -> None:
+    """Print a table; what its rows are called stands left."""
+    table = Table(title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left")
+    for index, column in enumerate(head):
+        table.add_column(column, justify="right" if index else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def markdown(report: Report) -> str:
