@@ -1,0 +1,98 @@
+"""What is written about the recorded history is what the command beside it prints."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.gap import picture
+
+from .conftest import ROOT, environment
+
+PAGES = ("README.md", "docs/what-the-history-shows.md")
+LIMIT = 4_000_000  # bytes of results a machine: CONTRIBUTING.md says what to do then
+EXAMPLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```.*?^```$|`[^`]*`|\]\([^)]*\)", re.MULTILINE | re.DOTALL)
+# a decimal that is no version, or a whole number with a unit; the interval is always of 99 %
+FIGURE = re.compile(
+    r"(?<![\w.#])(\d+\.\d+(?![\w.])|(?!99 %)\d+(?=(?: to [\d.]+)?(?:×| ms| µs| s\b| MB| %| FDEs)))"
+)
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
+
+
+def sections() -> list[tuple[str, str]]:
+    """The sections with an example, each with its page and heading."""
+    found = []
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for section in re.split(r"^(?=#+ )", text, flags=re.MULTILINE):
+            if EXAMPLE.search(section):
+                found.append((f"{page}: {section.splitlines()[0].strip('# ')}", section))
+    return found
+
+
+SECTIONS = sections()
+BLOCKS = [block for _, section in SECTIONS for block in EXAMPLE.findall(section)]
+COMMANDS = [
+    one for block in BLOCKS for one in re.split(r"^\$ uv run ", block, flags=re.MULTILINE)[1:]
+]
+
+
+def words(line: str) -> str:
+    """A line whatever the width of its columns."""
+    return " ".join(line.split())
+
+
+@pytest.mark.parametrize("example", COMMANDS)
+def test_the_output_is_what_the_command_prints(example: str) -> None:
+    command, *shown = example.splitlines()
+    tool, *arguments = shlex.split(command)
+    if tool == "asv":
+        arguments = ["-m", "asv", *arguments]
+    answer = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT, env=environment(), capture_output=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    printed = map(words, answer.stdout.splitlines())
+    for line in shown:
+        assert line == "…" or words(line) in printed, line  # in the order in which it is printed
+
+
+@pytest.mark.parametrize(("name", "section"), SECTIONS)
+def test_every_figure_is_in_the_output_beside_it(name: str, section: str) -> None:
+    printed = {number for example in EXAMPLE.findall(section) for number in NUMBER.findall(example)}
+    figures = FIGURE.findall(CODE.sub("", section))
+    assert figures, f"{name}: an example, and nothing said of it"
+    assert [figure for figure in figures if figure not in printed] == []
+
+
+def test_there_is_something_to_compare() -> None:
+    assert {name.split(":")[0] for name, _ in SECTIONS} == set(PAGES)
+
+
+def test_the_pictures_show_the_recorded_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed = ROOT / picture.FOLDER
+    monkeypatch.setattr(picture, "FOLDER", tmp_path)
+    assert picture.main() == 0
+    for drawn in tmp_path.iterdir():
+        # the points with their values; where letters end up depends on the fonts
+        points, recorded = (
+            set(re.findall('aria-label="[^"]*"', path.read_text(encoding="utf-8")))
+            for path in (drawn, committed / drawn.name)
+        )
+        assert len(points) > 100
+        assert points == recorded
+
+
+def test_no_machine_has_outgrown_the_repository() -> None:
+    folders = [path.parent for path in (ROOT / "results").glob("*/machine.json")]
+    recorded = [folder for folder in folders if not folder.name.startswith("local-")]
+    assert recorded
+    for folder in recorded:
+        assert sum(path.stat().st_size for path in folder.iterdir()) < LIMIT, folder.name
