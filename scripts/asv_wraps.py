@@ -211,11 +211,13 @@ def _keep(results: Results, stored: Results, name: str) -> None:
         ]
         for source in (results, stored)
     )
-    (_, new_values), (_, old_values) = new[0], old[0]
+    (_, new_values), (_, old_values), (_, new_samples) = new[0], old[0], new[1]
     kept = [
         index
         for index, (now, before) in enumerate(zip(new_values, old_values, strict=True))
-        if not util.is_na(before) and (util.is_na(now) or now == before)
+        # an equal value with samples was measured: appended ones need not move the median
+        if not util.is_na(before)
+        and (util.is_na(now) or (now == before and not new_samples[index]))
     ]
     for (column, values), (_, before) in zip(new, old, strict=True):
         for index in kept:

@@ -115,6 +115,22 @@ def test_samples_of_parameters_that_were_not_run_are_kept(tmp_path: Path) -> Non
     assert stored.get_result_samples(name, params) == [[1.0, 1.2, 1.1], None]
 
 
+def test_samples_are_appended_where_the_median_stays(tmp_path: Path) -> None:
+    save = asv_wraps.keep_values(Results.save)
+    name, params = BENCHMARK["name"], BENCHMARK["params"]
+    first = results()
+    first.add_result(BENCHMARK, measured([1.0, 1.2, 1.1], [0.1]), record_samples=True)
+    save(first, str(tmp_path))
+    second = results()
+    second.load_data(str(tmp_path))
+    appended = measured([1.0, 1.2, 1.1, 1.0, 1.2, 1.1], [0.1, 0.1])
+    second.add_result(BENCHMARK, appended, record_samples=True)
+    save(second, str(tmp_path))
+    stored = Results.load(str(tmp_path / second._filename))
+    assert stored.get_result_value(name, params)[0] == 1.1
+    assert [len(one) for one in stored.get_result_samples(name, params)] == [6, 2]
+
+
 def test_na_is_stored_where_there_is_nothing_better(tmp_path: Path) -> None:
     save = asv_wraps.keep_values(Results.save)
     name, params = BENCHMARK["name"], BENCHMARK["params"]

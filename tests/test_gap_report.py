@@ -91,7 +91,14 @@ def test_costs_are_those_of_the_times(capsys: pytest.CaptureFixture[str]) -> Non
     gaps = json.loads(run(capsys, "--format", "json", "--since", "49.0.0")[1])["gaps"]
     (one,) = [gap for gap in gaps if gap["release"] == "49.0.0" and gap["size"] == "1000x8"
               and gap["unwinder"] == "libunwind"]  # fmt: skip
-    assert one["excess"] == pytest.approx(14 * (one["ratio"] - 1))
+    assert one["excess"] == pytest.approx(14 * 8 - 14)  # the times are clearly apart
+    (near,) = [gap for gap in gaps if gap["release"] == "50.0.1" and gap["size"] == "1000x8"
+               and gap["unwinder"] == "libunwind"]  # fmt: skip
+    assert near["excess"] == pytest.approx(14 * (near["ratio"] - 1))
+    (large,) = [gap for gap in gaps if gap["release"] == "50.0.1" and gap["size"] == "1000x100"
+                and gap["unwinder"] == "libunwind"]  # fmt: skip
+    assert large["excess"] == pytest.approx(14 * 5 - 14)
+    assert large["at_least"] == pytest.approx(14 * 5 / 2 - 14)
     assert one["per_fde"] == pytest.approx(one["excess"] / 17)
     _, table, _ = run(capsys, "--size", "1000x8", "--since", "49.0.0")
     assert "ms per 1000 modules" in table
@@ -383,6 +390,15 @@ def test_eras_lie_between_the_change_points(capsys: pytest.CaptureFixture[str]) 
     assert gaps == pytest.approx([16, 8, 1.6], rel=0.02)
     assert libgcc["times as long with unwind info"] == ["19.0.0 to 50.0.1"]
     assert run(capsys, "--size", "1000x8", "eras")[0] == 2
+
+
+def test_a_machine_without_a_gap_is_no_machine_that_did_not_move(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_results(results, {"49.0.0": {}, "50.0.1": {}}, "windows-2025-x86_64", unwinder="system")
+    for arguments in (("--check",), (), ("eras",)):
+        code, _, said = run(capsys, "--machine", "windows-2025-x86_64", *arguments)
+        assert (code, said) == (2, "No gap is measured on windows-2025-x86_64.\n")
 
 
 def test_compare_takes_no_other_options(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,8 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             compare(history, options.a, options.b)
             return 0
         found = report(history, options.machine, options.size, options.since)
+        if not found.newest:
+            raise UserError(f"No gap is measured on {options.machine}.")
         if options.command == "eras":
-            if options.check or options.size or options.since:
+            if options.check or options.size or options.since or options.format != "table":
                 raise UserError("eras takes --machine and nothing else.")
             for table in eras.tables(history, found):
                 text.print_table(*table, console())

@@ -15,15 +15,16 @@ from packaging.version import Version
 from scripts.gap.history import CONTROL, PAIRED, Gap, History
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
-# A step, or a move of the newest release, of less than this factor is not reported. Processes
-# differ by more than the samples of one can tell: with libunwind, on a shared virtual machine, by a
-# factor of 1.3 and more where nothing has changed. The same milliseconds of unwinding stand beside
-# 13 or 20 of other work there, as the machine pleases.
+# A step of less than this factor is not reported. Processes differ by more than the samples of one
+# can tell: with libunwind, on a shared virtual machine, by a standard deviation of 11 %, where
+# nothing has changed.
 SMALLEST = 1.35
 # So the samples of a process count no more when they lie closer together than this,
 PROCESSES = math.log(1.22)
 # and a level is one that lasts: three releases at that factor, two at 1.6, or one at 2.5.
 LASTING = 3 * math.log(SMALLEST)
+# The newest release has but one process, and two of 21.0.0 were a factor of 1.84 apart.
+SUDDEN = 2.0
 SAMPLES = 8  # of each release; with fewer the rank test cannot be certain of anything
 SIGNIFICANCE = 0.01  # of all sizes together, for the newest release
 SESSION = 6 * 3600  # seconds: the longest a job of a hosted runner can take
@@ -137,7 +138,7 @@ def steps(gaps: Sequence[Gap], changes: Iterable[Change], *, moved: bool = False
     found = []
     logs, last = [math.log(gap.ratio) for gap in gaps], len(gaps) - 1
     levels = _levels(logs[:last], [_weight(gap) for gap in gaps[:last]])
-    if moved:
+    if moved and levels and abs(logs[last] - levels[-1][1]) >= math.log(SMALLEST):
         levels.append((last, logs[last]))
     for (_, before), (start, after) in itertools.pairwise(levels):
         previous, first = gaps[start - 1], gaps[start]
@@ -209,7 +210,7 @@ def newest(history: History) -> list[Newest]:
 
     The samples of each size, of that release and of the one measured before it, are compared by
     the rank test of Mann and Whitney, with Holm's correction for several sizes. A size has moved
-    when that finds a difference and the gaps differ by the factor `SMALLEST`.
+    when that finds a difference and the gaps differ by the factor `SUDDEN`.
     """
     verdicts = []
     for (machine, unwinder), of_one in itertools.groupby(
@@ -263,7 +264,7 @@ def _moved(
         if p * (len(tests) - number) > SIGNIFICANCE:
             break
         ratios = before[size].ratio, now[size].ratio
-        if abs(math.log(ratios[1] / ratios[0])) >= math.log(SMALLEST):
+        if abs(math.log(ratios[1] / ratios[0])) >= math.log(SUDDEN):
             found[size] = ratios
     return {size: found[size] for size in sizes if size in found}
 

@@ -181,13 +181,12 @@ def _gaps(one: Measured) -> Iterator[Gap]:
             ratio = Value(on.value / off.value, None, None, ())
         if ratio is None:
             continue
-        # like the ratio, of the shortest times
-        shortest = None if off is None else 1e3 * min(off.samples, default=off.value)
-        certain = ratio.low if size in PAIRED else ratio.value / APART
         excess = at_least = None
-        if shortest is not None and (size in PAIRED or ratio.value >= APART):
-            excess = shortest * (ratio.value - 1)
-            at_least = None if certain is None else shortest * (certain - 1)
+        if on and off and (size in PAIRED or ratio.value >= APART):
+            unit = _unit(size, ratio.value, on, off)
+            certain = ratio.low if size in PAIRED else ratio.value / APART
+            excess = unit * (ratio.value - 1)
+            at_least = None if certain is None else unit * (certain - 1)
         counted = fdes.get((functions,))
         yield Gap(
             machine=one.machine,
@@ -204,3 +203,15 @@ def _gaps(one: Measured) -> Iterator[Gap]:
             samples=ratio.samples,
             started=one.started,
         )
+
+
+def _unit(size: str, ratio: float, on: Value, off: Value) -> float:
+    """What 1 of the gap is, in milliseconds per 1000 modules, by the shortest times.
+
+    That is the time without unwind info. It was taken minutes before that with it; where the two
+    are clearly apart, and of as many modules as the gap, their difference is the better measure.
+    """
+    longer, shorter = (1e3 * min(one.samples, default=one.value) for one in (on, off))
+    if size.startswith("1000x") and ratio >= APART:
+        return (longer - shorter) / (ratio - 1)
+    return shorter

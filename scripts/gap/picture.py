@@ -1,5 +1,6 @@
 """`python -m scripts.gap.picture`: the chart at the top of README.md, from the recorded history."""
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,7 @@ def headline(found: Report, ink: str) -> dict[str, Any]:
     base = alt.Chart({"values": rows}).encode(x=x, color=colour, detail="size:N")
     line = base.mark_line(point=alt.OverlayMarkDef(size=22)).encode(y=y)
     band = base.mark_area(opacity=0.25).encode(y=alt.Y("low:Q"), y2="high:Q")
-    names = alt.Chart({"values": _names(gaps, releases)}).encode(
-        x=x, y="gap:Q", color=colour, text="name:N"
-    )
+    names = alt.Chart({"values": _names(gaps)}).encode(x=x, y="gap:Q", color=colour, text="name:N")
     rule = alt.Chart({"values": _marks(found)}).encode(x=x)
     layers = [
         rule.mark_rule(strokeDash=[4, 4], color=ink, opacity=0.6),
@@ -64,14 +63,17 @@ def _row(gap: Gap) -> dict[str, Any]:
             "gap": gap.ratio, "low": gap.low, "high": gap.high}  # fmt: skip
 
 
-def _names(gaps: list[Gap], releases: list[str]) -> list[dict[str, Any]]:
-    """What is written at each line, between the change points; libgcc's lines are one."""
-    at = releases[len(releases) * 2 // 3]
+def _names(gaps: list[Gap]) -> list[dict[str, Any]]:
+    """What is written at each line; libgcc's lines are one."""
     names = []
-    for gap in gaps:
-        if gap.release == at and (gap.unwinder == "libunwind" or gap.size == "1000x8"):
-            size = SIZES[gap.size] if gap.unwinder == "libunwind" else "both sizes"
-            names.append({**_row(gap), "name": f"{UNWINDERS[gap.unwinder]}, {size}"})
+    for (_, unwinder, size), of_one in itertools.groupby(
+        sorted(gaps, key=lambda gap: gap.series), key=lambda gap: gap.series
+    ):
+        if unwinder == "libunwind" or size == "1000x8":
+            mine = list(of_one)
+            what = SIZES[size] if unwinder == "libunwind" else "both sizes"
+            row = _row(mine[len(mine) * 3 // 5])  # between the change points
+            names.append({**row, "name": f"{UNWINDERS[unwinder]}, {what}"})
     return names
 
 
@@ -89,6 +91,8 @@ def main() -> int:
     """Write the chart for light and for dark ground; 1 when nothing is recorded."""
     try:
         found = report(read(Config.load("asv.conf.json")), MACHINE)
+        if not found.gaps:
+            raise UserError(f"No gap is measured on {MACHINE}.")
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

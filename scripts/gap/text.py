@@ -50,7 +50,7 @@ def tables(gaps: Sequence[Gap]) -> Iterator[tuple[str, list[str], list[list[str]
         sizes = [size for size in SIZES if any(gap.size == size for gap in mine)]
         columns = _details if len(sizes) == 1 else cells
         head = (
-            ["gap", "99 %", "ms per 1000 modules", "µs per FDE"]
+            ["gap", "99 %", "≈ ms per 1000 modules", "≈ µs per FDE"]
             if len(sizes) == 1
             else list(itertools.chain.from_iterable((size, "99 %") for size in sizes))
         )
