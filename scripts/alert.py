@@ -42,6 +42,7 @@ def concerns(found: Report) -> Report:
     return replace(
         found,
         gaps=[gap for gap in found.gaps if (*gap.series[:2], gap.release) in shown],
+        measured=[key for key in found.measured if key in shown],
         steps=[step for step in found.steps if (step.machine, step.unwinder) in moved],
         newest=list(moved.values()),
         advice=[one for one in found.advice if (one.machine, one.unwinder) in moved],

@@ -144,7 +144,9 @@ def tables(found: Report) -> list[tuple[str, str, str, list[str], list[list[str]
         links = [link(*key) for key, _ in itertools.groupby(gaps, key=lambda gap: gap.series)]
         made += [
             (size, title, raw, head, rows[::-1])
-            for raw, (title, head, rows) in zip(links, text.tables(gaps), strict=True)
+            for raw, (title, head, rows) in zip(
+                links, text.tables(gaps, found.measured), strict=True
+            )
         ]
     return made
 

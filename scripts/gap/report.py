@@ -25,6 +25,7 @@ class Report:
     """What the gap is, when it changed, whether the newest release moved it, and what to do."""
 
     gaps: list[Gap]
+    measured: list[tuple[str, str, str]]  # also where it is n/a: machine, unwinder, release
     steps: list[Step]
     newest: list[Newest]
     advice: list[Advice]
@@ -54,9 +55,11 @@ def report(
     )
     shown = [gap for gap in of_machine.gaps if size in (None, gap.size)]
     verdicts = analysis.newest(of_machine)
+    oldest = Version(since or "0")
     busy = rows(of_machine, BUSY, ("unwind info", "resident FDEs"), "ms", 1e3)
     return Report(
-        gaps=[gap for gap in shown if since is None or Version(gap.release) >= Version(since)],
+        gaps=[gap for gap in shown if Version(gap.release) >= oldest],
+        measured=[one.key for one in of_machine.measured if Version(one.release) >= oldest],
         steps=analysis.all_steps(shown, analysis.upstream_changes(), verdicts),
         newest=verdicts,
         advice=analysis.advice(of_machine),

@@ -43,8 +43,10 @@ def sections(report: Report) -> Iterator[tuple[str, list[str]]]:
         yield "Left out", report.left_out
 
 
-def tables(gaps: Sequence[Gap]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    """A title, a head and rows for every machine and unwinder: one row a release."""
+def tables(
+    gaps: Sequence[Gap], measured: Sequence[tuple[str, str, str]]
+) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """A title, a head and rows for every machine and unwinder: one row a measured release."""
     for (machine, unwinder), of_one in itertools.groupby(gaps, key=lambda gap: gap.series[:2]):
         mine = list(of_one)
         sizes = [size for size in SIZES if any(gap.size == size for gap in mine)]
@@ -55,8 +57,8 @@ def tables(gaps: Sequence[Gap]) -> Iterator[tuple[str, list[str], list[list[str]
             else list(itertools.chain.from_iterable((size, "99 %") for size in sizes))
         )
         rows = []
-        for release, gaps_there in itertools.groupby(mine, key=lambda gap: gap.release):
-            there = {gap.size: gap for gap in gaps_there}
+        for release in (key[2] for key in measured if key[:2] == (machine, unwinder)):
+            there = {gap.size: gap for gap in mine if gap.release == release}
             rows.append([release, *itertools.chain(*(columns(there.get(size)) for size in sizes))])
         title = f"{machine}, {unwinder}" + (f", {sizes[0]}" if len(sizes) == 1 else "")
         yield title, ["release", *head], rows
@@ -82,7 +84,7 @@ def terminal(report: Report, console: Console) -> None:
     Where there is no room for intervals, they are left out, and that is said.
     """
     narrow = console.width < WIDTH and len({gap.size for gap in report.gaps}) > 1
-    for title, head, rows in tables(report.gaps):
+    for title, head, rows in tables(report.gaps, report.measured):
         if narrow:
             head, *rows = (line[:1] + line[1::2] for line in (head, *rows))
         print_table(title, head, rows, console)
@@ -109,7 +111,7 @@ def print_table(
 def markdown(report: Report) -> str:
     """The same for a pull request or an issue."""
     lines = []
-    for title, head, rows in tables(report.gaps):
+    for title, head, rows in tables(report.gaps, report.measured):
         lines += [f"### What unwind info costs: {title}", "", _line(head)]
         lines += [_line(["---", *["--:"] * (len(head) - 1)]), *map(_line, rows), ""]
     for heading, sentences in sections(report):
