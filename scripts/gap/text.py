@@ -22,7 +22,7 @@ from scripts.gap.report import (
     say_newest,
     say_step,
     times,
-)  # fmt: skip
+)
 
 WIDTH = 110  # columns that the table of all sizes takes
 RULE = (
@@ -56,10 +56,12 @@ def tables(
             if len(sizes) == 1
             else list(itertools.chain.from_iterable((size, "99 %") for size in sizes))
         )
-        rows = []
-        for release in (key[2] for key in measured if key[:2] == (machine, unwinder)):
-            there = {gap.size: gap for gap in mine if gap.release == release}
-            rows.append([release, *itertools.chain(*(columns(there.get(size)) for size in sizes))])
+        there = {(gap.release, gap.size): gap for gap in mine}
+        rows = [
+            [release, *itertools.chain(*(columns(there.get((release, size))) for size in sizes))]
+            for *key, release in measured
+            if key == [machine, unwinder]
+        ]
         title = f"{machine}, {unwinder}" + (f", {sizes[0]}" if len(sizes) == 1 else "")
         yield title, ["release", *head], rows
 
