@@ -67,6 +67,11 @@ class Step:
     after: float
     changes: tuple[Change, ...]
 
+    @property
+    def label(self) -> str:
+        """What a chart has room for: the numbers of the pull requests."""
+        return " ".join(f"#{change.pull_request}" for change in self.changes) or "?"
+
 
 @dataclass(frozen=True)
 class Newest:

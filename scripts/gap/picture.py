@@ -79,11 +79,7 @@ def _names(gaps: list[Gap]) -> list[dict[str, Any]]:
 
 def _marks(found: Report) -> list[dict[str, str]]:
     """The change points, each once."""
-    marks = {
-        step.release: " ".join(f"#{change.pull_request}" for change in step.changes) or "?"
-        for step in found.steps
-        if step.size in SIZES
-    }
+    marks = {step.release: step.label for step in found.steps if step.size in SIZES}
     return [{"release": release, "pr": f"{release}: {pr}"} for release, pr in marks.items()]
 
 
