@@ -1,1 +1,1 @@
-"""asv plugins (named in `asv.conf.json`) and what maintains the pins and the fixtures."""
+"""What surrounds the benchmarks, in rooms by who uses them: CONTRIBUTING.md prints the tree."""

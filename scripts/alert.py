@@ -15,10 +15,9 @@ from asv.config import Config
 from asv.util import UserError
 from packaging.version import Version
 
-from scripts.gap import text
-from scripts.gap.analysis import has_libunwind
-from scripts.gap.history import read
-from scripts.gap.report import Report, report, say_newest
+from scripts.gap import tables
+from scripts.gap.words import Report, report, say_newest
+from scripts.history.read import read
 
 MOVED = "gap-moved"
 FAILED = "benchmarks-failed"
@@ -30,14 +29,16 @@ def concerns(found: Report) -> Report:
     That is macOS, and libunwind, which stands in for it; libgcc has no gap to speak of. A machine
     that has not measured the newest release has no news.
     """
-    newest = max((Version(one.release) for one in found.newest), default=None)
+    newest = max((Version(verdict.release) for verdict in found.newest), default=None)
     moved = {
-        (one.machine, one.unwinder): one
-        for one in found.newest
-        if one.moved and Version(one.release) == newest and has_libunwind(one.machine, one.unwinder)
+        (verdict.machine, verdict.unwinder): verdict
+        for verdict in found.newest
+        if verdict.moved and Version(verdict.release) == newest and verdict.libunwind
     }
     shown = {
-        (*key, release) for key, one in moved.items() for release in (one.release, one.previous)
+        (*key, release)
+        for key, verdict in moved.items()
+        for release in (verdict.release, verdict.previous)
     }
     return replace(
         found,
@@ -45,7 +46,7 @@ def concerns(found: Report) -> Report:
         measured=[key for key in found.measured if key in shown],
         steps=[step for step in found.steps if (step.machine, step.unwinder) in moved],
         newest=list(moved.values()),
-        advice=[one for one in found.advice if (one.machine, one.unwinder) in moved],
+        advice=[advice for advice in found.advice if (advice.machine, advice.unwinder) in moved],
         control=[],
         left_out=[],
     )
@@ -53,10 +54,10 @@ def concerns(found: Report) -> Report:
 
 def moved_issue(found: Report, site: str) -> tuple[str, str]:
     """Title and body of the issue for a gap that moved."""
-    releases = ", ".join(dict.fromkeys(one.release for one in found.newest))
-    machines = ", ".join(f"{one.machine} ({one.unwinder})" for one in found.newest)
+    releases = ", ".join(dict.fromkeys(verdict.release for verdict in found.newest))
+    machines = ", ".join(f"{verdict.machine} ({verdict.unwinder})" for verdict in found.newest)
     link = f"[The gap]({site}gap.html) · [releases]({site}releases.html)\n\n" if site else ""
-    return f"{releases} moved the gap on {machines}", link + text.markdown(found)
+    return f"{releases} moved the gap on {machines}", link + tables.markdown(found)
 
 
 def raise_issue(label: str, title: str, body: str) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from benchmarks._unwinder import SONAME
-from scripts import machines, pins
-from scripts.gap.history import RATIO
+from scripts.history.read import RATIO
+from scripts.measuring import machines
+from scripts.releases import pins
 
 ROOT = Path(__file__).resolve().parent.parent
 STRICT = os.environ.get("BENCHMARKS_STRICT") == "1"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from asv.results import Results
 
-from scripts.gap.history import CONTROL, FDES, RATIO, TIME
+from scripts.history.read import CONTROL, FDES, RATIO, TIME
 
 from .conftest import COMMITS
 

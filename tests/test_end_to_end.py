@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from scripts import machines
+from scripts.measuring import machines
 
 from .conftest import (
     COMMITS,

@@ -19,8 +19,8 @@ from rich.console import Console
 
 from scripts.gap import text
 from scripts.gap.__main__ import main
-from scripts.gap.history import FDES, RATIO, TIME, read
-from scripts.gap.report import report, times, verdict
+from scripts.gap.words import report, times, verdict
+from scripts.history.read import FDES, RATIO, TIME, read
 
 from .conftest import COMMITS, ROOT
 from .results import HOUR, RELEASES, SESSION, write_results

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import machines
+from scripts.measuring import machines
 
 
 def simulate(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, **answers: object) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from asv.config import Config
 
-from scripts import machines, measure, pins
-from scripts.gap.history import read
+from scripts.history.read import read
+from scripts.measuring import machines, measure
+from scripts.releases import pins
 
 from .conftest import COMMITS, ROOT
 from .results import HOUR, SESSION, write_results

@@ -14,7 +14,7 @@ import pytest
 import wasmtime
 
 from benchmarks import _modules, _release, module_teardown, real_program
-from scripts import pins
+from scripts.releases import pins
 
 from .conftest import ROOT
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from asv.util import UserError
 
-from scripts import pins
-from scripts.pins import Release
+from scripts.releases import pins
+from scripts.releases.pins import Release
 
 NEW = Release(
     "99.0.0", "2030-01-02T03:04:05Z", {"wasmtime-99.0.0-py3-none-win_amd64.whl": "a" * 64}

@@ -85,7 +85,7 @@ def test_the_pictures_show_the_recorded_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("vl_convert", reason="has no wheel for this platform")
-    from scripts.gap import picture
+    from scripts.site import picture
 
     committed = ROOT / picture.FOLDER
     monkeypatch.setattr(picture, "FOLDER", tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from asv.commands import make_argparser
 
-from scripts import pins, release_history
+from scripts.releases import pins
 
 from .conftest import ROOT
 

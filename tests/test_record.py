@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from scripts import record
-from scripts.gap.history import FDES, RATIO, TIME
+from scripts.history import record
+from scripts.history.read import FDES, RATIO, TIME
 
 from .conftest import COMMITS, ROOT
 from .results import HOUR, SESSION, write_results

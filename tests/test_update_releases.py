@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts import pins, update_releases
+from scripts.releases import pins, update
 
 JSON = "application/vnd.pypi.simple.v1+json"
 

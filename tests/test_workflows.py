@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from scripts import machines
+from scripts.measuring import machines
 
 from .conftest import COMMITS, ROOT, copy_repository, environment
 from .test_alert import fake_gh

@@ -11,9 +11,12 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from scripts.gap import eras, text
-from scripts.gap.history import SIZES, Gap, History, read
-from scripts.gap.report import Report, known, number, report
+from scripts.base.names import known
+from scripts.base.numbers import number
+from scripts.gap import eras, tables
+from scripts.gap.words import Report, report
+from scripts.history.benchmarks import SIZES
+from scripts.history.read import Gap, History, read
 
 MOVED, ERROR, NO_SESSION = 1, 2, 3  # exit codes of --check
 
@@ -57,34 +60,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.check or options.size or options.since or options.format != "table":
                 raise UserError("eras takes --machine and nothing else.")
             for table in eras.tables(history, found):
-                text.print_table(*table, console())
+                tables.print_table(*table, console())
             return 0
     except UserError as error:
         print(error, file=sys.stderr)
         return ERROR
-    say(found, options.format)
+    print_report(found, options.format)
     return exit_code(found) if options.check else 0
 
 
 def no_gap(history: History) -> str:
     """Why there is nothing to report."""
-    if not history.measured:
+    if not history.files:
         reason = "results/ holds no results. Run `uv run asv run`."
     else:
         reason = (
-            f"No gap is measured in the {len(history.measured)} results: it is n/a on Windows, "
+            f"No gap is measured in the {len(history.files)} results: it is n/a on Windows, "
             "where unwind info cannot be turned off, and without the unwinder that was asked for; "
             "or TeardownGap was left out."
         )
     return "\n".join([reason, *history.left_out])
 
 
-def say(found: Report, form: str) -> None:
+def print_report(found: Report, form: str) -> None:
     """Print the report in the form that was asked for."""
     if form == "table":
-        text.terminal(found, console())
+        tables.terminal(found, console())
     else:
-        forms = {"markdown": text.markdown, "json": text.to_json, "csv": text.to_csv}
+        forms = {"markdown": tables.markdown, "json": tables.to_json, "csv": tables.to_csv}
         print(forms[form](found), end="")
 
 
@@ -116,7 +119,7 @@ def compare(history: History, a: str, b: str) -> None:
         table.add_column(column, justify="right", overflow="fold")
     for size in SIZES:
         left, right = by_name[a].get(size), by_name[b].get(size)
-        cells = [*text.cells(left), *text.cells(right)]
+        cells = [*tables.cells(left), *tables.cells(right)]
         factor = number(right.ratio / left.ratio) if left and right else "n/a"
         table.add_row(size, *cells, factor)
     console().print(table)

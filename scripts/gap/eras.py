@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import median
 
-from scripts.gap.history import RATIO, History, Measured
-from scripts.gap.report import Report, interval, times
+from scripts.base.numbers import interval, times
+from scripts.gap.words import Report
+from scripts.history.benchmarks import RATIO
+from scripts.history.read import History, ResultFile
 
 
 def tables(history: History, found: Report) -> Iterator[tuple[str, list[str], list[list[str]]]]:
@@ -18,7 +20,7 @@ def tables(history: History, found: Report) -> Iterator[tuple[str, list[str], li
     for verdict in found.newest:
         key = (verdict.machine, verdict.unwinder)
         steps = {step.release for step in found.steps if (step.machine, step.unwinder) == key}
-        eras = split([one for one in history.measured if one.key[:2] == key and one.values], steps)
+        eras = split([file for file in history.files if file.key[:2] == key and file.values], steps)
         costs = [cost(era) for era in eras]
         names = dict.fromkeys(name for by_name in costs for name in by_name)
         rows = [[name, *(cell(by_name.get(name, [])) for by_name in costs)] for name in names]
@@ -26,26 +28,26 @@ def tables(history: History, found: Report) -> Iterator[tuple[str, list[str], li
         yield ", ".join(key), ["times as long with unwind info", *heads], rows
 
 
-def split(measured: Sequence[Measured], steps: set[str]) -> list[Sequence[Measured]]:
+def split(files: Sequence[ResultFile], steps: set[str]) -> list[Sequence[ResultFile]]:
     """The eras, oldest first, of releases in which some gap was measured."""
-    measured = [one for one in measured if RATIO in one.values]
-    starts = [at for at, one in enumerate(measured) if at == 0 or one.release in steps]
-    return [measured[start:end] for start, end in pairwise([*starts, len(measured)])]
+    files = [file for file in files if RATIO in file.values]
+    starts = [at for at, file in enumerate(files) if at == 0 or file.release in steps]
+    return [files[start:end] for start, end in pairwise([*starts, len(files)])]
 
 
-def cost(era: Sequence[Measured]) -> dict[str, list[float]]:
-    """What takes how many times as long with unwind info, release by release."""
-    found: dict[str, list[float]] = {}
-    for one in era:
-        for name, values in sorted(one.values.items()):
+def cost(era: Sequence[ResultFile]) -> dict[str, list[float]]:
+    """How many times as long each benchmark takes with unwind info, release by release."""
+    ratios: dict[str, list[float]] = {}
+    for file in era:
+        for name, values in sorted(file.values.items()):
             for params, value in values.items():
                 label = " ".join([name.split(".", 1)[1], *params[name != RATIO :]])
                 off = values.get(("off", *params[1:]))
                 if name == RATIO:
-                    found.setdefault(label, []).append(value.value)
+                    ratios.setdefault(label, []).append(value.value)
                 elif off and params[0] == "on":
-                    found.setdefault(label, []).append(value.value / off.value)
-    return found
+                    ratios.setdefault(label, []).append(value.value / off.value)
+    return ratios
 
 
 def cell(ratios: Sequence[float]) -> str:

@@ -9,8 +9,8 @@ import pytest
 from packaging.version import Version
 
 from scripts.gap import analysis
-from scripts.gap.analysis import SESSION, SUDDEN, WORTH, Change, Newest
-from scripts.gap.history import PAIRED, Gap, History, Measured
+from scripts.gap.changes import SESSION, SUDDEN, WORTH, Change, Newest
+from scripts.history.read import PAIRED, Gap, History, Measured
 
 from .results import RELEASES
 

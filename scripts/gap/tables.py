@@ -11,18 +11,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from scripts.gap.analysis import WORTH
-from scripts.gap.history import PAIRED, SIZES, Gap
-from scripts.gap.report import (
-    Report,
-    interval,
-    number,
-    say_advice,
-    say_control,
-    say_newest,
-    say_step,
-    times,
-)
+from scripts.base.numbers import interval, number, times
+from scripts.gap.changes import WORTH
+from scripts.gap.words import Report, say_advice, say_control, say_newest, say_step
+from scripts.history.benchmarks import PAIRED, SIZES
+from scripts.history.read import Gap
 
 WIDTH = 110  # columns that the table of all sizes takes
 RULE = (
@@ -47,18 +40,18 @@ def tables(
     gaps: Sequence[Gap], measured: Sequence[tuple[str, str, str]]
 ) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """A title, a head and rows for every machine and unwinder: one row a measured release."""
-    for (machine, unwinder), of_one in itertools.groupby(gaps, key=lambda gap: gap.series[:2]):
-        mine = list(of_one)
-        sizes = [size for size in SIZES if any(gap.size == size for gap in mine)]
+    for (machine, unwinder), group in itertools.groupby(gaps, key=lambda gap: gap.series[:2]):
+        points = list(group)
+        sizes = [size for size in SIZES if any(gap.size == size for gap in points)]
         columns = _details if len(sizes) == 1 else cells
         head = (
             ["gap", "99 %", "≈ ms per 1000 modules", "≈ µs per FDE"]
             if len(sizes) == 1
             else list(itertools.chain.from_iterable((size, "99 %") for size in sizes))
         )
-        there = {(gap.release, gap.size): gap for gap in mine}
+        by_size = {(gap.release, gap.size): gap for gap in points}
         rows = [
-            [release, *itertools.chain(*(columns(there.get((release, size))) for size in sizes))]
+            [release, *itertools.chain(*(columns(by_size.get((release, size))) for size in sizes))]
             for *key, release in measured
             if key == [machine, unwinder]
         ]
@@ -101,7 +94,7 @@ def terminal(report: Report, console: Console) -> None:
 def print_table(
     title: str, head: Sequence[str], rows: Sequence[Sequence[str]], console: Console
 ) -> None:
-    """Print a table; what its rows are called stands left."""
+    """Print a table: the first column is aligned left, the numbers right."""
     table = Table(title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left")
     for index, column in enumerate(head):
         table.add_column(column, justify="right" if index else "left", overflow="fold")

@@ -13,17 +13,12 @@ from asv.results import Results, iter_results_paths
 from asv.util import UserError
 from packaging.version import Version
 
-from scripts import machines, pins
-from scripts.asv_wraps import load_results
+from scripts.history import results
+from scripts.history.benchmarks import FDES, PAIRED, RATIO, SIZES, TIME
+from scripts.releases import pins
 
-RATIO = "teardown_gap.TeardownGap.track_ratio"
-TIME = "module_teardown.ModuleTeardown.time_teardown"
-CONTROL = "control.Control.time_drop_store"
-FDES = "unwind_tables.UnwindTables.track_fde_count"
-# modules × functions; the last is too slow to be measured in pairs: two series of the headline
-SIZES = ("1000x1", "1000x8", "250x100", "1000x100")
-PAIRED = SIZES[:3]
-APART = 2  # what two series may differ by on a shared machine, whatever was measured
+SESSION = 6 * 3600  # seconds: the longest a job of a hosted runner can take
+UNPAIRED_ERROR = 2  # the factor that two series may be apart on a shared machine by noise alone
 
 
 @dataclass(frozen=True)
@@ -47,8 +42,8 @@ class Gap:
         ratio: teardown time with unwind info over the time without; `low` and `high` are its
             99 % interval within the process, or None for a size that is not measured in pairs.
         excess: milliseconds per 1000 modules that unwind info adds, or None where the time
-            without it was not measured, or the two series are not `APART`. `at_least` is that at
-            the lower end of the interval.
+            without it was not measured, or two series differ by less than `UNPAIRED_ERROR`.
+            `at_least` is that at the lower end of the interval.
         per_fde: microseconds that it adds per FDE, or None.
         samples: of the ratio; none for a size that is not measured in pairs.
         started: when, in seconds since the epoch.
@@ -75,8 +70,8 @@ class Gap:
 
 
 @dataclass
-class Measured:
-    """One result file: every value of every benchmark of one release in one environment."""
+class ResultFile:
+    """Every value of every benchmark of one release in one environment."""
 
     machine: str
     unwinder: str
@@ -86,15 +81,20 @@ class Measured:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What there is one file of."""
+        """There is one file for each."""
         return self.machine, self.unwinder, self.release
 
 
 @dataclass
 class History:
-    """All that was read, and what had to be left out, with the reasons."""
+    """All that was read, and what had to be left out, with the reasons.
 
-    measured: list[Measured] = field(default_factory=list)
+    Attributes:
+        machines: what asv has recorded of each machine, by its name.
+    """
+
+    machines: dict[str, dict[str, str]] = field(default_factory=dict)
+    files: list[ResultFile] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     unpinned: list[str] = field(default_factory=list)
@@ -110,55 +110,54 @@ def read(conf: Any) -> History:
     Raises:
         UserError: benchmarks.json, the pins or the description of a machine are missing or damaged.
     """
-    machines.require(Path(conf.results_dir))
+    history = History(machines=results.descriptions(Path(conf.results_dir)))
     benchmarks = Benchmarks.load(conf)
     releases = {release.commit: release.version for release in pins.load()}
-    history, keys = History(), set[tuple[str, str, str]]()
+    files: dict[tuple[str, str, str], ResultFile] = {}
     for folder, name, machine in sorted(iter_results_paths(conf.results_dir)):
         path = Path(folder, name)
         try:
-            results = load_results(str(path), machine_name=machine)
+            stored = results.load(str(path), machine_name=machine)
         except UserError as error:
             history.left_out.append(str(error))
             continue
-        if results.commit_hash not in releases:
-            history.unpinned.append(f"{path}: {results.commit_hash[:8]} is no pinned release")
+        if stored.commit_hash not in releases:
+            history.unpinned.append(f"{path}: {stored.commit_hash[:8]} is no pinned release")
             continue
-        measured = _measured(results, benchmarks, machine, releases[results.commit_hash])
-        if measured.key in keys:
-            history.left_out.append(f"{path}: {' '.join(measured.key)} has another file")
+        file = _result_file(stored, benchmarks, machine, releases[stored.commit_hash])
+        if file.key in files:
+            history.left_out.append(f"{path}: {' '.join(file.key)} has another file")
             continue
-        if RATIO not in results.get_result_keys(benchmarks):  # n/a is there, and is no problem
+        if RATIO not in stored.get_result_keys(benchmarks):  # n/a is there, and is no problem
             history.left_out.append(f"{path}: has no {RATIO}")
-        keys.add(measured.key)
-        history.measured.append(measured)
+        files[file.key] = file
     history.left_out += history.unpinned
-    history.measured.sort(key=lambda one: (*one.key[:2], Version(one.release)))
-    history.gaps = [gap for one in history.measured for gap in _gaps(one)]
+    history.files = sorted(files.values(), key=lambda file: (*file.key[:2], Version(file.release)))
+    history.gaps = [gap for file in history.files for gap in _gaps(file)]
     return history
 
 
-def _measured(results: Results, benchmarks: Any, machine: str, release: str) -> Measured:
-    names = results.get_result_keys(benchmarks)
-    started = results.started_at.get(RATIO) or max(
-        (results.started_at[name] or 0 for name in names), default=0
+def _result_file(stored: Results, benchmarks: Any, machine: str, release: str) -> ResultFile:
+    names = stored.get_result_keys(benchmarks)
+    started = stored.started_at.get(RATIO) or max(
+        (stored.started_at[name] or 0 for name in names), default=0
     )
-    return Measured(
+    return ResultFile(
         machine=machine,
-        unwinder=results.env_vars.get("UNWINDER", "system"),
+        unwinder=stored.env_vars.get("UNWINDER", "system"),
         release=release,
         started=started / 1000,
-        values={name: found for name in names if (found := dict(_values(results, name)))},
+        values={name: values for name in names if (values := dict(_values(stored, name)))},
     )
 
 
-def _values(results: Results, name: str) -> Iterator[tuple[tuple[str, ...], Value]]:
-    params = results.get_result_params(name)
+def _values(stored: Results, name: str) -> Iterator[tuple[tuple[str, ...], Value]]:
+    params = stored.get_result_params(name)
     rows = (
         itertools.product(*params),
-        results.get_result_value(name, params),
-        results.get_result_stats(name, params),
-        results.get_result_samples(name, params),
+        stored.get_result_value(name, params),
+        stored.get_result_stats(name, params),
+        stored.get_result_samples(name, params),
     )
     for combination, value, stats, samples in zip(*rows, strict=True):
         if value is not None and not math.isnan(value):
@@ -171,8 +170,8 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _gaps(one: Measured) -> Iterator[Gap]:
-    ratios, times, fdes = (one.values.get(name, {}) for name in (RATIO, TIME, FDES))
+def _gaps(file: ResultFile) -> Iterator[Gap]:
+    ratios, times, fdes = (file.values.get(name, {}) for name in (RATIO, TIME, FDES))
     for size in SIZES:
         functions = size.split("x")[1]
         on, off = (times.get((unwind_info, functions)) for unwind_info in ("on", "off"))
@@ -182,17 +181,17 @@ def _gaps(one: Measured) -> Iterator[Gap]:
         if ratio is None:
             continue
         excess = at_least = None
-        if on and off and (size in PAIRED or ratio.value >= APART):
+        if on and off and (size in PAIRED or ratio.value >= UNPAIRED_ERROR):
             unit = _unit(size, ratio.value, on, off)
-            certain = ratio.low if size in PAIRED else ratio.value / APART
+            certain = ratio.low if size in PAIRED else ratio.value / UNPAIRED_ERROR
             excess = unit * (ratio.value - 1)
             at_least = None if certain is None else unit * (certain - 1)
         counted = fdes.get((functions,))
         yield Gap(
-            machine=one.machine,
-            unwinder=one.unwinder,
+            machine=file.machine,
+            unwinder=file.unwinder,
             size=size,
-            release=one.release,
+            release=file.release,
             ratio=ratio.value,
             low=ratio.low,
             high=ratio.high,
@@ -201,7 +200,7 @@ def _gaps(one: Measured) -> Iterator[Gap]:
             per_fde=None if excess is None or counted is None else excess / counted.value,
             fdes=None if counted is None else int(counted.value),
             samples=ratio.samples,
-            started=one.started,
+            started=file.started,
         )
 
 
@@ -212,6 +211,6 @@ def _unit(size: str, ratio: float, on: Value, off: Value) -> float:
     are clearly apart, and of as many modules as the gap, their difference is the better measure.
     """
     longer, shorter = (1e3 * min(one.samples, default=one.value) for one in (on, off))
-    if size.startswith("1000x") and ratio >= APART:
+    if size.startswith("1000x") and ratio >= UNPAIRED_ERROR:
         return (longer - shorter) / (ratio - 1)
     return shorter

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from asv.util import UserError
 
-from scripts.gap import page
+from scripts.site import publisher
 
 from .conftest import COMMITS, asv, copy_repository
 from .results import write_results
@@ -71,7 +71,7 @@ def test_another_markup_of_asv_s_page_stops_publishing(tmp_path: Path) -> None:
     index = tmp_path / "index.html"
     index.write_text("<nav><li>Regressions</li></nav>")
     with pytest.raises(UserError, match="to stand beside: see scripts"):
-        page.link_from_index(index, gap=True)
+        publisher.link_from_index(index, gap=True)
 
 
 def test_releases_have_fdes_and_gaps(site: Path) -> None:

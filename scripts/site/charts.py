@@ -6,14 +6,16 @@ from typing import Any
 import altair as alt
 from packaging.version import Version
 
-from scripts.gap import text
-from scripts.gap.report import Report, number
+from scripts.base.numbers import number
+from scripts.gap import tables
+from scripts.gap.words import Report
+from scripts.history.benchmarks import HEADLINE
 
 # Okabe and Ito's: told apart by all kinds of eyes, on light and on dark ground
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 COLOUR = alt.Color("series:N").scale(range=COLOURS)
 AXIS = 48  # pixels left of every chart, so that releases stand below each other
-SIZE = alt.param("size", value="1000x8")  # set by the page's selector
+SIZE = alt.param("size", value=HEADLINE)  # set by the page's selector
 
 
 def charts(report: Report) -> dict[str, dict[str, Any]]:
@@ -28,13 +30,35 @@ def charts(report: Report) -> dict[str, dict[str, Any]]:
     if report.busy_host:
         drawn["busy-chart"] = _busy_host(report, x)
     return {
-        name: chart.properties(width="container")
-        .configure_axisY(minExtent=AXIS, maxExtent=AXIS)
-        .configure_axisX(labelOverlap=True, labelAngle=-90)
-        .configure_legend(orient="top", labelLimit=0, title=None, symbolOpacity=1)
-        .to_dict()
+        name: _configured(chart.properties(width="container")).to_dict()
         for name, chart in drawn.items()
     }
+
+
+def picture(report: Report, ink: str) -> dict[str, Any]:
+    """The chart of the gap as a picture of its own, in a colour for letters and lines."""
+    releases = sorted({gap.release for gap in report.gaps}, key=Version)
+    x = alt.X("release:O", sort=releases, title="wasmtime-py release").scale(domain=releases)
+    size = {"width": 760, "height": 340, "background": "transparent"}
+    axis = {"labelColor": ink, "titleColor": ink, "gridColor": "#8883", "domainColor": "#8888"}
+    chart: dict[str, Any] = (
+        _configured(_gap(report, x).properties(**size))
+        .configure_axis(**axis, tickColor="#8888")
+        .configure_legend(labelColor=ink, orient="top", title=None, labelLimit=0, symbolOpacity=1)
+        .configure_rule(color=ink)
+        .configure_text(color=ink)
+        .configure_view(stroke=None)
+        .to_dict()
+    )
+    return chart
+
+
+def _configured(chart: Any) -> Any:
+    return (
+        chart.configure_axisY(minExtent=AXIS, maxExtent=AXIS)
+        .configure_axisX(labelOverlap=True, labelAngle=-90)
+        .configure_legend(orient="top", labelLimit=0, title=None, symbolOpacity=1)
+    )
 
 
 def _line(rows: Sequence[dict[str, Any]], x: alt.X, y: alt.Y, tooltip: list[str]) -> alt.Chart:
@@ -55,7 +79,7 @@ def _gap(report: Report, x: alt.X) -> Any:
             "gap": gap.ratio,
             "low": gap.low,
             "high": gap.high,
-            "99 %": text.cells(gap)[1],
+            "99 %": tables.cells(gap)[1],
             "ms per 1000 modules": number(gap.excess),
         }
         for gap in report.gaps

@@ -1,6 +1,6 @@
 """Pin the wasmtime-py releases that are newer than the newest pin.
 
-    python -m scripts.update_releases
+    python -m scripts.releases.update
 
 reads the package index, appends to `fixtures/releases.json` and says what it added and what it
 left out and why. Pins are never changed or removed, because results are stored under the ids
@@ -25,8 +25,8 @@ from pypi_simple import (
     UnsupportedRepoVersionError,
 )
 
-from scripts import pins
-from scripts.pins import Release
+from scripts.releases import pins
+from scripts.releases.pins import Release
 
 # the first whose C API has wasmtime_config_native_unwind_info_set (bytecodealliance/wasmtime#6896)
 FIRST = Version("13.0.0")
@@ -163,7 +163,7 @@ def update(index: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when the pins are up to date, 1 on an error."""
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.update_releases", description="Pin new wasmtime-py releases."
+        prog="python -m scripts.releases.update", description="Pin new wasmtime-py releases."
     )
     parser.add_argument(
         "--index", default=PYPI_SIMPLE_ENDPOINT, help="a package index with the simple API"

@@ -1,23 +1,21 @@
 """What unwind info costs for a module of your own, on this machine, release by release.
 
-Each release gets an environment in the cache folder, from its pinned wheel; what measures there is
-the suite's own code (`benchmarks/_one_module.py`).
+Each release has an environment of its own, made from its pinned wheel. The suite's own code
+(`benchmarks/_one_module.py`) measures in it.
 """
 
 import argparse
-import hashlib
 import json
 import math
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import virtualenv
 from asv.util import UserError
 from asv_runner.benchmarks import _maxrss
 from asv_runner.statistics import compute_stats
@@ -25,14 +23,14 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from scripts import pins
-from scripts.gap.analysis import WORTH
-from scripts.gap.report import interval, known, number, times
-from scripts.gap.text import RULE
-from scripts.pins import Release
+from scripts.base.names import known
+from scripts.base.numbers import interval, number, times
+from scripts.gap.changes import WORTH
+from scripts.gap.tables import RULE
+from scripts.probe.environments import ROOT, python_of
+from scripts.releases import pins
+from scripts.releases.pins import Release
 
-ROOT = Path(__file__).resolve().parent.parent
-HELPERS = ROOT / "fixtures/helper-requirements.txt"
 MAGIC, VERSION = b"\0asm", b"\x01\0\0\0"
 COUNTS = (10, 100, 1000, 10_000)
 TOLD = 1.1  # a gap below that is not told from noise, and so does not grow in any way
@@ -121,58 +119,12 @@ def choose_releases(names: Sequence[str], python: str | None) -> list[Release]:
     return [pinned[name] for name in dict.fromkeys(wanted)]
 
 
-def cache_folder() -> Path:
-    """Where environments are kept between runs."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return Path(base or Path.home() / ".cache") / "wasmtime-teardown"
-
-
-def environment_of(release: Release, say: Any) -> Path:
-    """The Python of an environment that holds the release, made on first use.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    helpers = HELPERS.read_text(encoding="utf-8")
-    key = hashlib.sha256((release.requirements + helpers + sys.version).encode()).hexdigest()[:8]
-    folder = cache_folder() / f"{release.version}-{key}"
-    program = Path("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    if not folder.exists():
-        say(f"installing wasmtime {release.version}")
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-                _install(release, Path(scratch, "new"), program)
-                Path(scratch, "new").rename(folder)
-        except OSError as error:
-            raise UserError(f"{folder} cannot be written: {error}. Set XDG_CACHE_HOME.") from error
-    return folder / program
-
-
-def _install(release: Release, folder: Path, program: Path) -> None:
-    virtualenv.cli_run([str(folder), "--no-periodic-update"], setup_logging=False)
-    requirements = folder / "requirements.txt"
-    requirements.write_text(release.requirements, encoding="utf-8")
-    answer = subprocess.run(
-        [
-            folder / program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-            "--require-hashes", "--only-binary=:all:", "--no-deps",
-            "-r", requirements, "-r", HELPERS,
-        ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if answer.returncode != 0:
-        reason = (answer.stderr.strip().splitlines() or ["pip failed"])[-1]
-        raise UserError(
-            f"wasmtime {release.version} cannot be installed ({reason}). "
-            "Is the package index there?"
-        )
-
-
-def probe(module: Path, release: Release, wanted: int, unwinder: str, say: Any) -> Probed:
+def probe(
+    module: Path, release: Release, wanted: int, unwinder: str, say: Callable[[str], None]
+) -> Probed:
     """Measure one module under one release; a failure is part of the answer."""
     try:
-        python = environment_of(release, say)
+        python = python_of(release, say)
     except UserError as error:
         return Probed(module.name, release.version, str(error))
     variables = {key: value for key, value in os.environ.items() if not key.startswith("ASV_")}
@@ -234,65 +186,53 @@ def grow(excess: dict[int, float]) -> tuple[float | None, float | None, float | 
     return exponent, excess[half], excess[whole] * (half / whole) ** exponent
 
 
-def sentences(one: Probed) -> Iterator[str]:
+def sentences(result: Probed) -> Iterator[str]:
     """What follows from the numbers: reductions, the cost at other counts, and the advice."""
-    name = f"{one.module}, {one.release}"
-    if one.error:
-        yield f"{name}: {one.error}"
+    name = f"{result.module}, {result.release}"
+    if result.error:
+        yield f"{name}: {result.error}"
         return
-    if one.reduced:
-        yield f"{name}: measured with {one.modules} modules, {one.reduced}"
-    if one.exponent is not None and one.half is not None and one.predicted is not None:
+    if result.reduced:
+        yield f"{name}: measured with {result.modules} modules, {result.reduced}"
+    if result.exponent is not None and result.half is not None and result.predicted is not None:
         basis = (
-            f"the exponent {one.exponent:.2f}, from a quarter of {one.modules} modules to all, "
-            f"makes {number(one.predicted)} ms of half of them; {number(one.half)} were measured"
+            f"the exponent {result.exponent:.2f}, from a quarter of {result.modules} modules to "
+            f"all, makes {number(result.predicted)} ms of half of them; {number(result.half)} were "
+            "measured"
         )
-        whole = one.excess * one.modules / 1000
+        whole = result.excess * result.modules / 1000
         costs = ", ".join(
-            f"{number(whole * (count / one.modules) ** one.exponent)} ms for {count}"
+            f"{number(whole * (count / result.modules) ** result.exponent)} ms for {count}"
             for count in COUNTS
-            if one.modules <= FAR * count <= FAR**2 * one.modules
+            if result.modules <= FAR * count <= FAR**2 * result.modules
         )
-        if max(one.half, one.predicted) <= AGREES * min(one.half, one.predicted):
+        if max(result.half, result.predicted) <= AGREES * min(result.half, result.predicted):
             yield f"{name}: cost by modules loaded at once, {costs}; {basis}"
         else:
             yield f"{name}: no prediction for other counts: {basis}"
-    at_least = one.off * (one.low - 1) * 1000 / one.modules
+    at_least = result.off * (result.low - 1) * 1000 / result.modules
     advice = (
         "turn unwind info off if you unload it often" if at_least > WORTH else "keep unwind info"
     )
-    cost = f"{number(max(one.excess, 0))} ms per 1000 modules, {one.modules} at a time"
+    cost = f"{number(max(result.excess, 0))} ms per 1000 modules, {result.modules} at a time"
     yield f"{name}: {advice}; it costs {cost}"
 
 
 def table(probed: Sequence[Probed], unwinder: str) -> Table:
     """A row for each module and release."""
     made = Table(title=f"Dropping modules, {unwinder}", box=SIMPLE, title_justify="left")
-    head = [
-        "module",
-        "release",
-        "modules",
-        "on",
-        "off",
-        "gap",
-        "99_%",
-        "ms_per_1000",
-        "FDEs",
-        "load",
-        "peak",
-    ]
-    for column in head:
-        made.add_column(column.replace("_", " "), justify="left" if column in head[:2] else "right")
-    for one in probed:
-        if one.error:
-            made.add_row(one.module, one.release, *["n/a"] * (len(head) - 2))
-        else:
-            made.add_row(
-                one.module, one.release, str(one.modules), f"{number(one.on)} ms",
-                f"{number(one.off)} ms", times(one.ratio), interval(one.low, one.high),
-                number(one.excess), str(one.fdes), f"{number(one.load)} ms",
-                f"{one.peak_memory >> 20} MB",
-            )  # fmt: skip
+    for column in ("module", "release"):
+        made.add_column(column)
+    figures = ("modules", "on", "off", "gap", "99 %", "ms per 1000", "FDEs", "load", "peak")
+    for column in figures:
+        made.add_column(column, justify="right")
+    for result in probed:
+        cells = ["n/a"] * len(figures) if result.error else [
+            str(result.modules), f"{number(result.on)} ms", f"{number(result.off)} ms",
+            times(result.ratio), interval(result.low, result.high), number(result.excess),
+            str(result.fdes), f"{number(result.load)} ms", f"{result.peak_memory >> 20} MB",
+        ]  # fmt: skip
+        made.add_row(result.module, result.release, *cells)
     return made
 
 
@@ -324,15 +264,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Interrupted.", file=sys.stderr)
         return 130
     if options.json:
-        print(json.dumps([asdict(one) for one in probed], indent=1))
+        print(json.dumps([asdict(result) for result in probed], indent=1))
     else:
         shown = Console(width=None if sys.stdout.isatty() else 160)
         shown.print(table(probed, options.unwinder))
-        for one in probed:
-            for sentence in sentences(one):
+        for result in probed:
+            for sentence in sentences(result):
                 shown.print(sentence, highlight=False, markup=False, soft_wrap=True)
         print(RULE)
-    return 0 if any(not one.error for one in probed) else 1
+    return int(all(result.error for result in probed))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The pinned wasmtime-py releases: `fixtures/releases.json`, read, checked and written.
 
-A release becomes a git commit (see `release_history`), and results are stored under the commit's
-id. All that enters a commit is fixed here, so that the ids are the same on every machine, for
-ever: a fixed identity, a date taken from the release, and one file, `requirements.txt`.
+A release is a commit to asv (see `repo`), and results are stored under the commit's id: that of the
+git commit which would hold just the release. All that enters it is fixed here, so that ids are the
+same on every machine, for ever: an identity, a date taken from the release, and one file,
+`requirements.txt`.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from asv.util import UserError
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
-from scripts.files import replacing
+from scripts.base.files import replacing
 
 PINS = Path("fixtures/releases.json")
 REMEDY = "Restore it with `git checkout fixtures/releases.json`."
@@ -136,7 +137,7 @@ def _check(releases: Sequence[Release]) -> None:
         if commit_id(release, parent) != release.commit:
             raise ValueError(
                 f"{release.version} does not match its commit id: pins are append-only, and "
-                "`python -m scripts.update_releases` appends"
+                "`python -m scripts.releases.update` appends"
             )
         parent, newest = release.commit, version
 
@@ -144,6 +145,6 @@ def _check(releases: Sequence[Release]) -> None:
 def save(releases: Sequence[Release], path: Path = PINS) -> None:
     """Write the pins, all or nothing."""
     _check(releases)
-    text = json.dumps({"releases": [asdict(one) for one in releases]}, indent=1) + "\n"
+    text = json.dumps({"releases": [asdict(release) for release in releases]}, indent=1) + "\n"
     with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="\n")

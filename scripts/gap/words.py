@@ -1,19 +1,19 @@
 """The report: everything that is said of a history, once, for every form it is said in."""
 
-import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asv.util import UserError
 from packaging.version import Version
 
-from scripts.gap import analysis
-from scripts.gap.analysis import Advice, Control, Newest, Step
-from scripts.gap.history import PAIRED, SIZES, Gap, History
+from scripts.base.names import known
+from scripts.base.numbers import interval, number, times
+from scripts.gap import changes
+from scripts.gap.changes import Advice, Control, Newest, Step
+from scripts.history.benchmarks import BUSY, EXPONENT, HEADLINE, PAIRED, SIZES
+from scripts.history.read import Gap, History
+from scripts.history.results import has_libunwind
 
-EXPONENT = "teardown_scaling.TeardownScaling.track_exponent"
-BUSY = "busy_host.BusyHost.time_drop_one"
 STAND_IN = (
     "No result of a Mac is recorded here: libunwind on Linux stands in for it. It takes the code "
     "path of macOS, not its times."
@@ -46,42 +46,48 @@ def report(
     Raises:
         UserError: there is no such machine, size or release; it names the near ones.
     """
-    known(machine, {one.machine for one in history.measured}, "machine with results")
+    known(machine, dict.fromkeys(file.machine for file in history.files), "machine with results")
     known(size, SIZES, "size")
-    known(since, {one.release for one in history.measured}, "measured release")
-    of_machine = History(
-        measured=[one for one in history.measured if machine in (None, one.machine)],
+    known(since, dict.fromkeys(file.release for file in history.files), "measured release")
+    selected = History(
+        machines=history.machines,
+        files=[file for file in history.files if machine in (None, file.machine)],
         gaps=[gap for gap in history.gaps if machine in (None, gap.machine)],
     )
-    shown = [gap for gap in of_machine.gaps if size in (None, gap.size)]
-    verdicts = analysis.newest(of_machine)
+    shown = [gap for gap in selected.gaps if size in (None, gap.size)]
+    verdicts = changes.newest(selected)
     oldest = Version(since or "0")
-    busy = rows(of_machine, BUSY, ("unwind info", "resident FDEs"), "ms", 1e3)
+    busy = rows(selected, BUSY, ("unwind info", "resident FDEs"), "ms", 1e3)
     return Report(
         gaps=[gap for gap in shown if Version(gap.release) >= oldest],
-        measured=[one.key for one in of_machine.measured if Version(one.release) >= oldest],
-        steps=analysis.all_steps(shown, analysis.upstream_changes(), verdicts),
+        measured=[file.key for file in selected.files if Version(file.release) >= oldest],
+        steps=changes.all_steps(shown, changes.upstream_changes(), verdicts),
         newest=verdicts,
-        advice=analysis.advice(of_machine),
-        control=analysis.control(of_machine),
-        growth=list(rows(of_machine, EXPONENT, (), "exponent")),
+        advice=changes.advice(selected),
+        control=changes.control(selected),
+        growth=list(rows(selected, EXPONENT, (), "exponent")),
         busy_host=[row for row in busy if row.pop("unwind info") == "on"],
         left_out=history.left_out,
-        note="" if any("macos" in gap.machine for gap in recorded(history.gaps)) else STAND_IN,
+        note="" if any(is_mac(history, gap) for gap in recorded(history.gaps)) else STAND_IN,
     )
+
+
+def is_mac(history: History, gap: Gap) -> bool:
+    """Whether a gap was measured with Apple's libunwind."""
+    return gap.unwinder == "system" and has_libunwind(history.machines[gap.machine], gap.unwinder)
 
 
 def rows(
     history: History, name: str, params: Sequence[str], unit: str, factor: float = 1
 ) -> Iterator[dict[str, Any]]:
     """Every value of a benchmark with its parameters and its interval."""
-    for one in history.measured:
-        for combination, value in one.values.get(name, {}).items():
+    for file in history.files:
+        for combination, value in file.values.get(name, {}).items():
             low, high = (end and end * factor for end in (value.low, value.high))
             yield {
-                "machine": one.machine,
-                "unwinder": one.unwinder,
-                "release": one.release,
+                "machine": file.machine,
+                "unwinder": file.unwinder,
+                "release": file.release,
                 **dict(zip(params, combination, strict=True)),
                 unit: value.value * factor,
                 "99 %": interval(low, high),
@@ -91,35 +97,6 @@ def rows(
 def recorded(gaps: Sequence[Gap]) -> Sequence[Gap]:
     """Those of recorded machines; all where there are none but of local ones."""
     return [gap for gap in gaps if not gap.machine.startswith("local-")] or gaps
-
-
-def known(name: str | None, names: Iterable[str], kind: str) -> None:
-    """Refuse a name that is none of the names.
-
-    Raises:
-        UserError: with the names that are near, or all of them.
-    """
-    names = list(names)
-    if name is not None and name not in names:
-        near = difflib.get_close_matches(name, names, cutoff=0.5) or sorted(names)
-        raise UserError(f"{name} is no {kind}. Did you mean {' or '.join(near)}?")
-
-
-def number(value: float | None) -> str:
-    """Three digits, or n/a."""
-    if value is None:
-        return "n/a"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """Its ends, or n/a."""
-    return "n/a" if low is None or high is None else f"{number(low)}–{number(high)}"
-
-
-def times(ratio: float) -> str:
-    """A ratio, as in `9.31×`."""
-    return f"{number(ratio)}×"
 
 
 def say_step(step: Step) -> str:
@@ -183,14 +160,19 @@ def verdict(report: Report) -> str:
     That is in the newest release, on a Mac, else with libunwind on Linux, else wherever something
     is measured; with 1000 modules of 8 functions.
     """
-    gaps = recorded([gap for gap in report.gaps if gap.size == "1000x8"] or report.gaps)
+    gaps = recorded([gap for gap in report.gaps if gap.size == HEADLINE] or report.gaps)
+    libunwind = {(one.machine, one.unwinder) for one in report.newest if one.libunwind}
     gap = max(
         gaps,
-        key=lambda gap: (Version(gap.release), "macos" in gap.machine, gap.unwinder == "libunwind"),
+        key=lambda gap: (
+            Version(gap.release),
+            gap.series[:2] in libunwind and gap.unwinder == "system",
+            gap.unwinder == "libunwind",
+        ),
     )
     modules, functions = gap.size.split("x")
-    mine = [step for step in report.steps if (step.machine, step.unwinder, step.size) == gap.series]
-    before = f"; it was {times(mine[-1].before)} up to {mine[-1].previous}" if mine else ""
+    steps = [s for s in report.steps if (s.machine, s.unwinder, s.size) == gap.series]
+    before = f"; it was {times(steps[-1].before)} up to {steps[-1].previous}" if steps else ""
     return (
         f"With unwind info, dropping {modules} modules of {functions} functions takes "
         f"{times(gap.ratio)} as long in {gap.release} ({gap.machine}, {gap.unwinder}){before}."

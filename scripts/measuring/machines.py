@@ -18,11 +18,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from asv import util
-from asv.machine import Machine
 from packaging.tags import sys_tags
 
-from scripts import pins
-from scripts.files import replacing
+from scripts.base.files import replacing
+from scripts.releases import pins
 
 SYSTEMS = {"darwin": "macos", "win32": "windows"}
 ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
@@ -93,41 +92,6 @@ def memory_class(size: int) -> str:
     if gigabytes > 8:
         gigabytes += gigabytes % 2
     return f"{gigabytes} GB" if size else ""
-
-
-def require(results: Path) -> None:
-    """Check that every machine with results is described.
-
-    Raises:
-        UserError: as `description`; it says what to do.
-    """
-    for folder in sorted({path.parent for path in results.glob("*/*.json")}):
-        try:
-            description(folder)
-        except util.UserError as error:
-            raise util.UserError(
-                f"{error}. Restore it from git, or remove it and run `uv run asv run "
-                f"--machine {folder.name}` on that machine, which writes it anew."
-            ) from error
-
-
-def description(folder: Path) -> dict[str, str]:
-    """What asv has recorded of the machine of a folder of results.
-
-    Raises:
-        UserError: its machine.json is missing, damaged, or that of another machine.
-    """
-    path = folder / "machine.json"
-    try:
-        recorded: dict[str, str] = util.load_json(str(path), Machine.api_version)
-        named = recorded["machine"]
-    except OSError as error:
-        raise util.UserError(f"{path} is missing") from error
-    except (util.UserError, LookupError, TypeError, ValueError) as error:
-        raise util.UserError(f"{path} is damaged ({error})") from error
-    if named != folder.name:
-        raise util.UserError(f"{path} describes another machine than {folder.name}")
-    return recorded
 
 
 def platforms() -> list[str]:

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from asv.config import Config
 from asv.util import UserError
 
-from scripts import machines, pins
-from scripts.gap.analysis import SESSION
-from scripts.gap.history import History, read
-from scripts.pins import Release
-from scripts.release_history import ReleaseHistory
+from scripts.history.read import SESSION, History, read
+from scripts.measuring import machines
+from scripts.releases import pins
+from scripts.releases.pins import Release
+from scripts.releases.repo import ReleaseRepo
 
 
 def plan(
@@ -37,8 +37,12 @@ def plan(
     session: list[Release] = []
     if history and history[-1] == usable[-1] and not done:
         session = usable[-2:]
-    runs = [(False, session), (True, [one for one in history if one not in session])]
-    return [(skip, [one.version for one in reversed(some)]) for skip, some in runs if some]
+    others = [release for release in history if release not in session]
+    return [
+        (skip, [release.version for release in reversed(run)])
+        for skip, run in ((False, session), (True, others))
+        if run
+    ]
 
 
 def unwinders() -> tuple[str, ...]:
@@ -50,11 +54,9 @@ def in_one_session(history: History, machine: str, releases: Sequence[str]) -> b
     """Whether a machine measured all of these releases in one session, with every unwinder."""
     for unwinder in unwinders():
         started = [
-            one.started
-            for one in history.measured
-            if (one.machine, one.unwinder) == (machine, unwinder)
-            and one.release in releases
-            and one.values
+            file.started
+            for file in history.files
+            if file.key[:2] == (machine, unwinder) and file.release in releases and file.values
         ]
         # what an old release cannot do with an unwinder is in its file all the same
         if len(started) < len(releases) or max(started) - min(started) > SESSION:
@@ -63,21 +65,21 @@ def in_one_session(history: History, machine: str, releases: Sequence[str]) -> b
 
 
 def asked_for(range_spec: str) -> list[Release]:
-    """The pinned releases of a range, oldest first; `ALL` is all of them.
+    """The pinned releases of a range, oldest first.
 
     Raises:
         UserError: there is no such release or range; it names the near ones.
     """
-    releases = pins.load()
-    if range_spec == "ALL":
-        return releases
-    commits = ReleaseHistory(str(pins.PINS), "").get_hashes_from_range(range_spec)
-    return [release for release in releases if release.commit in commits]
+    repo = ReleaseRepo(str(pins.PINS))
+    commits = repo.get_hashes_from_range(range_spec)
+    return [release for release in repo.releases if release.commit in commits]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run asv; its exit code when it fails, 1 on an error."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.measure", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.measuring.measure", description=__doc__
+    )
     parser.add_argument("--machine", required=True, help="the name to record under")
     parser.add_argument("--range", default="ALL", help="releases, as for asv run; ALL by default")
     parser.add_argument("--bench", help="a regular expression; all benchmarks by default")

@@ -1,13 +1,13 @@
 """Join what machines have measured into `results/`, commit it and push it.
 
-What is joined are machine folders made by asv, as the benchmark workflow collects them. Nothing
-that is recorded is replaced by something older or poorer.
+What is joined are machine folders made by asv, as the benchmark workflow collects them.
 """
 
 import argparse
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,15 +16,14 @@ from typing import Any
 from asv.benchmarks import Benchmarks
 from asv.config import Config
 from asv.results import Results, get_filename
-from asv.util import UserError, is_na
+from asv.util import UserError
 from packaging.version import Version
 
-from scripts import machines, pins
-from scripts.asv_wraps import load_results
-from scripts.files import replacing
+from scripts.base.files import replacing
+from scripts.history import results
+from scripts.releases import pins
 
 RESULTS = Path("results")
-ATTEMPTS = 5  # a push that loses a race is tried again on top of the other
 
 
 @dataclass
@@ -33,7 +32,6 @@ class Joined:
 
     taken: dict[str, set[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
 
     @property
     def message(self) -> str:
@@ -47,15 +45,15 @@ class Joined:
 
 
 def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
-    """Take over the result files of machine folders that are new, or newer and as rich.
+    """Take over what is new in the result files of machine folders.
 
-    Every sound file is taken whatever is wrong with others; `problems` names those: a damaged file,
-    a commit that is not pinned, a folder that is not the machine's that it says, a description that
+    The later run of a benchmark counts, and no value is replaced by n/a or by a failure. Every
+    sound file is taken whatever is wrong with others; `problems` names those: a damaged file, a
+    commit that is not pinned, a folder that is not the machine's that it says, a description that
     contradicts the recorded one, a benchmark that failed, or is missing where no part of the suite
     was asked for (`partial`).
     """
-    joined, conf = Joined(), Config.load("asv.conf.json")
-    known = Benchmarks.load(conf)
+    joined, benchmarks = Joined(), Benchmarks.load(Config.load("asv.conf.json"))
     versions = {release.commit: release.version for release in pins.load()}
     for folder in sorted(sources):
         try:
@@ -65,24 +63,19 @@ def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
             continue
         for path in sorted(folder.glob("*-*.json")):
             try:
-                measured = load_results(str(path), machine_name=machine)
+                measured = results.load(str(path), machine_name=machine)
                 if measured.commit_hash not in versions:
                     raise UserError(f"{path}: {measured.commit_hash[:8]} is no pinned release")
                 expected = get_filename(machine, measured.commit_hash, measured.env_name)
                 if path.name != Path(expected).name:
                     raise UserError(f"{path} holds what belongs into {expected}")
-                reason = reason_to_keep(RESULTS / machine / path.name, measured, known)
             except UserError as error:
                 joined.problems.append(str(error))
                 continue
-            if reason:
-                joined.kept.append(f"{path}: {reason}")
-                continue
-            joined.problems += [
-                f"{path}: {problem}" for problem in incomplete(measured, known, partial)
-            ]
-            _copy(path, RESULTS / machine / path.name)
-            joined.taken.setdefault(machine, set()).add(versions[measured.commit_hash])
+            problems = list(incomplete(measured, benchmarks, partial))
+            if _store(measured, RESULTS / machine / path.name):
+                joined.problems += [f"{path}: {problem}" for problem in problems]
+                joined.taken.setdefault(machine, set()).add(versions[measured.commit_hash])
         if machine in joined.taken:
             _copy(folder / "machine.json", RESULTS / machine / "machine.json")
             _join_hosts(folder, RESULTS / machine)
@@ -95,60 +88,48 @@ def _machine(folder: Path) -> str:
     Raises:
         UserError: it may not.
     """
-    fields, recorded = machines.description(folder), RESULTS / folder.name
+    fields, recorded = results.description(folder), RESULTS / folder.name
     if folder.name.startswith("local-"):
         raise UserError(f"{folder}: results of local machines are not recorded")
-    if (recorded / "machine.json").exists() and machines.description(recorded) != fields:
+    if (recorded / "machine.json").exists() and results.description(recorded) != fields:
         raise UserError(
             f"{folder} contradicts {recorded}: {folder.name} is another kind of machine"
         )
     return folder.name
 
 
-def reason_to_keep(path: Path, measured: Results, known: Any) -> str:
-    """Why a recorded file is better than the new one, or nothing.
-
-    A damaged file is no better than anything.
-    """
-    if not path.exists():
-        return ""
+def _store(measured: Results, target: Path) -> bool:
+    """Write a result file together with what is recorded; whether that changed anything."""
     try:
-        recorded = load_results(str(path))
-    except UserError:
-        return ""
-    if _latest(measured) <= _latest(recorded):
-        return "what is recorded is as new"
-    lost = values(recorded, known) - values(measured, known)
-    return f"what is recorded has {', '.join(sorted(lost)[:3])} as well" if lost else ""
+        recorded = results.load(str(target)) if target.exists() else None
+    except UserError:  # damage is no better than anything
+        recorded = None
+    newer = measured
+    if recorded is not None:
+        older, newer = sorted((measured, recorded), key=results.started)
+        results.keep(newer, older)
+    with tempfile.TemporaryDirectory(dir=RESULTS, suffix=".tmp") as scratch:
+        newer.save(scratch)
+        written = Path(scratch, newer._filename)
+        if target.exists() and target.read_bytes() == written.read_bytes():
+            return False
+        target.parent.mkdir(exist_ok=True)
+        written.replace(target)
+    return True
 
 
-def values(results: Results, known: Any) -> set[str]:
-    """The names of all values of the suite as it is, not of what a benchmark was before."""
-    return {
-        f"{name} #{index}"
-        for name in results.get_result_keys(known)
-        for index, value in enumerate(results.get_result_value(name, known[name]["params"]) or ())
-        if not is_na(value)
-    }
-
-
-def incomplete(results: Results, known: Any, partial: bool) -> Iterator[str]:
+def incomplete(measured: Results, benchmarks: Any, partial: bool) -> Iterator[str]:
     """The benchmarks that failed, or are missing; n/a is an answer."""
-    there = results.get_result_keys(known)
-    for name, benchmark in sorted(known.items()):
-        if name in there:
-            if None in (results.get_result_value(name, benchmark["params"]) or [None]):
+    names = measured.get_result_keys(benchmarks)
+    for name, benchmark in sorted(benchmarks.items()):
+        if name in names:
+            if None in (measured.get_result_value(name, benchmark["params"]) or [None]):
                 yield f"{name} failed"
         elif not partial:
             yield f"{name} is missing"
 
 
-def _latest(results: Results) -> int:
-    return max((started or 0 for started in results.started_at.values()), default=0)
-
-
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as scratch:
         shutil.copyfile(source, scratch)
 
@@ -162,31 +143,21 @@ def _join_hosts(folder: Path, target: Path) -> None:
         scratch.write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8", newline="\n")
 
 
-def record(sources: Sequence[Path], *, partial: bool = False) -> Joined:
-    """Join, commit and push; when another push came first, start again from what it left.
+def push(message: str) -> None:
+    """Commit the results and push them, on top of what others have pushed meanwhile.
 
     Raises:
-        UserError: the push was refused again and again.
+        UserError: git refused; the results are kept in the working tree.
     """
-    for _ in range(ATTEMPTS):
-        joined = join(sources, partial=partial)
-        if not joined.taken:
-            return joined
-        _git("add", "--", str(RESULTS))
-        _git("commit", "--quiet", "--message", joined.message)
-        pushed = _git("push", "--quiet", "origin", "HEAD", check=False)
-        if pushed.returncode == 0:
-            return joined
-        _git("fetch", "--quiet", "origin")
-        _git("reset", "--quiet", "--hard", "@{upstream}")
-    raise UserError(f"git push was refused {ATTEMPTS} times: {pushed.stderr.strip()}")
-
-
-def _git(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    answer = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if check and answer.returncode != 0:
-        raise UserError(f"git {arguments[0]} failed: {answer.stderr.strip()}")
-    return answer
+    for command in (
+        ["add", "--", str(RESULTS)],
+        ["commit", "--quiet", "--message", message],
+        ["pull", "--quiet", "--rebase"],
+        ["push", "--quiet"],
+    ):
+        answer = subprocess.run(["git", *command], capture_output=True, text=True, check=False)
+        if answer.returncode != 0:
+            raise UserError(f"git {command[0]} failed: {answer.stderr.strip()}")
 
 
 def machine_folders(root: Path) -> list[Path]:
@@ -196,26 +167,28 @@ def machine_folders(root: Path) -> list[Path]:
     machine may deliver for another.
     """
     folders = {path.parent for path in root.rglob("*-*.json")}
-    return sorted(one for one in folders if set(one.relative_to(root).parts) == {one.name})
+    return sorted(
+        folder for folder in folders if set(folder.relative_to(root).parts) == {folder.name}
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record; 1 when something could not be joined, though all that is sound was."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.record", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.history.record", description=__doc__)
     parser.add_argument("folder", type=Path, help="holds MACHINE/ or MACHINE/MACHINE/ for each")
     parser.add_argument("--partial", action="store_true", help="a part of the suite was measured")
     options = parser.parse_args(arguments)
     sources = machine_folders(options.folder)
-    if not sources:
-        print(f"Nothing has arrived in {options.folder}.", file=sys.stderr)
-        return 1
     try:
-        joined = record(sources, partial=options.partial)
+        if not sources:
+            raise UserError(f"Nothing has arrived in {options.folder}.")
+        joined = join(sources, partial=options.partial)
+        if joined.taken:
+            push(joined.message)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
     print(joined.message if joined.taken else "Nothing to record.")
-    print(*(f"kept: {line}" for line in joined.kept), sep="\n")
     print(*(f"error: {line}" for line in joined.problems), sep="\n", file=sys.stderr)
     return 1 if joined.problems else 0
 

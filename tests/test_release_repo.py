@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from asv.util import UserError
 
-from scripts import pins, release_history
-from scripts.release_history import ReleaseHistory
+from scripts.releases import pins
 
 from .conftest import ROOT, asv
 
@@ -131,7 +130,7 @@ def test_a_damaged_history_is_made_again(tmp_path: Path, damage: str) -> None:
 def test_a_builder_killed_at_any_moment_leaves_nothing_in_the_way(tmp_path: Path) -> None:
     path = tmp_path / "releases.git"
     program = (
-        "import sys; from pathlib import Path; from scripts import pins, release_history; "
+        "import sys; from pathlib import Path; from scripts.releases import pins, repo; "
         "print(flush=True); release_history.build(pins.load(), Path(sys.argv[1]))"
     )
     killed = 0

@@ -12,7 +12,9 @@ from asv._stats import mann_whitney_u
 from asv.step_detect import detect_steps, solve_potts
 from packaging.version import Version
 
-from scripts.gap.history import CONTROL, PAIRED, Gap, History
+from scripts.history.benchmarks import CONTROL, PAIRED
+from scripts.history.read import SESSION, Gap, History
+from scripts.history.results import has_libunwind
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
 # A step of less than this factor is not reported. Processes differ by more than the samples of one
@@ -27,7 +29,6 @@ LASTING = 3 * math.log(SMALLEST)
 SUDDEN = 2.0
 SAMPLES = 8  # of each release; with fewer the rank test cannot be certain of anything
 SIGNIFICANCE = 0.01  # of all sizes together, for the newest release
-SESSION = 6 * 3600  # seconds: the longest a job of a hosted runner can take
 # Milliseconds per 1000 modules that are worth a change: a tenth of a millisecond for a module that
 # is unloaded. wasmtime#10287 was about 1500.
 WORTH = 100.0
@@ -78,12 +79,14 @@ class Newest:
     """The newest release of a machine and unwinder against the release measured before it.
 
     Attributes:
+        libunwind: whether wasmtime meets a libunwind there, Apple's or LLVM's.
         moved: the sizes at which the gap moved, with the gap before and after.
         reason: why the two cannot be compared, or nothing.
     """
 
     machine: str
     unwinder: str
+    libunwind: bool
     release: str
     previous: str | None
     moved: dict[str, tuple[float, float]]
@@ -131,10 +134,14 @@ class Control:
 def upstream_changes() -> list[Change]:
     """The upstream changes that are known to bear on teardown, oldest first."""
     changes = json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
-    return sorted((Change(**change) for change in changes), key=lambda one: Version(one.release))
+    return sorted(
+        (Change(**change) for change in changes), key=lambda change: Version(change.release)
+    )
 
 
-def steps(gaps: Sequence[Gap], changes: Iterable[Change], *, moved: bool = False) -> list[Step]:
+def steps(
+    gaps: Sequence[Gap], changes: Iterable[Change], *, libunwind: bool, moved: bool = False
+) -> list[Step]:
     """The steps of one series, found on the logarithm of the gap, weighted by the intervals.
 
     Step detection knows too little of the very last release, and is misled by it: whether that
@@ -149,10 +156,10 @@ def steps(gaps: Sequence[Gap], changes: Iterable[Change], *, moved: bool = False
         previous, first = gaps[start - 1], gaps[start]
         span = Version(previous.release), Version(first.release)
         causes = (
-            one
-            for one in changes
-            if span[0] < Version(one.release) <= span[1]
-            and (has_libunwind(first.machine, first.unwinder) or not one.libunwind_only)
+            change
+            for change in changes
+            if span[0] < Version(change.release) <= span[1]
+            and (libunwind or not change.libunwind_only)
         )
         ratios = math.exp(before), math.exp(after)
         found.append(Step(*first.series, previous.release, first.release, *ratios, tuple(causes)))
@@ -187,11 +194,6 @@ def _weight(gap: Gap) -> float:
     return PROCESSES / max(math.log(gap.high / gap.low), PROCESSES)
 
 
-def has_libunwind(machine: str, unwinder: str) -> bool:
-    """Whether wasmtime meets a libunwind there: Apple's, or LLVM's."""
-    return "macos" in machine or unwinder == "libunwind"
-
-
 def all_steps(
     gaps: Iterable[Gap], changes: Sequence[Change], verdicts: Iterable[Newest]
 ) -> list[Step]:
@@ -200,13 +202,12 @@ def all_steps(
         (gap for gap in gaps if gap.size in PAIRED),
         key=lambda gap: (gap.series, Version(gap.release)),
     )
-    newest_of = {(one.machine, one.unwinder): one for one in verdicts}
+    newest_of = {(verdict.machine, verdict.unwinder): verdict for verdict in verdicts}
     found = []
-    for series, of_one in itertools.groupby(ordered, key=lambda gap: gap.series):
-        mine = list(of_one)
-        verdict = newest_of[series[:2]]
-        moved = mine[-1].release == verdict.release and series[2] in verdict.moved
-        found += steps(mine, changes, moved=moved)
+    for series, group in itertools.groupby(ordered, key=lambda gap: gap.series):
+        points, verdict = list(group), newest_of[series[:2]]
+        moved = points[-1].release == verdict.release and series[2] in verdict.moved
+        found += steps(points, changes, libunwind=verdict.libunwind, moved=moved)
     return found
 
 
@@ -218,17 +219,18 @@ def newest(history: History) -> list[Newest]:
     when that finds a difference and the gaps differ by the factor `SUDDEN`.
     """
     verdicts = []
-    for (machine, unwinder), of_one in itertools.groupby(
-        history.measured, key=lambda one: one.key[:2]
+    for (machine, unwinder), files in itertools.groupby(
+        history.files, key=lambda file: file.key[:2]
     ):
         gaps = [gap for gap in history.gaps if gap.series[:2] == (machine, unwinder)]
         if gaps:
-            releases = [one.release for one in of_one]
-            verdicts.append(_newest(machine, unwinder, releases[-1], gaps))
+            libunwind = has_libunwind(history.machines[machine], unwinder)
+            release = [file.release for file in files][-1]
+            verdicts.append(_newest(machine, unwinder, libunwind, release, gaps))
     return verdicts
 
 
-def _newest(machine: str, unwinder: str, release: str, gaps: list[Gap]) -> Newest:
+def _newest(machine: str, unwinder: str, libunwind: bool, release: str, gaps: list[Gap]) -> Newest:
     paired = [gap for gap in gaps if gap.size in PAIRED]
     now = {gap.size: gap for gap in paired if gap.release == release}
     earlier = [gap.release for gap in paired if gap.release != release]
@@ -237,7 +239,7 @@ def _newest(machine: str, unwinder: str, release: str, gaps: list[Gap]) -> Newes
     sizes = [size for size in PAIRED if size in before and size in now]
     reason = _reason_against(sizes, before, now)
     moved = {} if reason else _moved(sizes, before, now)
-    return Newest(machine, unwinder, release, previous, moved, reason)
+    return Newest(machine, unwinder, libunwind, release, previous, moved, reason)
 
 
 def _reason_against(sizes: list[str], before: dict[str, Gap], now: dict[str, Gap]) -> str:
@@ -249,7 +251,7 @@ def _reason_against(sizes: list[str], before: dict[str, Gap], now: dict[str, Gap
     if not sizes:
         return "they have no size in common"
     both = [(before[size], now[size]) for size in sizes]
-    apart = max(abs(one.started - other.started) for one, other in both)
+    apart = max(abs(earlier.started - later.started) for earlier, later in both)
     if apart > SESSION:
         return f"they were not measured in one session, but {apart / 3600:.0f} hours apart"
     if any(len(gap.samples) < SAMPLES for pair in both for gap in pair):
@@ -281,10 +283,10 @@ def advice(history: History) -> list[Advice]:
     lower end of the interval; else keep it.
     """
     advices = []
-    for (machine, unwinder), of_one in itertools.groupby(
+    for (machine, unwinder), group in itertools.groupby(
         history.gaps, key=lambda gap: gap.series[:2]
     ):
-        gaps = list(of_one)
+        gaps = list(group)
         last = [gap for gap in gaps if gap.release == gaps[-1].release]
         costs = {gap.size: gap.excess for gap in last if gap.excess is not None}
         too_much = tuple(gap.size for gap in last if (gap.at_least or 0) > WORTH)
@@ -295,13 +297,13 @@ def advice(history: History) -> list[Advice]:
 def control(history: History) -> list[Control]:
     """The control of every machine and unwinder that has one in two releases or more."""
     controls = []
-    for (machine, unwinder), of_one in itertools.groupby(
-        history.measured, key=lambda one: one.key[:2]
+    for (machine, unwinder), files in itertools.groupby(
+        history.files, key=lambda file: file.key[:2]
     ):
         measured = {
-            one.release: (values["on",].value, values["off",].value)
-            for one in of_one
-            if len(values := one.values.get(CONTROL, {})) == 2
+            file.release: (values["on",].value, values["off",].value)
+            for file in files
+            if len(values := file.values.get(CONTROL, {})) == 2
         }
         if len(measured) > 1:
             logs = [math.log(1e3 * math.sqrt(on * off)) for on, off in measured.values()]

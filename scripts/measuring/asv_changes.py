@@ -1,12 +1,10 @@
-"""asv plugin: all that is changed in asv itself, each change with its reason.
+"""All that is changed in asv itself, each change with its reason.
 
-Every wrap replaces one function of asv by one that calls it. They were written for the version
-below and rely on its internals, so another version is refused.
+Most replace one function of asv by one that calls it. They were written for the version below and
+rely on its internals, so another version is refused.
 """
 
 import functools
-import itertools
-import math
 import re
 import signal
 from collections.abc import Callable
@@ -31,24 +29,25 @@ from asv.results import Results
 from asv.util import UserError
 from filelock import FileLock, Timeout
 
-from scripts import machines
-from scripts.files import replacing
+from scripts.base.files import replacing
+from scripts.history import read, results
+from scripts.measuring import machines
 
 ASV = "0.6.6"
 HELPERS = Path("fixtures/helper-requirements.txt")
 MEASURING = FileLock(".asv/measuring.lock", poll_interval=1)
 
 
-def setup() -> None:
-    """Apply the wraps; asv calls this when it loads the plugin.
+def apply() -> None:
+    """Make the changes.
 
     Raises:
-        UserError: this is not the asv the wraps were written for.
+        UserError: this is not the asv that they were written for.
     """
     if asv.__version__ != ASV:
         raise UserError(
-            f"scripts/asv_wraps.py was written for asv {ASV}, this is {asv.__version__}. "
-            "Start asv with `uv run asv`, or review the wraps and change the version there."
+            f"{__name__} was written for asv {ASV}, this is {asv.__version__}. "
+            "Start asv with `uv run asv`, or review the changes and the version there."
         )
     name_machines()
     for command in (Run, Continuous, Find, Profile, Setup, Check):
@@ -57,7 +56,8 @@ def setup() -> None:
     Machine.save = save_machine(Machine.save)
     util.write_json = write_all_or_nothing(util.write_json)
     Results.save = keep_values(Results.save)
-    Results.load = staticmethod(load_results)
+    Results.load = staticmethod(results.load)
+    Publish.run = tell_left_out(Publish.run)
     for command in (Publish, Show, Compare):
         command.run = require_machines(command.run)
     Environment.installed_commit_hash = property(name_installed_commit)
@@ -188,80 +188,13 @@ def keep_values(save: Callable[[Results, str], None]) -> Callable[[Results, str]
     """
 
     @functools.wraps(save)
-    def wrapped(results: Results, results_dir: str) -> None:
-        path = Path(results_dir, results._filename)
+    def wrapped(measured: Results, results_dir: str) -> None:
+        path = Path(results_dir, measured._filename)
         if path.exists():
-            stored = Results.load(str(path))
-            for name in results.get_all_result_keys() & stored.get_all_result_keys():
-                if results.benchmark_version[name] == stored.benchmark_version[name]:
-                    _keep(results, stored, name)
-        save(results, results_dir)
+            results.keep(measured, results.load(str(path)))
+        save(measured, results_dir)
 
     return wrapped
-
-
-def _keep(results: Results, stored: Results, name: str) -> None:
-    """Take over what `stored` has of a benchmark and `results` has lost."""
-    params = results.get_result_params(name)
-    new, old = (
-        [
-            (source._results, source.get_result_value(name, params)),
-            (source._samples, source.get_result_samples(name, params)),
-            (source._stats, source.get_result_stats(name, params)),
-        ]
-        for source in (results, stored)
-    )
-    (_, new_values), (_, old_values), (_, new_samples) = new[0], old[0], new[1]
-    kept = [
-        index
-        for index, (now, before) in enumerate(zip(new_values, old_values, strict=True))
-        # an equal value with samples was measured: appended ones need not move the median
-        if not util.is_na(before)
-        and (util.is_na(now) or (now == before and not new_samples[index]))
-    ]
-    for (column, values), (_, before) in zip(new, old, strict=True):
-        for index in kept:
-            values[index] = before[index]
-        column[name] = None if all(value is None for value in values) else values
-    if all(index in kept or util.is_na(value) for index, value in enumerate(new_values)):
-        results.started_at[name] = stored.started_at[name]
-        results.duration[name] = stored.duration[name]
-
-
-def explain_damage(load: Callable[..., Results]) -> Callable[..., Results]:
-    """Name the file and the remedy when a result file is damaged, or is none.
-
-    asv has a traceback for most of them, and no remedy for any.
-    """
-
-    @functools.wraps(load)
-    def wrapped(path: str, *args: Any, **kwargs: Any) -> Results:
-        try:
-            results = load(path, *args, **kwargs)
-            _check(results)
-            return results
-        except (UserError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path} is damaged, or no result of asv: {error}. Restore it from git, or remove "
-                "it and measure that release again."
-            ) from error
-
-    return wrapped
-
-
-load_results = explain_damage(Results.load)
-
-
-def _check(results: Results) -> None:
-    """Raise TypeError or ValueError for content that no benchmark of this suite can have."""
-    if not isinstance(results.commit_hash, str) or not isinstance(results.env_vars, dict):
-        raise TypeError("the commit or the environment is not named")
-    for name in results.get_all_result_keys():
-        params = results.get_result_params(name)
-        samples = itertools.chain(*filter(None, results.get_result_samples(name, params)))
-        for value in itertools.chain(results.get_result_value(name, params), samples):
-            if not (util.is_na(value) or 0 < value < math.inf):
-                raise ValueError(f"{name} cannot be {value}")
 
 
 def require_machines(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -272,8 +205,28 @@ def require_machines(run: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(run)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        machines.require(Path((args[0] if args else kwargs["conf"]).results_dir))
+        results.descriptions(Path((args[0] if args else kwargs["conf"]).results_dir))
         return run(*args, **kwargs)
+
+    return wrapped
+
+
+def tell_left_out(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Fail, after everything sound is published, when there is nothing or something is unknown.
+
+    asv prints a warning and draws nothing for a result of a commit it does not know.
+    """
+
+    @functools.wraps(run)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        answer = run(*args, **kwargs)
+        history = read.read(args[0] if args else kwargs["conf"])
+        if not history.files:
+            reasons = ["There is nothing to publish: run `uv run asv run`.", *history.left_out]
+            raise UserError("\n".join(reasons))
+        if history.unpinned:
+            raise UserError("\n".join(["Published without these:", *history.unpinned]))
+        return answer
 
     return wrapped
 
@@ -310,9 +263,9 @@ def tell_reasons(log_result: Callable[..., None]) -> Callable[..., None]:
     told: set[str] = set()
 
     @functools.wraps(log_result)
-    def wrapped(results: Results, benchmark: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        log_result(results, benchmark, *args, **kwargs)
-        output = results.stderr.get(benchmark["name"]) or ""
+    def wrapped(measured: Results, benchmark: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        log_result(measured, benchmark, *args, **kwargs)
+        output = measured.stderr.get(benchmark["name"]) or ""
         for _, reason in re.findall(r"asv: skipped: NotImplementedError\((['\"])(.*)\1\)", output):
             if reason not in told:
                 told.add(reason)

@@ -1,0 +1,1 @@
+"""Helpers of several rooms; they import no room."""

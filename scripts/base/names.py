@@ -1,0 +1,39 @@
+"""Names that are given by hand: refused with those that were probably meant."""
+
+import difflib
+from collections.abc import Iterable
+
+from asv.util import UserError
+from packaging.version import InvalidVersion, Version
+
+
+def near(name: str, names: Iterable[str]) -> list[str]:
+    """The three names nearest to a name: releases by version, all others by spelling."""
+    try:
+        wanted = Version(name)
+        return sorted(names, key=lambda other: _distance(wanted, Version(other)))[:3]
+    except InvalidVersion:
+        return difflib.get_close_matches(name, list(names), cutoff=0.5)
+
+
+def _distance(one: Version, other: Version) -> list[int]:
+    pairs = zip((*one.release, 0, 0)[:3], (*other.release, 0, 0)[:3], strict=True)
+    return [abs(left - right) for left, right in pairs]
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The near names as a question, or nothing where none is near."""
+    meant = near(name, names)
+    return f" Did you mean {' or '.join(meant)}?" if meant else ""
+
+
+def known(name: str | None, names: Iterable[str], kind: str) -> None:
+    """Refuse a name that is none of the names.
+
+    Raises:
+        UserError: with the names that are near, or all of them where none is.
+    """
+    names = list(names)
+    if name is not None and name not in names:
+        hint = did_you_mean(name, names) or f" There are: {', '.join(names)}."
+        raise UserError(f"{name} is no {kind}.{hint}")

@@ -1,0 +1,1 @@
+"""The recorded history: `results/`, read and extended."""

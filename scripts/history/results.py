@@ -1,0 +1,129 @@
+"""Files of `results/`: read with a check, and joined so that nothing measured is lost."""
+
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+from asv import util
+from asv.machine import Machine
+from asv.results import Results
+from asv.util import UserError
+
+LOAD = Results.load  # asv's own, which `measuring.asv_changes` replaces by `load`
+VALUES = ("_results", "_samples", "_stats")  # a list by benchmark, one entry a parameter
+FACTS = ("_benchmark_params", "_benchmark_version", "_started_at", "_duration", "_profiles")
+
+
+def load(path: str, *args: Any, **kwargs: Any) -> Results:
+    """Read a result file.
+
+    asv has a traceback for most damage, and no remedy for any.
+
+    Raises:
+        UserError: the file is damaged or is none; it names the file and the remedy.
+    """
+    try:
+        results = LOAD(path, *args, **kwargs)
+        _check(results)
+    except (UserError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged, or no result of asv: {error}. Restore it from git, or remove "
+            "it and measure that release again."
+        ) from error
+    return results
+
+
+def _check(results: Results) -> None:
+    """Raise TypeError or ValueError for content that no benchmark of this suite can have."""
+    if not isinstance(results.commit_hash, str) or not isinstance(results.env_vars, dict):
+        raise TypeError("the commit or the environment is not named")
+    for name in results.get_all_result_keys():
+        params = results.get_result_params(name)
+        samples = itertools.chain(*filter(None, results.get_result_samples(name, params)))
+        for value in itertools.chain(results.get_result_value(name, params), samples):
+            if not (util.is_na(value) or 0 < value < math.inf):
+                raise ValueError(f"{name} cannot be {value}")
+
+
+def keep(newer: Results, older: Results) -> None:
+    """Add to `newer` what only `older` has: a value is never replaced by n/a or by a failure."""
+    for name in older.get_all_result_keys():
+        if name not in newer.get_all_result_keys():
+            for column in (*VALUES, *FACTS):
+                getattr(newer, column)[name] = getattr(older, column).get(name)
+        elif newer.benchmark_version[name] == older.benchmark_version[name]:
+            _keep_values(newer, older, name)
+
+
+def _keep_values(newer: Results, older: Results, name: str) -> None:
+    params = newer.get_result_params(name)
+    (values, samples, _), (old_values, *_) = new, old = [
+        [
+            results.get_result_value(name, params),
+            results.get_result_samples(name, params),
+            results.get_result_stats(name, params),
+        ]
+        for results in (newer, older)
+    ]
+    kept = [
+        index
+        for index, (now, before) in enumerate(zip(values, old_values, strict=True))
+        # an equal value with samples was measured: appended ones need not move the median
+        if not util.is_na(before) and (util.is_na(now) or (now == before and not samples[index]))
+    ]
+    for column, entries, before in zip(VALUES, new, old, strict=True):
+        for index in kept:
+            entries[index] = before[index]
+        getattr(newer, column)[name] = None if all(e is None for e in entries) else entries
+    if all(index in kept or util.is_na(value) for index, value in enumerate(values)):
+        newer.started_at[name] = older.started_at[name]
+        newer.duration[name] = older.duration[name]
+
+
+def started(results: Results) -> int:
+    """When the last of its benchmarks was started, in milliseconds since the epoch."""
+    return max((time or 0 for time in results.started_at.values()), default=0)
+
+
+def description(folder: Path) -> dict[str, str]:
+    """What asv has recorded of the machine of a folder of results.
+
+    Raises:
+        UserError: its machine.json is missing, damaged, or that of another machine.
+    """
+    path = folder / "machine.json"
+    try:
+        recorded: dict[str, str] = util.load_json(str(path), Machine.api_version)
+        name = recorded["machine"]
+        recorded["os"]
+    except OSError as error:
+        raise UserError(f"{path} is missing") from error
+    except (UserError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error})") from error
+    if name != folder.name:
+        raise UserError(f"{path} describes another machine than {folder.name}")
+    return recorded
+
+
+def descriptions(results: Path) -> dict[str, dict[str, str]]:
+    """The description of every machine with results, by its name.
+
+    Raises:
+        UserError: as `description`; it says what to do.
+    """
+    machines = {}
+    for folder in sorted({path.parent for path in results.glob("*/*.json")}):
+        try:
+            machines[folder.name] = description(folder)
+        except UserError as error:
+            raise UserError(
+                f"{error}. Restore it from git, or remove it and run `uv run asv run "
+                f"--machine {folder.name}` on that machine, which writes it anew."
+            ) from error
+    return machines
+
+
+def has_libunwind(machine: dict[str, str], unwinder: str) -> bool:
+    """Whether wasmtime meets a libunwind on a machine: Apple's, or LLVM's."""
+    return machine["os"].startswith("macOS") or unwinder == "libunwind"

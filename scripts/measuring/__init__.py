@@ -1,0 +1,1 @@
+"""How `asv run` measures here, and what the benchmark workflow measures."""

@@ -1,0 +1,1 @@
+"""What unwind info costs for a module of the user's own."""

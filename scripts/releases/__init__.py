@@ -1,0 +1,1 @@
+"""The pinned releases, and asv's view of them."""

@@ -1,0 +1,1 @@
+"""What is published: the report as a page, the releases, and the chart of README.md."""

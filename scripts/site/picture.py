@@ -1,0 +1,39 @@
+"""`python -m scripts.site.picture`: the page's chart, as the pictures at the top of README.md."""
+
+import sys
+from pathlib import Path
+
+import vl_convert
+from asv.config import Config
+from asv.util import UserError
+
+from scripts.base.files import replacing
+from scripts.gap.words import report
+from scripts.history.read import read
+from scripts.site.charts import picture
+
+MACHINE = "linux-x86_64"
+INK = {"light": "#1f2328", "dark": "#e6edf3"}  # GitHub's own, on its grounds
+FOLDER = Path("docs")
+
+
+def main() -> int:
+    """Write the chart for light and for dark ground; 1 when nothing is recorded."""
+    try:
+        history = report(read(Config.load("asv.conf.json")), MACHINE)
+        if not history.gaps:
+            raise UserError(f"No gap is measured on {MACHINE}.")
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for ground, ink in INK.items():
+        path = FOLDER / f"gap-{ground}.svg"
+        with replacing(path) as scratch:
+            svg = vl_convert.vegalite_to_svg(picture(history, ink))
+            scratch.write_text(svg, encoding="utf-8", newline="\n")
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
