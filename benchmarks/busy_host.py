@@ -11,6 +11,7 @@ from wasmtime import Module
 
 from ._modules import UnwindInfo, drop_all, fixture, image, load_image
 from ._sampling import Destructive
+from ._shown import shown
 
 FUNCTIONS = 2000
 WASM = fixture(FUNCTIONS)
@@ -43,8 +44,7 @@ class BusyHost(Destructive):
         residents(resident)
         self.modules = load_image(1, WASM, unwind_info)
 
+    @shown("Drop one module of 2,000 functions on a busy host")
     def time_drop_one(self, unwind_info: UnwindInfo, resident: int) -> None:
         """Seconds per module."""
         drop_all(self.modules, 1)
-
-    time_drop_one.pretty_name = "Drop one module of 2,000 functions on a busy host"  # type: ignore[attr-defined]

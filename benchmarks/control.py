@@ -6,6 +6,7 @@ from wasmtime import Instance, Store
 
 from ._modules import UnwindInfo, engine, fixture, load_image
 from ._sampling import Destructive
+from ._shown import shown
 
 INSTANCES = 1000
 
@@ -29,10 +30,9 @@ class Control(Destructive):
             Instance(store, self.module, [])
         self.stores = [store]
 
+    @shown("Control: drop a store of 1000 instances")
     def time_drop_store(self, unwind_info: UnwindInfo) -> None:
         """Seconds per store of 1000 instances."""
         if len(self.stores) != 1:
             raise AssertionError("the store is gone already")
         self.stores.clear()
-
-    time_drop_store.pretty_name = "Control: drop a store of 1000 instances"  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ import numpy as np
 
 from ._modules import MODULES, UnwindInfo, drop_all, fixture, load_image
 from ._sampling import Destructive
+from ._shown import shown
 
 SEED = 910
 
@@ -36,8 +37,7 @@ class DropOrder(Destructive):
         }[order]
         self.modules = [modules[index] for index in arranged]
 
+    @shown("Drop 1000 modules, by order")
     def time_teardown(self, unwind_info: UnwindInfo, order: str) -> None:
         """Seconds per 1000 modules."""
         drop_all(self.modules, MODULES)
-
-    time_teardown.pretty_name = "Drop 1000 modules, by order"  # type: ignore[attr-defined]

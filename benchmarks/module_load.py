@@ -6,6 +6,7 @@ from wasmtime import Module
 
 from ._modules import MODULES, UnwindInfo, fixture, image, load_image
 from ._sampling import Destructive
+from ._shown import shown
 
 WASM = fixture(8)
 
@@ -22,10 +23,9 @@ class ModuleLoad(Destructive):
         image(WASM, unwind_info)
         self.modules: list[Module] = []
 
+    @shown("Load 1000 modules")
     def time_load(self, unwind_info: UnwindInfo) -> None:
         """Seconds per 1000 modules."""
         if self.modules:
             raise AssertionError(f"{len(self.modules)} modules are loaded already")
         self.modules = load_image(MODULES, WASM, unwind_info)
-
-    time_load.pretty_name = "Load 1000 modules"  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ._modules import MODULES, UnwindInfo, drop_all, fixture, load
 from ._sampling import Destructive
+from ._shown import shown
 
 
 class _Loaded(Destructive):
@@ -36,11 +37,10 @@ class ModuleTeardown(_Loaded):
     # rank test cannot tell 3 samples from 13 to 15, however far apart.
     repeat = (1, 12, 1.5)
 
+    @shown("Drop 1000 modules")
     def time_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:
         """Seconds per 1000 modules."""
         drop_all(self.modules, MODULES)
-
-    time_teardown.pretty_name = "Drop 1000 modules"  # type: ignore[attr-defined]
 
 
 class ModuleTeardownMemory(_Loaded):
@@ -48,8 +48,7 @@ class ModuleTeardownMemory(_Loaded):
 
     params: ClassVar = [["on", "off"], [8, 100]]
 
+    @shown("Peak memory of dropping 1000 modules")
     def peakmem_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:
         """Bytes, the whole process included."""
         drop_all(self.modules, MODULES)
-
-    peakmem_teardown.pretty_name = "Peak memory of dropping 1000 modules"  # type: ignore[attr-defined]

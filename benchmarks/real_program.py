@@ -13,6 +13,7 @@ from typing import ClassVar
 from ._missing import missing
 from ._modules import UnwindInfo, drop_all, load_image
 from ._sampling import Destructive
+from ._shown import shown
 
 PACKAGE = "itkwasm_compress_stringify_wasi"
 COPIES = 20
@@ -42,8 +43,7 @@ class RealProgram(Destructive):
         """Compile the program once, and load it 20 times."""
         self.modules = load_image(COPIES, program(), unwind_info)
 
+    @shown("Drop a real program 20 times")
     def time_teardown(self, unwind_info: UnwindInfo) -> None:
         """Seconds per 20 modules."""
         drop_all(self.modules, COPIES)
-
-    time_teardown.pretty_name = "Drop a real program 20 times"  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ import numpy as np
 
 from ._modules import SETTINGS, UnwindInfo, fixture, image, load_image, seconds_to_drop
 from ._sampling import Destructive
+from ._shown import shown
 
 # 1000 modules of 100 functions would take 10 s a pair under libunwind before 50.0.1
 SHAPES = {"1000x1": (1000, 1), "1000x8": (1000, 8), "250x100": (250, 100)}
@@ -72,11 +73,9 @@ class TeardownGap(Destructive):
         for unwind_info in SETTINGS:
             image(fixture(SHAPES[shape][1]), unwind_info)
 
+    @shown("Gap: what unwind info costs", unit="×")
     def track_ratio(self, shape: str) -> dict[str, list[float] | int]:
         """Times as long; 1 is no difference."""
         count, functions = SHAPES[shape]
         blocks = blocks_of_pairs(count, fixture(functions), BLOCKS)
         return {"samples": [ratio(block) for block in blocks], "number": 1}
-
-    track_ratio.unit = "×"  # type: ignore[attr-defined]
-    track_ratio.pretty_name = "Gap: what unwind info costs"  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from wasmtime import Module
 
 from ._modules import UnwindInfo, drop_all, fixture, load_image, seconds_to_drop
 from ._sampling import Destructive
+from ._shown import shown
 
 COUNTS = (250, 1000, 4000)
 SAMPLES = 8  # the fewest of which asv gives an interval that covers 99 %
@@ -46,18 +47,13 @@ class TeardownScaling(Destructive):
         """Load the modules; none for the exponent, which loads its own."""
         self.modules: list[Module] = load_image(modules, WASM, unwind_info)
 
+    @shown("Drop 250, 1000 and 4000 modules")
     def time_teardown(self, unwind_info: UnwindInfo, modules: int) -> None:
         """Seconds per that many modules."""
         drop_all(self.modules, modules)
 
-    time_teardown.pretty_name = "Drop 250, 1000 and 4000 modules"  # type: ignore[attr-defined]
-
+    @shown("Growth with the number of modules", params=(), param_names=(), unit="exponent")
     def track_exponent(self) -> dict[str, list[float] | int]:
         """Slope of log(seconds) against log(modules), over 250, 1000 and 4000 modules."""
         slopes = [exponent([drop(count) for count in COUNTS]) for _ in range(SAMPLES)]
         return {"samples": slopes, "number": 1}
-
-    track_exponent.params = ()  # type: ignore[attr-defined]
-    track_exponent.param_names = ()  # type: ignore[attr-defined]
-    track_exponent.unit = "exponent"  # type: ignore[attr-defined]
-    track_exponent.pretty_name = "Growth with the number of modules"  # type: ignore[attr-defined]

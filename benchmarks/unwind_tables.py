@@ -14,6 +14,7 @@ from elftools.dwarf.callframe import FDE
 from elftools.elf.elffile import ELFFile
 
 from ._modules import UnwindInfo, fixture, image
+from ._shown import shown
 
 
 def module_elf(wasm: Path, unwind_info: UnwindInfo) -> Any:
@@ -60,16 +61,12 @@ class UnwindTables:
         """Compile the module with unwind info on and off."""
         self.elf: Any = tables(fixture(functions))
 
+    @shown("FDEs of a module", unit="FDEs")
     def track_fde_count(self, functions: int) -> int:
         """FDEs per module."""
         return fde_count(self.elf)
 
-    track_fde_count.unit = "FDEs"  # type: ignore[attr-defined]
-    track_fde_count.pretty_name = "FDEs of a module"  # type: ignore[attr-defined]
-
+    @shown("Unwind tables of a module", unit="bytes")
     def track_eh_frame_bytes(self, functions: int) -> int:
         """Bytes of `.eh_frame` per module."""
         return eh_frame_bytes(self.elf)
-
-    track_eh_frame_bytes.unit = "bytes"  # type: ignore[attr-defined]
-    track_eh_frame_bytes.pretty_name = "Unwind tables of a module"  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks._unwinder import SONAME
-from scripts.history.read import RATIO
+from scripts.history.benchmarks import RATIO
 from scripts.measuring import machines
 from scripts.releases import pins
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from asv.results import Results
 
-from scripts.history.read import CONTROL, FDES, RATIO, TIME
+from scripts.history.benchmarks import CONTROL, FDES, RATIO, TIME
 
 from .conftest import COMMITS
 
@@ -17,7 +17,7 @@ HOUR = 3_600_000
 
 MACHINE = (
     '{{"arch": "x86_64", "cpu": "x86-64, 2 cores", "machine": "{name}", "num_cpu": "2", '
-    '"os": "Debian 12, libgcc 12", "ram": "24 GB", "version": 1}}'
+    '"os": "{os}", "ram": "24 GB", "version": 1}}'
 )
 
 
@@ -31,12 +31,13 @@ def write_results(
     control: float = 0.005,
 ) -> None:
     """Write what asv would after measuring these gaps, by release and size, in one session."""
+    system = "macOS 15" if machine.startswith("macos") else "Debian 12, libgcc 12"
     (results / machine).mkdir(parents=True, exist_ok=True)
-    (results / machine / "machine.json").write_text(MACHINE.format(name=machine))
+    (results / machine / "machine.json").write_text(MACHINE.format(name=machine, os=system))
     random = np.random.default_rng(0)
     for release, by_size in gaps.items():
         file = Results(
-            {"machine": machine, "python": "3.11", "os": "Debian 12, libgcc 12"}, {},
+            {"machine": machine, "python": "3.11", "os": system}, {},
             COMMITS[release], 0, "3.11", f"virtualenv-py3.11-UNWINDER{unwinder}",
             {"UNWINDER": unwinder},
         )  # fmt: skip

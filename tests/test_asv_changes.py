@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import asv
 import pytest
 from asv import util
 from asv.config import Config
+from asv.console import log
 from asv.environment import iter_matrix
 from asv.machine import Machine
 from asv.results import Results
@@ -17,6 +19,12 @@ from asv.runner import BenchmarkResult
 from asv.util import UserError
 
 from scripts.measuring import asv_changes, machines
+
+
+def changed(change: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    """What asv calls in place of the original."""
+    return asv_changes.before(original, change)
+
 
 BENCHMARK: dict[str, Any] = {
     "name": "module_teardown.ModuleTeardown.time_teardown",
@@ -28,12 +36,12 @@ BENCHMARK: dict[str, Any] = {
 def test_another_asv_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asv, "__version__", "0.7")
     with pytest.raises(UserError, match=r"written for asv 0\.6\.6, this is 0\.7.*uv run asv"):
-        asv_changes.setup()
+        asv_changes.apply()
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    write = asv_changes.write_all_or_nothing(util.write_json)
+    write = changed(asv_changes.write_all_or_nothing, util.write_json)
     write(str(path), {"value": 1}, 2, compact=True)
     assert util.load_json(str(path), 2) == {"value": 1}
     before = path.read_bytes()
@@ -52,7 +60,7 @@ def test_a_file_is_never_seen_half_written(tmp_path: Path) -> None:
 
     path.write_text("whole")
     with pytest.raises(KeyboardInterrupt):
-        asv_changes.write_all_or_nothing(killed_half_way)(str(path), {"value": 1})
+        changed(asv_changes.write_all_or_nothing, killed_half_way)(str(path), {"value": 1})
     assert path.read_text() == "whole"
 
 
@@ -73,7 +81,7 @@ def results() -> Results:
 
 @pytest.mark.parametrize("worse", [math.nan, None])
 def test_a_stored_value_outlives_na_and_failure(tmp_path: Path, worse: float | None) -> None:
-    save = asv_changes.keep_values(Results.save)
+    save = changed(asv_changes.keep_values, Results.save)
     name, params = BENCHMARK["name"], BENCHMARK["params"]
     first = results()
     sampled = measured([1.0, 1.2, 1.1], [0.1, 0.2])
@@ -102,7 +110,7 @@ def test_a_stored_value_outlives_na_and_failure(tmp_path: Path, worse: float | N
 
 
 def test_samples_of_parameters_that_were_not_run_are_kept(tmp_path: Path) -> None:
-    save = asv_changes.keep_values(Results.save)
+    save = changed(asv_changes.keep_values, Results.save)
     name, params = BENCHMARK["name"], BENCHMARK["params"]
     first = results()
     first.add_result(BENCHMARK, measured([1.0, 1.2, 1.1], [0.1, 0.2]), record_samples=True)
@@ -116,7 +124,7 @@ def test_samples_of_parameters_that_were_not_run_are_kept(tmp_path: Path) -> Non
 
 
 def test_samples_are_appended_where_the_median_stays(tmp_path: Path) -> None:
-    save = asv_changes.keep_values(Results.save)
+    save = changed(asv_changes.keep_values, Results.save)
     name, params = BENCHMARK["name"], BENCHMARK["params"]
     first = results()
     first.add_result(BENCHMARK, measured([1.0, 1.2, 1.1], [0.1]), record_samples=True)
@@ -132,7 +140,7 @@ def test_samples_are_appended_where_the_median_stays(tmp_path: Path) -> None:
 
 
 def test_na_is_stored_where_there_is_nothing_better(tmp_path: Path) -> None:
-    save = asv_changes.keep_values(Results.save)
+    save = changed(asv_changes.keep_values, Results.save)
     name, params = BENCHMARK["name"], BENCHMARK["params"]
     first = results()
     first.add_result(BENCHMARK, measured(None, math.nan))
@@ -157,7 +165,7 @@ def machine(name: str, **fields: str) -> Machine:
 
 
 def test_a_recorded_machine_stays_what_it_is(tmp_path: Path) -> None:
-    save = asv_changes.save_machine(Machine.save)
+    save = changed(asv_changes.save_machine, Machine.save)
     save(machine("linux-x86_64"), str(tmp_path))
     path = tmp_path / "linux-x86_64/machine.json"
     before = path.read_bytes()
@@ -172,7 +180,7 @@ def test_a_recorded_machine_stays_what_it_is(tmp_path: Path) -> None:
 
 
 def test_a_local_machine_may_change(tmp_path: Path) -> None:
-    save = asv_changes.save_machine(Machine.save)
+    save = changed(asv_changes.save_machine, Machine.save)
     save(machine(machines.local_name()), str(tmp_path))
     save(machine(machines.local_name(), os="Plan 9"), str(tmp_path))
     path = tmp_path / machines.local_name() / "machine.json"
@@ -181,7 +189,7 @@ def test_a_local_machine_may_change(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden"])
 def test_a_machine_s_name_is_a_folder_of_results(tmp_path: Path, name: str) -> None:
-    save = asv_changes.save_machine(Machine.save)
+    save = changed(asv_changes.save_machine, Machine.save)
     with pytest.raises(UserError, match="--machine"):
         save(machine(name), str(tmp_path / "results"))
     assert not list(tmp_path.iterdir())
@@ -197,10 +205,10 @@ def test_a_machine_s_name_is_a_folder_of_results(tmp_path: Path, name: str) -> N
     ],
 )
 def test_traps_are_refused(options: dict[str, Any], message: str) -> None:
-    run = asv_changes.refuse_traps(lambda **_: pytest.fail("asv was started"))
+    run = changed(asv_changes.refuse_traps, lambda **_: pytest.fail("asv was started"))
     with pytest.raises(UserError, match=message):
         run(conf=None, **options)
-    assert asv_changes.refuse_traps(lambda **kwargs: kwargs)(parallel=1, range_spec="ALL")
+    assert changed(asv_changes.refuse_traps, lambda **kwargs: kwargs)(parallel=1, range_spec="ALL")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("Interrupted.")])
@@ -208,7 +216,7 @@ def test_an_interruption_says_how_to_go_on(error: BaseException) -> None:
     def run(**_: Any) -> None:
         raise error
 
-    interrupted = asv_changes.measure_alone(run)
+    interrupted = changed(asv_changes.measure_alone, run)
     with pytest.raises(UserError, match="--skip-existing-successful"):
         interrupted(skip_successful=False)
     options: dict[str, bool]
@@ -216,7 +224,7 @@ def test_an_interruption_says_how_to_go_on(error: BaseException) -> None:
         with pytest.raises(UserError, match=r"^Interrupted\.$"):
             interrupted(**options)
     with pytest.raises(UserError, match="something else"):
-        asv_changes.measure_alone(lambda: raise_(UserError("something else")))()
+        changed(asv_changes.measure_alone, lambda: raise_(UserError("something else")))()
 
 
 def raise_(error: Exception) -> None:
@@ -253,10 +261,9 @@ def test_an_environment_names_what_another_one_installed_in_its_folder() -> None
 
 def test_each_reason_for_na_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(
-        "scripts.measuring.asv_changes.log.info", lambda line, **_: said.append(line)
-    )
-    log_result = asv_changes.tell_reasons(lambda *_, **__: None)
+    monkeypatch.setattr(asv_changes, "TOLD", set())
+    monkeypatch.setattr(log, "info", lambda line, **_: said.append(line))
+    log_result = changed(asv_changes.tell_reasons, lambda *_, **__: None)
     output = (
         "For parameters: 'on', 8\nasv: skipped: NotImplementedError('no library') \n\n\n"
         "For parameters: 'off', 8\nasv: skipped: NotImplementedError(\"it's Windows\") "
@@ -270,8 +277,8 @@ def test_each_reason_for_na_is_told_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_changed_helpers_are_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asv_wraps, "HELPERS", tmp_path / "helpers.txt")
-    checksum = asv_changes.count_helpers(lambda _: ["commands"])
+    monkeypatch.setattr(asv_changes, "HELPERS", tmp_path / "helpers.txt")
+    checksum = changed(asv_changes.count_helpers, lambda _: ["commands"])
     asv_changes.HELPERS.write_text("numpy==2.4.5")
     before = checksum(None)
     assert before == checksum(None)

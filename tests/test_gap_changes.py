@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from packaging.version import Version
 
-from scripts.gap import analysis
-from scripts.gap.changes import SESSION, SUDDEN, WORTH, Change, Newest
-from scripts.history.read import PAIRED, Gap, History, Measured
+from scripts.gap import changes
+from scripts.gap.changes import SUDDEN, WORTH, Change, Newest
+from scripts.history.benchmarks import PAIRED
+from scripts.history.read import SESSION, Gap, History, ResultFile
 
 from .results import RELEASES
 
@@ -44,11 +45,11 @@ def gap(
 
 def whole(gaps: Sequence[Gap]) -> History:
     """A history of these gaps."""
-    ordered = sorted(gaps, key=lambda one: Version(one.release))
+    ordered = sorted(gaps, key=lambda gap: Version(gap.release))
     files = {
-        one.release: Measured("m", "libunwind", one.release, one.started, {}) for one in ordered
+        gap.release: ResultFile("m", "libunwind", gap.release, gap.started, {}) for gap in ordered
     }
-    return History(list(files.values()), ordered)
+    return History({"m": {"os": "Debian 12, libgcc 12"}}, list(files.values()), ordered)
 
 
 def history(
@@ -73,7 +74,7 @@ def test_flat_histories_have_no_change_points(processes: float) -> None:
     random = np.random.default_rng(0)
     levels = [9.0] * len(RELEASES)
     flat = [history(random, levels, processes=processes) for _ in range(HISTORIES)]
-    assert sum(bool(analysis.steps(one, ())) for one in flat) <= HISTORIES / 100
+    assert sum(bool(changes.steps(one, (), libunwind=True)) for one in flat) <= HISTORIES / 100
 
 
 def test_a_step_is_found_at_its_release() -> None:
@@ -82,7 +83,7 @@ def test_a_step_is_found_at_its_release() -> None:
     for _ in range(HISTORIES):
         at = int(random.integers(4, len(RELEASES) - 4))
         levels = [9.0] * at + [9.0 / STEP] * (len(RELEASES) - at)
-        found = analysis.steps(history(random, levels), ())
+        found = changes.steps(history(random, levels), (), libunwind=True)
         right += [step.release for step in found] == [RELEASES[at]]
     assert right >= 0.95 * HISTORIES
 
@@ -95,16 +96,18 @@ def test_a_process_that_is_steady_by_chance_does_not_speak_for_all() -> None:
     right, wrong = 0, 0
     for _ in range(HISTORIES // 5):
         one = history(random, levels, processes=0.1, within=within)
-        right += [step.release for step in analysis.steps(one, ())] == [RELEASES[-29]]
+        right += [step.release for step in changes.steps(one, (), libunwind=True)] == [
+            RELEASES[-29]
+        ]
         flat = history(random, [8.0] * 32, processes=0.1, within=within)
-        wrong += bool(analysis.steps(flat, ()))
+        wrong += bool(changes.steps(flat, (), libunwind=True))
     assert right >= 0.9 * HISTORIES / 5
     assert wrong <= HISTORIES / 5 / 100
 
 
 def judge(random: np.random.Generator, factor: float, processes: float = NOISE) -> Newest:
     """The verdict on two releases at all sizes, of which the last moved the gap at one."""
-    (verdict,) = analysis.newest(
+    (verdict,) = changes.newest(
         whole(
             [
                 one
@@ -135,7 +138,7 @@ def test_a_newest_release_that_moved_the_gap_is_found(factor: float) -> None:
 def test_a_small_but_certain_difference_is_no_move() -> None:
     before = gap("49.0.0", 2.0, [2.0 + 0.001 * step for step in range(8)])
     now = gap("50.0.1", 2.6, [2.6 + 0.001 * step for step in range(8)])
-    assert analysis.newest(whole([before, now]))[0].moved == {}
+    assert changes.newest(whole([before, now]))[0].moved == {}
 
 
 def test_a_step_at_the_end_has_to_be_confirmed() -> None:
@@ -143,12 +146,12 @@ def test_a_step_at_the_end_has_to_be_confirmed() -> None:
     gaps = [gap(release, 9.0, [9.0] * 8) for release in RELEASES[:-1]]
     for started, confirmed in ((0, True), (SESSION + 1, False)):
         last = [*gaps, gap(RELEASES[-1], 2.0, samples, started=started)]
-        verdicts = analysis.newest(whole(last))
-        assert bool(analysis.all_steps(last, (), verdicts)) is confirmed
+        verdicts = changes.newest(whole(last))
+        assert bool(changes.all_steps(last, (), verdicts)) is confirmed
 
 
 def reason(*gaps: Gap) -> str:
-    (verdict,) = analysis.newest(whole(gaps))
+    (verdict,) = changes.newest(whole(gaps))
     assert not verdict.moved
     return verdict.reason
 
@@ -169,17 +172,17 @@ def test_the_newest_release_is_the_newest_that_was_measured() -> None:
     """Also when its gap was not: the one before is not new."""
     samples = [2.0 + 0.001 * step for step in range(8)]
     known = whole([gap("48.0.0", 2, samples), gap("49.0.0", 2, samples)])
-    known.measured.append(Measured("m", "libunwind", "50.0.1", 0, {}))
-    (verdict,) = analysis.newest(known)
+    known.files.append(ResultFile("m", "libunwind", "50.0.1", 0, {}))
+    (verdict,) = changes.newest(known)
     assert (verdict.release, verdict.previous) == ("50.0.1", "49.0.0")
     assert verdict.reason == "its gap is not measured"
 
 
 def test_releases_are_ordered_by_version_and_steps_have_their_causes() -> None:
-    changes = analysis.upstream_changes()
+    upstream = changes.upstream_changes()
     gaps = [gap(release, 2.0) for release in ("100.0.0", "50.0.1", "51.0.0", "100.1.0")]
     gaps += [gap(release, 20.0) for release in ("9.0.0", "21.0.0", "49.0.0", "22.0.0")]
-    (step,) = analysis.all_steps(gaps, changes, analysis.newest(whole(gaps)))
+    (step,) = changes.all_steps(gaps, upstream, changes.newest(whole(gaps)))
     assert (step.previous, step.release) == ("49.0.0", "50.0.1")
     assert step.before == pytest.approx(20)
     assert step.after == pytest.approx(2)
@@ -187,28 +190,28 @@ def test_releases_are_ordered_by_version_and_steps_have_their_causes() -> None:
     # between releases that were not measured, everything that came is named
     sparse = [gap(release, 20.0) for release in ("19.0.0", "20.0.0", "21.0.0")]
     sparse += [gap(release, 2.0) for release in ("50.0.1", "51.0.0", "52.0.0")]
-    (step,) = analysis.all_steps(sparse, changes, analysis.newest(whole(sparse)))
+    (step,) = changes.all_steps(sparse, upstream, changes.newest(whole(sparse)))
     assert [change.pull_request for change in step.changes] == [8629, 9479, 14304]
     # what concerns libunwind alone explains nothing where there is none
-    libgcc = [replace(one, unwinder="system") for one in sparse]
-    assert [change.pull_request for change in analysis.steps(libgcc, changes)[0].changes] == [8629]
-    apple = [replace(one, machine="macos-15-arm64") for one in libgcc]
-    assert len(analysis.steps(apple, changes)[0].changes) == 3
+    (libgcc,) = changes.steps(sparse, upstream, libunwind=False)
+    assert [change.pull_request for change in libgcc.changes] == [8629]
+    (apple,) = changes.steps(sparse, upstream, libunwind=True)
+    assert len(apple.changes) == 3
 
 
 def test_unpaired_sizes_have_no_change_points() -> None:
     gaps = [gap(release, 1.0, size="1000x100") for release in RELEASES[:20]]
     gaps += [gap(release, 9.0, size="1000x100") for release in RELEASES[20:]]
-    assert analysis.all_steps(gaps, (), ()) == []
+    assert changes.all_steps(gaps, (), ()) == []
 
 
 def test_upstream_changes_are_those_of_the_design() -> None:
-    changes = {change.pull_request: change for change in analysis.upstream_changes()}
-    assert {number: change.release.split(".")[0] for number, change in changes.items()} == {
+    upstream = {change.pull_request: change for change in changes.upstream_changes()}
+    assert {number: change.release.split(".")[0] for number, change in upstream.items()} == {
         6547: "11", 6896: "13", 8028: "19", 8629: "22", 9479: "27", 14304: "50",
     }  # fmt: skip
-    assert changes[8629].url == "https://github.com/bytecodealliance/wasmtime/pull/8629"
-    assert isinstance(changes[8629], Change)
+    assert upstream[8629].url == "https://github.com/bytecodealliance/wasmtime/pull/8629"
+    assert isinstance(upstream[8629], Change)
 
 
 @pytest.mark.parametrize(("at_least", "expected"), [(WORTH + 1, ("1000x8",)), (WORTH - 1, ())])
@@ -217,8 +220,8 @@ def test_advice_goes_by_the_lower_end_of_the_cost(
 ) -> None:
     one = replace(gap("50.0.1", 9.0, excess=900.0), at_least=at_least)
     older = gap("49.0.0", 9.0, excess=9000.0)
-    (advice,) = analysis.advice(whole([older, one]))
+    (advice,) = changes.advice(whole([older, one]))
     assert advice.release == "50.0.1"
     assert advice.costs == {"1000x8": 900.0}
     assert advice.too_much == expected
-    assert analysis.advice(whole([gap("50.0.1", 9.0)]))[0].costs == {}
+    assert changes.advice(whole([gap("50.0.1", 9.0)]))[0].costs == {}

@@ -17,10 +17,12 @@ import pytest
 from asv.config import Config
 from rich.console import Console
 
-from scripts.gap import text
+from scripts.base.numbers import times
+from scripts.gap import tables
 from scripts.gap.__main__ import main
-from scripts.gap.words import report, times, verdict
-from scripts.history.read import FDES, RATIO, TIME, read
+from scripts.gap.words import report, verdict
+from scripts.history.benchmarks import FDES, RATIO, TIME
+from scripts.history.read import read
 
 from .conftest import COMMITS, ROOT
 from .results import HOUR, RELEASES, SESSION, write_results
@@ -410,7 +412,7 @@ def test_compare_takes_no_other_options(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_narrow_terminal_shows_no_half_numbers(results: Path) -> None:
     out = io.StringIO()
     found = report(read(Config.load("asv.conf.json")))
-    text.terminal(found, Console(file=out, width=80))
+    tables.terminal(found, Console(file=out, width=80))
     assert results
     assert "…" not in out.getvalue()
     assert "A wider terminal, or --size, shows the intervals." in out.getvalue()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from asv_runner.statistics import compute_stats
 
-from scripts import probe
+from scripts.probe import __main__ as probe
 
 from .conftest import ROOT, environment
 

@@ -2,12 +2,12 @@
 
 import importlib.util
 import shlex
-from pathlib import Path
 
 import pytest
 from asv.commands import make_argparser
 
 from scripts.releases import pins
+from scripts.releases.repo import ReleaseRepo
 
 from .conftest import ROOT
 
@@ -22,13 +22,12 @@ def test_there_are_commands_for_the_main_jobs() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command(command: str) -> None:
     tool, *arguments = shlex.split(command)[2:]
     if tool == "asv":
         parser, _ = make_argparser()
         parsed = vars(parser.parse_args(arguments))
-        monkeypatch.setattr(release_history, "HISTORY", tmp_path / "releases.git")
-        history = release_history.ReleaseHistory(str(pins.PINS), "unused")
+        history = ReleaseRepo(str(pins.PINS))
         if parsed.get("range") not in (None, "ALL"):
             assert history.get_hashes_from_range(parsed["range"])
         for name in ("revision1", "revision2"):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scripts.history import record
-from scripts.history.read import FDES, RATIO, TIME
+from scripts.history.benchmarks import RATIO
 
 from .conftest import COMMITS, ROOT
 from .results import HOUR, SESSION, write_results
@@ -62,7 +62,8 @@ def result(folder: Path, version: str) -> Path:
 def test_machines_are_recorded_and_pushed(main: Path, tmp_path: Path) -> None:
     for machine in (MAC, LINUX):
         write_results(tmp_path / "got" / machine, {"49.0.0": BOTH, "50.0.1": BOTH}, machine)
-    joined = record.record(sources(tmp_path / "got"))
+    joined = record.join(sources(tmp_path / "got"))
+    record.push(joined.message)
     assert joined.message.splitlines() == [
         f"Record results of {MAC}, {LINUX}", "", f"{MAC}: 49.0.0 50.0.1", f"{LINUX}: 49.0.0 50.0.1",
     ]  # fmt: skip
@@ -71,36 +72,42 @@ def test_machines_are_recorded_and_pushed(main: Path, tmp_path: Path) -> None:
     assert f"results/{MAC}/machine.json" in pushed
     # only part of the suite was measured, and that is said; a second time there is nothing to do
     assert any("track_exponent is missing" in problem for problem in joined.problems)
-    assert record.record(sources(tmp_path / "got")).taken == {}
+    assert record.join(sources(tmp_path / "got")).taken == {}
     assert git(main, "status", "--porcelain") == ""
 
 
-def test_a_push_that_came_first_is_built_upon(
-    main: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_push_that_came_first_is_built_upon(main: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     git(tmp_path, "clone", "-q", str(tmp_path / "origin.git"), "other")
     write_results(other / "results", {"48.0.0": BOTH}, MAC)
     git(other, "add", "-A")
     git(other, "commit", "-qm", "another run")
-    run, raced = record._git, list[str]()
-
-    def race(*arguments: str, check: bool = True) -> Any:
-        if arguments[0] == "push" and not raced:
-            raced.append(git(other, "push", "-q", "origin", "HEAD"))
-        return run(*arguments, check=check)
-
-    monkeypatch.setattr(record, "_git", race)
+    git(other, "push", "-q", "origin", "HEAD")
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
-    record.record(sources(tmp_path / "got"))
-    assert raced
+    record.push(record.join(sources(tmp_path / "got")).message)
     subjects = git(tmp_path / "origin.git", "log", "--format=%s", "main").splitlines()
     assert subjects == [f"Record results of {MAC}", "another run", "start"]
     assert result(main / "results" / MAC, "48.0.0").exists()
     assert result(main / "results" / MAC, "50.0.1").exists()
 
 
-def test_newer_replaces_older_but_poorer_replaces_nothing(main: Path, tmp_path: Path) -> None:
+def test_a_push_that_is_refused_is_said_and_nothing_is_lost(
+    main: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(tmp_path / "origin.git")
+    write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
+    assert record.main([str(tmp_path / "got"), "--partial"]) == 1
+    assert "git pull failed: " in capsys.readouterr().err
+    assert "results/" in git(main, "show", "--name-only", "--format=")
+
+
+def ratios(path: Path) -> list[float]:
+    columns = stored(path)
+    values: list[float] = columns["results"][RATIO][columns["result_columns"].index("result")]
+    return values
+
+
+def test_the_later_run_counts_and_no_value_is_lost(main: Path, tmp_path: Path) -> None:
     target = main / "results" / MAC
     write_results(main / "results", {"50.0.1": BOTH}, MAC)
 
@@ -111,17 +118,25 @@ def test_newer_replaces_older_but_poorer_replaces_nothing(main: Path, tmp_path: 
         return record.join(sources(tmp_path / "got"))
 
     before = result(target, "50.0.1").read_bytes()
-    assert "is as new" in offer(3.0, SESSION - HOUR).kept[0]
-    assert "is as new" in offer(3.0, SESSION).kept[0]
-    assert f"has {RATIO} #" in offer(3.0, SESSION + HOUR, sizes=2).kept[0]
+    for earlier in (SESSION - HOUR, SESSION):
+        assert offer(3.0, earlier).taken == {}
     assert result(target, "50.0.1").read_bytes() == before
-    assert offer(3.0, SESSION + HOUR).taken == {MAC: {"50.0.1"}}
-    columns = stored(result(target, "50.0.1"))
-    ratios = columns["results"][RATIO][columns["result_columns"].index("result")]
-    assert ratios[1] == pytest.approx(3, rel=0.02)
+    assert offer(3.0, SESSION + HOUR, sizes=2).taken == {MAC: {"50.0.1"}}
+    assert ratios(result(target, "50.0.1")) == pytest.approx([3, 3, 60], rel=0.02)
+    assert offer(4.0, SESSION + 2 * HOUR).taken == {MAC: {"50.0.1"}}
+    assert ratios(result(target, "50.0.1")) == pytest.approx([4, 4, 4], rel=0.02)
     # a damaged file is no better than anything
     result(target, "50.0.1").write_text("{")
     assert offer(2.0, SESSION - HOUR).taken == {MAC: {"50.0.1"}}
+    assert not list(main.rglob("*.tmp"))
+
+
+def test_an_earlier_run_adds_what_the_later_one_lacks(main: Path, tmp_path: Path) -> None:
+    write_results(main / "results", {"50.0.1": {"1000x8": 3.0}}, MAC, started=SESSION + HOUR)
+    write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
+    assert record.join(sources(tmp_path / "got")).taken == {MAC: {"50.0.1"}}
+    values = ratios(result(main / "results" / MAC, "50.0.1"))
+    assert values == pytest.approx([1.2, 3.0, 60], rel=0.02)
 
 
 @pytest.mark.usefixtures("main")
@@ -200,17 +215,16 @@ def test_a_part_that_was_asked_for_is_not_incomplete(tmp_path: Path) -> None:
     assert record.main(["--partial", str(tmp_path / "got")]) == 0
 
 
-def test_a_new_version_of_a_benchmark_is_not_poorer(main: Path, tmp_path: Path) -> None:
+def test_values_of_an_older_benchmark_version_are_left_behind(main: Path, tmp_path: Path) -> None:
     write_results(main / "results", {"50.0.1": BOTH}, MAC)
     recorded = result(main / "results" / MAC, "50.0.1")
     content = stored(recorded)
     content["results"][RATIO][content["result_columns"].index("version")] = "0"
     recorded.write_text(json.dumps(content))
     write_results(tmp_path / "got", {"50.0.1": {"1000x8": 3.0}}, MAC, started=SESSION + HOUR)
-    for name in (TIME, FDES):  # only the gap was measured anew
-        assert name in content["results"]
-    joined = record.join(sources(tmp_path / "got"))
-    assert joined.kept == [] or RATIO not in joined.kept[0]
+    assert record.join(sources(tmp_path / "got")).taken == {MAC: {"50.0.1"}}
+    assert ratios(recorded)[1] == pytest.approx(3, rel=0.02)
+    assert ratios(recorded)[0] is None  # not 1.2, which was another thing
 
 
 @pytest.mark.usefixtures("main")

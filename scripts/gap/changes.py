@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from scripts.history.benchmarks import CONTROL, PAIRED
 from scripts.history.read import SESSION, Gap, History
-from scripts.history.results import has_libunwind
+from scripts.history.results import is_mac
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
 # A step of less than this factor is not reported. Processes differ by more than the samples of one
@@ -224,7 +224,7 @@ def newest(history: History) -> list[Newest]:
     ):
         gaps = [gap for gap in history.gaps if gap.series[:2] == (machine, unwinder)]
         if gaps:
-            libunwind = has_libunwind(history.machines[machine], unwinder)
+            libunwind = unwinder == "libunwind" or is_mac(history.machines[machine])
             release = [file.release for file in files][-1]
             verdicts.append(_newest(machine, unwinder, libunwind, release, gaps))
     return verdicts

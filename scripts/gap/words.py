@@ -12,7 +12,7 @@ from scripts.gap import changes
 from scripts.gap.changes import Advice, Control, Newest, Step
 from scripts.history.benchmarks import BUSY, EXPONENT, HEADLINE, PAIRED, SIZES
 from scripts.history.read import Gap, History
-from scripts.history.results import has_libunwind
+from scripts.history.results import is_mac
 
 STAND_IN = (
     "No result of a Mac is recorded here: libunwind on Linux stands in for it. It takes the code "
@@ -58,6 +58,7 @@ def report(
     verdicts = changes.newest(selected)
     oldest = Version(since or "0")
     busy = rows(selected, BUSY, ("unwind info", "resident FDEs"), "ms", 1e3)
+    machines = {gap.machine for gap in recorded(history.gaps)}
     return Report(
         gaps=[gap for gap in shown if Version(gap.release) >= oldest],
         measured=[file.key for file in selected.files if Version(file.release) >= oldest],
@@ -68,13 +69,8 @@ def report(
         growth=list(rows(selected, EXPONENT, (), "exponent")),
         busy_host=[row for row in busy if row.pop("unwind info") == "on"],
         left_out=history.left_out,
-        note="" if any(is_mac(history, gap) for gap in recorded(history.gaps)) else STAND_IN,
+        note="" if any(is_mac(history.machines[name]) for name in machines) else STAND_IN,
     )
-
-
-def is_mac(history: History, gap: Gap) -> bool:
-    """Whether a gap was measured with Apple's libunwind."""
-    return gap.unwinder == "system" and has_libunwind(history.machines[gap.machine], gap.unwinder)
 
 
 def rows(

@@ -37,6 +37,23 @@ ASV = "0.6.6"
 HELPERS = Path("fixtures/helper-requirements.txt")
 MEASURING = FileLock(".asv/measuring.lock", poll_interval=1)
 
+Function = Callable[..., Any]
+CHANGES: list[tuple[Any, str, Function]] = []
+TOLD: set[str] = set()  # reasons for n/a
+
+
+def stands_before(name: str, *owners: Any) -> Callable[[Function], Function]:
+    """Let a function stand before a function of asv, which is its first argument.
+
+    Of several before the same function, the one that stands last here is called first.
+    """
+
+    def register(function: Function) -> Function:
+        CHANGES.extend((owner, name, function) for owner in owners)
+        return function
+
+    return register
+
 
 def apply() -> None:
     """Make the changes.
@@ -49,20 +66,21 @@ def apply() -> None:
             f"{__name__} was written for asv {ASV}, this is {asv.__version__}. "
             "Start asv with `uv run asv`, or review the changes and the version there."
         )
+    for owner, name, function in CHANGES:
+        setattr(owner, name, before(getattr(owner, name), function))
     name_machines()
-    for command in (Run, Continuous, Find, Profile, Setup, Check):
-        command.run = measure_alone(command.run)
-    Run.run = refuse_traps(Run.run)
-    Machine.save = save_machine(Machine.save)
-    util.write_json = write_all_or_nothing(util.write_json)
-    Results.save = keep_values(Results.save)
     Results.load = staticmethod(results.load)
-    Publish.run = tell_left_out(Publish.run)
-    for command in (Publish, Show, Compare):
-        command.run = require_machines(command.run)
     Environment.installed_commit_hash = property(name_installed_commit)
-    Environment._get_install_checksum = count_helpers(Environment._get_install_checksum)
-    runner.log_benchmark_result = tell_reasons(runner.log_benchmark_result)
+
+
+def before(original: Function, function: Function) -> Function:
+    """The function that takes the place of the original."""
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return function(original, *args, **kwargs)
+
+    return wrapped
 
 
 def name_machines() -> None:
@@ -78,79 +96,52 @@ def name_machines() -> None:
     MachineCollection.save = staticmethod(lambda name, fields, _path=None: None)
 
 
-def save_machine(save: Callable[[Machine, str], None]) -> Callable[[Machine, str], None]:
+@stands_before("save", Machine)
+def save_machine(save: Function, machine: Machine, results_dir: str) -> None:
     """Keep a recorded machine what it is, and note the host beside the results.
 
     asv overwrites the description without a word, which would split every series of a recorded
     machine. A local one may change: its results are nobody's history.
     """
-
-    @functools.wraps(save)
-    def wrapped(machine: Machine, results_dir: str) -> None:
-        fields = dict(vars(machine))
-        if not re.fullmatch(r"\w[\w.-]*", fields["machine"]):  # it becomes a folder of results/
+    fields = dict(vars(machine))
+    if not re.fullmatch(r"\w[\w.-]*", fields["machine"]):  # it becomes a folder of results/
+        raise UserError(
+            f"--machine '{fields['machine']}': a name has letters, digits, '.', '_' and '-'."
+        )
+    folder = Path(results_dir, fields["machine"])
+    path = folder / "machine.json"
+    if path.exists() and fields["machine"] != machines.local_name():
+        recorded = util.load_json(str(path), Machine.api_version)
+        if recorded != fields:
             raise UserError(
-                f"--machine '{fields['machine']}': a name has letters, digits, '.', '_' and '-'."
+                f"{path} describes another kind of machine than this one: {recorded} there, "
+                f"{fields} here. Choose another name with --machine."
             )
-        folder = Path(results_dir, fields["machine"])
-        path = folder / "machine.json"
-        if path.exists() and fields["machine"] != machines.local_name():
-            recorded = util.load_json(str(path), Machine.api_version)
-            if recorded != fields:
-                raise UserError(
-                    f"{path} describes another kind of machine than this one: {recorded} there, "
-                    f"{fields} here. Choose another name with --machine."
-                )
-        save(machine, results_dir)
-        machines.record_host(folder)
-
-    return wrapped
+    save(machine, results_dir)
+    machines.record_host(folder)
 
 
-def refuse_traps(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuse the options of `asv run` that would store or measure something else than asked."""
-
-    @functools.wraps(run)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("range_spec") == "TAGS":
-            # asv would store the names, cut to eight characters, in place of commit ids
-            raise UserError("TAGS is not supported: write ALL, every release has a tag.")
-        if kwargs.get("parallel", 1) != 1:
-            # asv would install in other processes, and not learn what is installed
-            raise UserError("--parallel is not supported: there is one environment to install in.")
-        if kwargs.get("set_commit_hash") is not None:
-            # asv would store whatever is installed under the name of that release
-            raise UserError("--set-commit-hash is not supported: name the release to run.")
-        return run(*args, **kwargs)
-
-    return wrapped
-
-
-def measure_alone(run: Callable[..., Any]) -> Callable[..., Any]:
+@stands_before("run", Run, Continuous, Find, Profile, Setup, Check)
+def measure_alone(run: Function, *args: Any, **kwargs: Any) -> Any:
     """Let one process at a time use the environments, and end on Ctrl-C without a traceback.
 
     asv processes share `.asv/env` with no lock: a second run would install another release under
     the first. The operating system frees the lock when its holder ends, however it ends.
     """
-
-    @functools.wraps(run)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        # so that asv ends its child first, and no benchmark outlives the lock
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            with _measuring():
-                return run(*args, **kwargs)
-        except (KeyboardInterrupt, UserError) as error:
-            if isinstance(error, UserError) and str(error) != "Interrupted.":  # asv's own word
-                raise
-            hint = (
-                " Every release that was finished is stored; the same command with "
-                "--skip-existing-successful goes on from there."
-            )
-            stores = "skip_successful" in kwargs and not kwargs.get("dry_run")
-            raise UserError(f"Interrupted.{hint if stores else ''}") from None
-
-    return wrapped
+    # so that asv ends its child first, and no benchmark outlives the lock
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with _measuring():
+            return run(*args, **kwargs)
+    except (KeyboardInterrupt, UserError) as error:
+        if isinstance(error, UserError) and str(error) != "Interrupted.":  # asv's own word
+            raise
+        hint = (
+            " Every release that was finished is stored; the same command with "
+            "--skip-existing-successful goes on from there."
+        )
+        stores = "skip_successful" in kwargs and not kwargs.get("dry_run")
+        raise UserError(f"Interrupted.{hint if stores else ''}") from None
 
 
 def _measuring() -> Any:
@@ -165,70 +156,69 @@ def _measuring() -> Any:
         raise UserError(f"asv keeps its environments in .asv/, but {error}") from error
 
 
-def write_all_or_nothing(write: Callable[..., None]) -> Callable[..., None]:
+@stands_before("run", Run)
+def refuse_traps(run: Function, *args: Any, **kwargs: Any) -> Any:
+    """Refuse the options of `asv run` that would store or measure something else than asked."""
+    if kwargs.get("range_spec") == "TAGS":
+        # asv would store the names, cut to eight characters, in place of commit ids
+        raise UserError("TAGS is not supported: write ALL, every release has a tag.")
+    if kwargs.get("parallel", 1) != 1:
+        # asv would install in other processes, and not learn what is installed
+        raise UserError("--parallel is not supported: there is one environment to install in.")
+    if kwargs.get("set_commit_hash") is not None:
+        # asv would store whatever is installed under the name of that release
+        raise UserError("--set-commit-hash is not supported: name the release to run.")
+    return run(*args, **kwargs)
+
+
+@stands_before("write_json", util)
+def write_all_or_nothing(write: Function, path: str, *args: Any, **kwargs: Any) -> None:
     """Replace result files in one step.
 
     asv truncates and rewrites them in place; a process killed half way left a file that stops
     every later command.
     """
-
-    @functools.wraps(write)
-    def wrapped(path: str, *args: Any, **kwargs: Any) -> None:
-        with replacing(Path(path)) as scratch:
-            write(str(scratch), *args, **kwargs)
-
-    return wrapped
+    with replacing(Path(path)) as scratch:
+        write(str(scratch), *args, **kwargs)
 
 
-def keep_values(save: Callable[[Results, str], None]) -> Callable[[Results, str], None]:
+@stands_before("save", Results)
+def keep_values(save: Function, measured: Results, results_dir: str) -> None:
     """Never replace a stored value by n/a or by a failure, nor its samples by none.
 
     asv does, so that one run without a library or a wheel would erase what took hours to
     measure. What is printed is what was measured; only the file keeps what it had.
     """
-
-    @functools.wraps(save)
-    def wrapped(measured: Results, results_dir: str) -> None:
-        path = Path(results_dir, measured._filename)
-        if path.exists():
-            results.keep(measured, results.load(str(path)))
-        save(measured, results_dir)
-
-    return wrapped
+    path = Path(results_dir, measured._filename)
+    if path.exists():
+        results.keep(measured, results.load(str(path)))
+    save(measured, results_dir)
 
 
-def require_machines(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Stop before anything is read when results have no sound machine.json beside them.
-
-    asv leaves such results out with a warning, or stops with a traceback.
-    """
-
-    @functools.wraps(run)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        results.descriptions(Path((args[0] if args else kwargs["conf"]).results_dir))
-        return run(*args, **kwargs)
-
-    return wrapped
-
-
-def tell_left_out(run: Callable[..., Any]) -> Callable[..., Any]:
+@stands_before("run", Publish)
+def tell_left_out(run: Function, *args: Any, **kwargs: Any) -> Any:
     """Fail, after everything sound is published, when there is nothing or something is unknown.
 
     asv prints a warning and draws nothing for a result of a commit it does not know.
     """
+    answer = run(*args, **kwargs)
+    history = read.read(args[0] if args else kwargs["conf"])
+    if not history.files:
+        reasons = ["There is nothing to publish: run `uv run asv run`.", *history.left_out]
+        raise UserError("\n".join(reasons))
+    if history.unpinned:
+        raise UserError("\n".join(["Published without these:", *history.unpinned]))
+    return answer
 
-    @functools.wraps(run)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        answer = run(*args, **kwargs)
-        history = read.read(args[0] if args else kwargs["conf"])
-        if not history.files:
-            reasons = ["There is nothing to publish: run `uv run asv run`.", *history.left_out]
-            raise UserError("\n".join(reasons))
-        if history.unpinned:
-            raise UserError("\n".join(["Published without these:", *history.unpinned]))
-        return answer
 
-    return wrapped
+@stands_before("run", Publish, Show, Compare)
+def require_machines(run: Function, *args: Any, **kwargs: Any) -> Any:
+    """Stop before anything is read when results have no sound machine.json beside them.
+
+    asv leaves such results out with a warning, or stops with a traceback.
+    """
+    results.descriptions(Path((args[0] if args else kwargs["conf"]).results_dir))
+    return run(*args, **kwargs)
 
 
 def name_installed_commit(environment: Environment) -> str | None:
@@ -242,33 +232,26 @@ def name_installed_commit(environment: Environment) -> str | None:
     return commit
 
 
-def count_helpers(checksum: Callable[[Environment], list[Any]]) -> Callable[..., list[Any]]:
+@stands_before("_get_install_checksum", Environment)
+def count_helpers(checksum: Function, environment: Environment) -> list[Any]:
     """Install again when the helper packages have changed.
 
     asv does so when its own settings change, and knows of no other file.
     """
-
-    @functools.wraps(checksum)
-    def wrapped(environment: Environment) -> list[Any]:
-        return [*checksum(environment), HELPERS.read_text(encoding="utf-8")]
-
-    return wrapped
+    return [*checksum(environment), HELPERS.read_text(encoding="utf-8")]
 
 
-def tell_reasons(log_result: Callable[..., None]) -> Callable[..., None]:
+@stands_before("log_benchmark_result", runner)
+def tell_reasons(
+    log_result: Function, measured: Results, benchmark: dict[str, Any], *args: Any, **kwargs: Any
+) -> None:
     """Say once a run why something is n/a.
 
     asv keeps the reason to itself without --show-stderr, and stores none.
     """
-    told: set[str] = set()
-
-    @functools.wraps(log_result)
-    def wrapped(measured: Results, benchmark: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        log_result(measured, benchmark, *args, **kwargs)
-        output = measured.stderr.get(benchmark["name"]) or ""
-        for _, reason in re.findall(r"asv: skipped: NotImplementedError\((['\"])(.*)\1\)", output):
-            if reason not in told:
-                told.add(reason)
-                log.info(f"n/a: {reason}", color="default")
-
-    return wrapped
+    log_result(measured, benchmark, *args, **kwargs)
+    output = measured.stderr.get(benchmark["name"]) or ""
+    for _, reason in re.findall(r"asv: skipped: NotImplementedError\((['\"])(.*)\1\)", output):
+        if reason not in TOLD:
+            TOLD.add(reason)
+            log.info(f"n/a: {reason}", color="default")

@@ -115,8 +115,8 @@ class ReleaseRepo(Repo):
         return self.get_range_spec(latest_result, BRANCH)
 
     def get_name_from_hash(self, commit: str) -> str | None:
-        """The release of a commit."""
-        release = self._by_commit.get(commit)
+        """The release of a commit; `asv show` asks for that of a release's own name too."""
+        release = self._by_commit.get(commit) or self._by_version.get(commit)
         return release.version if release else None
 
     def get_tags(self) -> dict[str, str]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from scripts.releases import pins, update
+from scripts.releases import pins
+from scripts.releases.update import main
 
 JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -71,7 +72,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 
 
 def update(index: Index) -> int:
-    return update_releases.main(["--index", index.url])
+    return main(["--index", index.url])
 
 
 def test_nothing_new_changes_nothing(index: Index, capsys: pytest.CaptureFixture[str]) -> None:
