@@ -181,10 +181,16 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     assert "Set XDG_CACHE_HOME" in answer.stdout
 
 
-def test_without_an_index_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("uv", [True, False])
+def test_without_an_index_it_says_so_and_leaves_nothing(uv: bool, tmp_path: Path) -> None:
+    folders = os.environ["PATH"].split(os.pathsep)
+    without = os.pathsep.join(folder for folder in folders if not shutil.which("uv", path=folder))
+    dead = "http://127.0.0.1:9"
     answer = run(
-        tmp_path, EIGHT, PIP_INDEX_URL="http://127.0.0.1:9", PIP_RETRIES="0", PIP_NO_CACHE_DIR="1",
-        PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="",
+        tmp_path, EIGHT, PIP_INDEX_URL=dead, PIP_RETRIES="0", PIP_NO_CACHE_DIR="1",
+        PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="", UV_DEFAULT_INDEX=dead, UV_INDEX="",
+        UV_FIND_LINKS="", UV_EXTRA_INDEX_URL="", UV_HTTP_RETRIES="0", UV_NO_CACHE="1",
+        **({} if uv else {"PATH": without, "UV": ""}),
     )  # fmt: skip
     assert answer.returncode == 1
     assert "50.0.1 cannot be installed" in answer.stdout

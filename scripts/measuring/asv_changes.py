@@ -19,14 +19,17 @@ from asv.commands.compare import Compare
 from asv.commands.continuous import Continuous
 from asv.commands.find import Find
 from asv.commands.publish import Publish
+from asv.commands.rm import Rm
 from asv.commands.run import Run
 from asv.commands.setup import Setup
 from asv.commands.show import Show
 from asv.console import log
 from asv.environment import Environment
 from asv.machine import Machine, MachineCollection
+from asv.plugins.github import GithubPages
+from asv.repo import get_repo
 from asv.results import Results
-from asv.util import UserError
+from asv.util import ProcessError, UserError
 from filelock import FileLock, Timeout
 
 from scripts.base.files import replacing
@@ -219,6 +222,30 @@ def require_machines(run: Function, *args: Any, **kwargs: Any) -> Any:
     """
     results.descriptions(Path((args[0] if args else kwargs["conf"]).results_dir))
     return run(*args, **kwargs)
+
+
+@stands_before("run", GithubPages)
+def explain_git(run: Function, *args: Any, **kwargs: Any) -> Any:
+    """Say what git has refused; asv has a traceback."""
+    try:
+        return run(*args, **kwargs)
+    except ProcessError as error:
+        raise UserError(f"{' '.join(error.args)} failed: {error.stderr.strip()}") from error
+    except OSError as error:
+        raise UserError(f"asv gh-pages needs git: {error}") from error
+
+
+@stands_before("run", Rm)
+def remove_by_release(run: Function, conf: Any, patterns: list[str], *args: Any) -> Any:
+    """Let `commit_hash=` name a release; asv compares it with commit ids alone."""
+    key, repo = "commit_hash=", get_repo(conf)
+    commits = [
+        f"{key}{repo.get_hash_from_name(pattern.removeprefix(key))}"
+        if pattern.startswith(key)
+        else pattern
+        for pattern in patterns
+    ]
+    return run(conf, commits, *args)
 
 
 def name_installed_commit(environment: Environment) -> str | None:
