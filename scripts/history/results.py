@@ -34,6 +34,25 @@ def load(path: str, *args: Any, **kwargs: Any) -> Results:
     return results
 
 
+def set_aside(folder: Path) -> list[str]:
+    """Give damaged result files of a machine another name, so that they are measured again.
+
+    asv stops at such a file when it comes to its release, and what is behind it is never measured.
+
+    Returns:
+        a sentence for each.
+    """
+    problems = []
+    for path in sorted(folder.glob("*-*.json")):
+        try:
+            load(str(path), machine_name=folder.name)
+        except UserError as error:
+            aside = path.with_suffix(".json.damaged")
+            path.replace(aside)
+            problems.append(f"{error} It was set aside as {aside.name}.")
+    return problems
+
+
 def _check(results: Results) -> None:
     """Raise TypeError or ValueError for content that no benchmark of this suite can have."""
     if not isinstance(results.commit_hash, str) or not isinstance(results.env_vars, dict):
@@ -47,7 +66,10 @@ def _check(results: Results) -> None:
 
 
 def keep(newer: Results, older: Results) -> None:
-    """Add to `newer` what only `older` has: a value is never replaced by n/a or by a failure."""
+    """Add to `newer` what only `older` has.
+
+    A value is never replaced by n/a or by a failure, nor one with samples by one without.
+    """
     for name in older.get_all_result_keys():
         if name not in newer.get_all_result_keys():
             for column in (*VALUES, *FACTS):
@@ -58,7 +80,7 @@ def keep(newer: Results, older: Results) -> None:
 
 def _keep_values(newer: Results, older: Results, name: str) -> None:
     params = newer.get_result_params(name)
-    (values, samples, _), (old_values, *_) = new, old = [
+    (values, samples, _), (old_values, old_samples, _) = new, old = [
         [
             results.get_result_value(name, params),
             results.get_result_samples(name, params),
@@ -69,8 +91,8 @@ def _keep_values(newer: Results, older: Results, name: str) -> None:
     kept = [
         index
         for index, (now, before) in enumerate(zip(values, old_values, strict=True))
-        # an equal value with samples was measured: appended ones need not move the median
-        if not util.is_na(before) and (util.is_na(now) or (now == before and not samples[index]))
+        if not util.is_na(before)
+        and (util.is_na(now) or (old_samples[index] and not samples[index]))
     ]
     for column, entries, before in zip(VALUES, new, old, strict=True):
         for index in kept:

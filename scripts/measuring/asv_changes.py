@@ -5,6 +5,7 @@ rely on its internals, so another version is refused.
 """
 
 import functools
+import math
 import re
 import signal
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from typing import Any
 
 import asv
 from asv import runner, util
+from asv.benchmarks import Benchmarks
+from asv.commands import compare
+from asv.commands import run as run_command
 from asv.commands.asv_profiling import Profile
 from asv.commands.check import Check
 from asv.commands.compare import Compare
@@ -30,15 +34,13 @@ from asv.plugins.github import GithubPages
 from asv.repo import get_repo
 from asv.results import Results
 from asv.util import ProcessError, UserError
-from filelock import FileLock, Timeout
 
 from scripts.base.files import replacing
 from scripts.history import read, results
-from scripts.measuring import machines
+from scripts.measuring import alone, interrupts, machines
 
 ASV = "0.6.6"
 HELPERS = Path("fixtures/helper-requirements.txt")
-MEASURING = FileLock(".asv/measuring.lock", poll_interval=1)
 
 Function = Callable[..., Any]
 CHANGES: list[tuple[Any, str, Function]] = []
@@ -71,6 +73,7 @@ def apply() -> None:
         )
     for owner, name, function in CHANGES:
         setattr(owner, name, before(getattr(owner, name), function))
+    signal.signal(signal.SIGINT, interrupts.say_and_exit)
     name_machines()
     Results.load = staticmethod(results.load)
     Environment.installed_commit_hash = property(name_installed_commit)
@@ -122,41 +125,63 @@ def save_machine(save: Function, machine: Machine, results_dir: str) -> None:
             )
     save(machine, results_dir)
     machines.record_host(folder)
+    for problem in results.set_aside(folder):
+        log.warning(problem)
 
 
 @stands_before("run", Run, Continuous, Find, Profile, Setup, Check)
-def measure_alone(run: Function, *args: Any, **kwargs: Any) -> Any:
-    """Let one process at a time use the environments, and end on Ctrl-C without a traceback.
-
-    asv processes share `.asv/env` with no lock: a second run would install another release under
-    the first. The operating system frees the lock when its holder ends, however it ends.
-    """
-    # so that asv ends its child first, and no benchmark outlives the lock
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def measure_alone(run: Function, conf: Any, *args: Any, **kwargs: Any) -> Any:
+    """Let one process at a time measure, and end with a sentence instead of a traceback."""
     try:
-        with _measuring():
-            return run(*args, **kwargs)
+        with interrupts.until_it_ends(), alone.measuring(Path(conf.env_dir)):
+            return run(conf, *args, **kwargs)
+    except ProcessError as error:
+        last = (error.stderr or error.stdout).strip().splitlines()[-1:]
+        raise UserError(
+            f"{' '.join(error.args[:5])} … failed: {' '.join(last)} Is the package index there?"
+        ) from error
+    except re.error as error:
+        raise UserError(
+            f"--bench is no regular expression: {error}. Write \\( for a parenthesis."
+        ) from error
+    except OSError as error:
+        raise UserError(f"asv could not go on: {error}. What was finished is stored.") from error
     except (KeyboardInterrupt, UserError) as error:
         if isinstance(error, UserError) and str(error) != "Interrupted.":  # asv's own word
             raise
-        hint = (
-            " Every release that was finished is stored; the same command with "
-            "--skip-existing-successful goes on from there."
+        raise UserError(f"Interrupted.{how_to_go_on(kwargs)}") from None
+
+
+def how_to_go_on(options: dict[str, Any]) -> str:
+    """What to do after an interruption of `asv run` that stores results."""
+    if "skip_successful" not in options or options.get("dry_run"):
+        return ""
+    if any("(" in pattern for pattern in options.get("bench") or ()):
+        # the option looks at benchmarks, and knows nothing of their parameters
+        return " Every release that was finished is stored; name the others to go on."
+    return (
+        " Every release that was finished is stored; the same command with "
+        "--skip-existing-successful goes on from there."
+    )
+
+
+@stands_before("run", Run)
+def record_samples(run: Function, *args: Any, **kwargs: Any) -> Any:
+    """Store samples always: without them `asv compare` cannot tell a change from noise."""
+    return run(*args, **{**kwargs, "record_samples": True})
+
+
+@stands_before("run", Run)
+def say_what_next(run: Function, *args: Any, **kwargs: Any) -> Any:
+    """End on what the numbers mean and what to do with them."""
+    code = run(*args, **kwargs)
+    if not code and not kwargs.get("dry_run") and kwargs.get("bench") != ["just-discover"]:
+        machine = kwargs.get("machine") or machines.local_name()
+        log.info(
+            "Times are for all modules that are dropped, 1000 where nothing else is said. What "
+            f"unwind info costs: uv run python -m scripts.gap --machine {machine}"
         )
-        stores = "skip_successful" in kwargs and not kwargs.get("dry_run")
-        raise UserError(f"Interrupted.{hint if stores else ''}") from None
-
-
-def _measuring() -> Any:
-    try:
-        Path(MEASURING.lock_file).parent.mkdir(parents=True, exist_ok=True)
-        return MEASURING.acquire(blocking=False)
-    except Timeout:
-        log.info("Another asv is measuring here; waiting until it has finished (Ctrl-C to stop)")
-        log.flush()
-        return MEASURING.acquire()
-    except OSError as error:
-        raise UserError(f"asv keeps its environments in .asv/, but {error}") from error
+    return code
 
 
 @stands_before("run", Run)
@@ -222,6 +247,59 @@ def require_machines(run: Function, *args: Any, **kwargs: Any) -> Any:
     """
     results.descriptions(Path((args[0] if args else kwargs["conf"]).results_dir))
     return run(*args, **kwargs)
+
+
+@stands_before("run", Show, Compare)
+def end_with_the_pipe(run: Function, *args: Any, **kwargs: Any) -> Any:
+    """End quietly when nobody reads on, as in `asv compare … | head`."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    return run(*args, **kwargs)
+
+
+@stands_before("_is_result_better", compare)
+def need_samples(
+    better: Function,
+    a: float,
+    b: float,
+    a_ss: Any,
+    b_ss: Any,
+    factor: float,
+    use_stats: bool = True,
+) -> Any:
+    """Do not mark a difference of single samples (`--quick`): nothing is known of their noise."""
+    stats = [ss[0] for ss in (a_ss, b_ss) if ss and ss[0]]
+    if any(entry.get("repeat") == 1 for entry in stats):
+        return False
+    return better(a, b, a_ss, b_ss, *args, **kwargs)
+
+
+@stands_before("human_value", util)
+def round_value(human_value: Function, value: Any, *args: Any, **kwargs: Any) -> Any:
+    """Print six digits of a number; asv prints all that a median has."""
+    if isinstance(value, float) and math.isfinite(value):
+        value = float(f"{value:.6g}")
+    return human_value(value, *args, **kwargs)
+
+
+@stands_before("skip_benchmarks", run_command)
+def store_no_failed_install(skip: Function, benchmarks: Any, env: Any, results: Results) -> Results:
+    """Store nothing of a release that could not be installed: it was not measured."""
+    skip(benchmarks, env, results=Results.unnamed())
+    results.save = lambda results_dir: None
+    for name in benchmarks:  # so that asv ends with exit code 2
+        results.errcode[name] = 1
+    return results
+
+
+@stands_before("discover", Benchmarks)
+def discover_in_what_is_installed(
+    discover: Function, conf: Any, repo: Any, environments: Any, commits: Any, **kwargs: Any
+) -> Any:
+    """Read the benchmarks with the release that is installed already: they are always the same."""
+    installed = [environment._get_installed_commit_hash() for environment in environments]
+    there = [commit for commit in installed if commit and repo.get_name_from_hash(commit)]
+    return discover(conf, repo, environments, [*there, *commits], **kwargs)
 
 
 @stands_before("run", GithubPages)

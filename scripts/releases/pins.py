@@ -29,6 +29,9 @@ COMMITTER = "wasmtime-py releases <releases@wasmtime-py.invalid>"
 NATIVE = re.compile(r"(manylinux|musllinux|macosx|win)")
 
 
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
 @dataclass(frozen=True)
 class Release:
     """One wasmtime-py release.
@@ -112,7 +115,14 @@ def load(path: Path = PINS) -> list[Release]:
         _check(releases)
     except OSError as error:
         raise UserError(f"Cannot read the pinned releases: {error}. {REMEDY}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise UserError(f"{path} is not a list of pinned releases ({error}). {REMEDY}") from error
     return releases
 

@@ -1,0 +1,67 @@
+"""One measuring process at a time on a machine, and in an environment nothing of another."""
+
+import getpass
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from asv.console import log
+from asv.util import UserError
+from filelock import FileLock, Timeout
+
+PATIENCE = 10  # seconds for a process that is asked to end
+
+
+def lock_file() -> Path:
+    """One for all clones of a user: two runs at once spoil each other's times."""
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    return Path(tempfile.gettempdir(), f"wasmtime-teardown-{user}.lock")
+
+
+@contextmanager
+def measuring(environments: Path) -> Iterator[None]:
+    """Hold the machine, and see that nothing runs in the environments.
+
+    asv processes share a folder of environments with no lock: a second run would install another
+    release under the first. The operating system frees the lock when its holder ends, however it
+    ends.
+
+    Raises:
+        UserError: the lock cannot be written.
+    """
+    path = lock_file()
+    holder = path.with_suffix(".holder")
+    try:
+        lock = FileLock(path, poll_interval=1)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+            log.info(f"Waiting until {who} has finished measuring (Ctrl-C to stop)")
+            log.flush()
+            lock.acquire()
+        holder.write_text(f"asv in {Path.cwd()} (process {os.getpid()})", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} has to be written while asv measures, but {error}") from error
+    with lock:
+        end_leftovers(environments)
+        yield
+
+
+def end_leftovers(environments: Path) -> None:
+    """End what a killed asv has left running: a pip would install beside the next one."""
+    folder = str(environments.resolve())
+    leftovers = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if (process.info["cmdline"] or [""])[0].startswith(folder + os.sep)
+    ]
+    for process in leftovers:
+        log.info(f"Ending process {process.pid}, which a killed asv has left in {environments}")
+        process.terminate()
+    _, alive = psutil.wait_procs(leftovers, timeout=PATIENCE)
+    for process in alive:
+        process.kill()
