@@ -259,13 +259,7 @@ def end_with_the_pipe(run: Function, *args: Any, **kwargs: Any) -> Any:
 
 @stands_before("_is_result_better", compare)
 def need_samples(
-    better: Function,
-    a: float,
-    b: float,
-    a_ss: Any,
-    b_ss: Any,
-    factor: float,
-    use_stats: bool = True,
+    better: Function, a: float, b: float, a_ss: Any, b_ss: Any, *args: Any, **kwargs: Any
 ) -> Any:
     """Do not mark a difference of single samples (`--quick`): nothing is known of their noise."""
     stats = [ss[0] for ss in (a_ss, b_ss) if ss and ss[0]]
