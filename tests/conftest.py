@@ -133,6 +133,9 @@ class Measured:
     def asv(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return asv(self.copy, *arguments, home=self.home, **variables)
 
+    def environment(self) -> dict[str, str]:
+        return environment(self.home)
+
     def results(self, machine: str, version: str, environment: str = SYSTEM) -> Any:
         path = self.copy / f"results/{machine}/{COMMITS[version][:8]}-{environment}.json"
         return json.loads(path.read_text())

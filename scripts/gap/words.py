@@ -12,7 +12,7 @@ from scripts.gap import changes
 from scripts.gap.changes import Advice, Control, Newest, Step
 from scripts.history.benchmarks import BUSY, EXPONENT, HEADLINE, PAIRED, SIZES
 from scripts.history.read import Gap, History
-from scripts.history.results import is_mac
+from scripts.history.results import LOCAL, is_mac
 
 STAND_IN = (
     "No result of a Mac is recorded here: libunwind on Linux stands in for it. It takes the code "
@@ -92,7 +92,7 @@ def rows(
 
 def recorded(gaps: Sequence[Gap]) -> Sequence[Gap]:
     """Those of recorded machines; all where there are none but of local ones."""
-    return [gap for gap in gaps if not gap.machine.startswith("local-")] or gaps
+    return [gap for gap in gaps if not gap.machine.startswith(LOCAL)] or gaps
 
 
 def say_step(step: Step) -> str:

@@ -89,7 +89,7 @@ def _machine(folder: Path) -> str:
         UserError: it may not.
     """
     fields, recorded = results.description(folder), RESULTS / folder.name
-    if folder.name.startswith("local-"):
+    if folder.name.startswith(results.LOCAL):
         raise UserError(f"{folder}: results of local machines are not recorded")
     if (recorded / "machine.json").exists() and results.description(recorded) != fields:
         raise UserError(

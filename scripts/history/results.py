@@ -11,6 +11,7 @@ from asv.results import Results
 from asv.util import UserError
 
 LOAD = Results.load  # asv's own, which `measuring.asv_changes` replaces by `load`
+LOCAL = "local-"  # how the folders begin that git ignores
 VALUES = ("_results", "_samples", "_stats")  # a list by benchmark, one entry a parameter
 FACTS = ("_benchmark_params", "_benchmark_version", "_started_at", "_duration", "_profiles")
 
@@ -28,10 +29,15 @@ def load(path: str, *args: Any, **kwargs: Any) -> Results:
         _check(results)
     except (UserError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} is damaged, or no result of asv: {error}. Restore it from git, or remove "
-            "it and measure that release again."
+            f"{path} is damaged, or no result of asv: {error}. {_restore(Path(path))} and measure "
+            "that release again."
         ) from error
     return results
+
+
+def _restore(path: Path) -> str:
+    known_to_git = not path.parent.name.startswith(LOCAL)
+    return "Restore it from git, or remove it" if known_to_git else "Remove it"
 
 
 def set_aside(folder: Path) -> list[str]:
@@ -139,10 +145,11 @@ def descriptions(results: Path) -> dict[str, dict[str, str]]:
         try:
             machines[folder.name] = description(folder)
         except UserError as error:
-            raise UserError(
-                f"{error}. Restore it from git, or remove it and run `uv run asv run "
-                f"--machine {folder.name}` on that machine, which writes it anew."
-            ) from error
+            local = folder.name.startswith(LOCAL)
+            named = "" if local else f" --machine {folder.name}"
+            remedy = f"Run `uv run asv run{named}` on that machine, which writes it anew"
+            others = f", or remove {folder}" if local else ", or restore it from git"
+            raise UserError(f"{error}. {remedy}{others}.") from error
     return machines
 
 

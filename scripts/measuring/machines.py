@@ -21,6 +21,7 @@ from asv import util
 from packaging.tags import sys_tags
 
 from scripts.base.files import replacing
+from scripts.history.results import LOCAL
 from scripts.releases import pins
 
 SYSTEMS = {"darwin": "macos", "win32": "windows"}
@@ -29,7 +30,7 @@ ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
 
 def local_name() -> str:
     """The name for measurements nobody asked to record: git ignores `results/local-*`."""
-    return f"local-{SYSTEMS.get(sys.platform, sys.platform)}-{architecture()}"
+    return f"{LOCAL}{SYSTEMS.get(sys.platform, sys.platform)}-{architecture()}"
 
 
 def fields(name: str) -> dict[str, str]:
