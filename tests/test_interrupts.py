@@ -37,6 +37,7 @@ def start(measured: Measured, version: str) -> subprocess.Popen[str]:
     return run
 
 
+@pytest.mark.slow
 def test_one_interrupt_at_any_moment_ends_the_run(measured: Measured) -> None:
     folder = measured.copy / "results/interrupted"
     begun = time.monotonic()
