@@ -152,7 +152,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     home = tmp_path_factory.mktemp("home")
     copy = copy_repository(tmp_path_factory.mktemp("measured"))
     bench = f"{MIDDLE}|{SMALL_GAPS}|track_fde_count"
-    run = asv(copy, "run", "--record-samples", "--bench", bench, "48.0.0..50.0.1", home=home)
+    run = asv(copy, "run", "--bench", bench, "48.0.0..50.0.1", home=home)
     return Measured(copy, home, run)
 
 

@@ -163,7 +163,7 @@ def test_what_cannot_be_compared_is_said() -> None:
     later = gap("50.0.1", 9, [9.0] * 8, started=SESSION + 1)
     assert "not measured in one session, but 6 hours apart" in reason(before, later)
     for few in ([], samples[:7]):
-        assert "--record-samples" in reason(before, gap("50.0.1", 9, few))
+        assert "measure both again" in reason(before, gap("50.0.1", 9, few))
     assert "no size in common" in reason(before, gap("50.0.1", 9, samples, size="1000x1"))
     assert reason(before, gap("50.0.1", 9, size="1000x100")) == "its gap is not measured"
 

@@ -255,7 +255,7 @@ def _reason_against(sizes: list[str], before: dict[str, Gap], now: dict[str, Gap
     if apart > SESSION:
         return f"they were not measured in one session, but {apart / 3600:.0f} hours apart"
     if any(len(gap.samples) < SAMPLES for pair in both for gap in pair):
-        return f"less than {SAMPLES} samples are recorded (asv run --record-samples)"
+        return f"less than {SAMPLES} samples are recorded: measure both again"
     return ""
 
 

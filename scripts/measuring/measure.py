@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     worst = 0
     for skip, versions in runs:
-        command = ["run", "--record-samples", "--show-stderr", "--machine", options.machine]
+        command = ["run", "--show-stderr", "--machine", options.machine]
         command += ["--skip-existing-successful"] * skip + ["--quick"] * options.quick
         command += ["--bench", options.bench] * bool(options.bench)
         for unwinder in unwinders():
