@@ -5,13 +5,9 @@ memory size would break a line of the graph in two. The exact facts of a host go
 results instead (`record_host`), where they break nothing.
 """
 
-import functools
 import json
 import os
 import platform
-import re
-import shutil
-import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,6 +18,7 @@ from packaging.tags import sys_tags
 
 from scripts.base.files import replacing
 from scripts.history.results import LOCAL
+from scripts.measuring import unwinders
 from scripts.releases import pins
 
 SYSTEMS = {"darwin": "macos", "win32": "windows"}
@@ -67,24 +64,7 @@ def operating_system() -> str:
     system = f"{name} {number}".strip()
     if platform.libc_ver()[0] != "glibc":
         return f"{system}, musl"
-    libgcc = libgcc_version().split(".")[0]
-    return f"{system}, libgcc {libgcc}".strip()
-
-
-@functools.cache
-def libgcc_version() -> str:
-    """The packaged version of libgcc, or nothing where no package manager tells.
-
-    From 13 on libgcc keeps registered unwind tables in a tree, before in a list.
-    """
-    queries = {"dpkg-query": ["-W", "-f", "${Version}\n", "libgcc-s1"],
-               "rpm": ["-q", "--qf", "%{VERSION}\n", "libgcc"]}  # fmt: skip
-    for command, arguments in queries.items():
-        if shutil.which(command) is not None:
-            answer = subprocess.run([command, *arguments], capture_output=True, text=True)
-            if answer.returncode == 0:
-                return answer.stdout.splitlines()[0]
-    return ""
+    return f"{system}, libgcc {unwinders.libgcc_major()}".strip()
 
 
 def memory_class(size: int) -> str:
@@ -100,17 +80,6 @@ def platforms() -> list[str]:
     return list(dict.fromkeys(tag.platform for tag in sys_tags()))
 
 
-def libunwind_file() -> str:
-    """The file of LLVM's libunwind that the dynamic linker finds; its name has the version."""
-    named = os.environ.get("LIBUNWIND", "")
-    tool = shutil.which("ldconfig", path=f"{os.environ.get('PATH', '')}:/sbin:/usr/sbin")
-    if named or tool is None:
-        return named
-    listed = subprocess.run([tool, "-p"], capture_output=True, text=True, check=False)
-    found = re.search(r"libunwind\.so\.1 \(.*(?:x86-64|AArch64).*=> (\S+)", listed.stdout)
-    return str(Path(found[1]).resolve()) if found else ""
-
-
 def record_host(folder: Path) -> None:
     """Note in `hosts.jsonl` on which host, with which software, the results there are measured.
 
@@ -122,11 +91,10 @@ def record_host(folder: Path) -> None:
     facts = {
         "platform": platform.platform(),
         "libc": " ".join(platform.libc_ver()),
-        "libgcc": libgcc_version() if sys.platform == "linux" else "",
         "cpu": util.get_cpu_info(),
         "memory": util.get_memsize(),
         "image": " ".join(image).strip(),
-        "libunwind": libunwind_file() if sys.platform == "linux" else "",
+        "unwinders": unwinders.facts(),
         "wheel": pins.load()[-1].wheel_for(platforms()) or "",
         "python": platform.python_version(),
         "asv": version("asv"),

@@ -1,0 +1,100 @@
+"""Which unwinders a host has: the very files, because their counts are theirs.
+
+An update of a library moves the counts of all releases at once, and must not look like a change of
+one of them.
+"""
+
+import ctypes
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+
+LIBGCC, LIBUNWIND = "libgcc_s.so.1", "libunwind.so.1"  # nongnu's libunwind is libunwind.so.8
+# asks which package a file is of, and how the answer is read
+MANAGERS = {
+    "dpkg-query": (["-S", "{file}"], r"^([^:]+):"),
+    "rpm": (["-qf", "--qf", "%{NAME}-%{VERSION}", "{file}"], r"^(\S+)"),
+    "apk": (["info", "--who-owns", "{file}"], r"owned by (\S+)"),
+}
+
+
+def facts() -> dict[str, dict[str, str] | list[str]]:
+    """File, package and build id of each unwinder; on a Mac the names that the system gives."""
+    if sys.platform == "darwin":
+        return {"apple": apple_libraries()}
+    if sys.platform != "linux":
+        return {}
+    files = {
+        "libgcc": library(LIBGCC),
+        "libunwind": library(os.environ.get("LIBUNWIND") or LIBUNWIND),
+    }
+    return {
+        name: {"file": str(file), "package": package_of(file), "build_id": build_id(file)}
+        for name, file in files.items()
+        if file is not None
+    }
+
+
+@functools.cache
+def library(name: str) -> Path | None:
+    """The file that the dynamic linker loads under that name."""
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return None
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    loaded = re.search(rf"\s(/\S*{re.escape(Path(name).stem)}\S*)$", maps, re.MULTILINE)
+    return Path(loaded[1]) if loaded else None
+
+
+@functools.cache
+def package_of(file: Path) -> str:
+    """Name and version of the package that a file is of, or nothing where no manager tells."""
+    for manager, (arguments, pattern) in MANAGERS.items():
+        # a library may be known under a folder that is a link to its own, or the other way round
+        for path in (file, Path("/usr", *file.parts[1:]), Path("/", *file.parts[2:])):
+            answer = _run(manager, [argument.format(file=path) for argument in arguments])
+            owner = re.search(pattern, answer)
+            if owner and manager == "dpkg-query":
+                version = _run(manager, ["-W", "-f", "${Version}\n", owner[1]]).splitlines()
+                return f"{owner[1]} {version[0]}" if version else owner[1]
+            if owner:
+                return owner[1]
+    return ""
+
+
+def _run(program: str, arguments: list[str]) -> str:
+    if shutil.which(program) is None:
+        return ""
+    answer = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    return answer.stdout if answer.returncode == 0 else ""
+
+
+def build_id(file: Path) -> str:
+    """What the linker has named a library by its content."""
+    with file.open("rb") as stream:
+        section: Any = ELFFile(stream).get_section_by_name(".note.gnu.build-id")
+        notes = list(section.iter_notes()) if section else []
+    return str(notes[0]["n_desc"]) if notes else ""
+
+
+def libgcc_major() -> str:
+    """The major version of libgcc: from 13 on unwind tables are in a tree, before in a list."""
+    file = library(LIBGCC)
+    version = re.search(r"[ -](\d+)\.\d", package_of(file)) if file else None
+    return version[1] if version else ""
+
+
+def apple_libraries() -> list[str]:
+    """The libraries of this process that are named after unwinding, on a Mac."""
+    loader = ctypes.CDLL(None)
+    loader._dyld_get_image_name.restype = ctypes.c_char_p
+    names = (loader._dyld_get_image_name(index) for index in range(loader._dyld_image_count()))
+    return [os.fsdecode(name) for name in names if b"unwind" in (name or b"")]

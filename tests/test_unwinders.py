@@ -1,0 +1,78 @@
+"""The unwinders of a host, by file, package and build id."""
+
+import ctypes
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.measuring import unwinders
+
+from .conftest import absent
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="files of Linux")
+
+
+@LINUX
+def test_libgcc_is_the_file_that_is_loaded() -> None:
+    facts: Any = unwinders.facts()["libgcc"]
+    assert Path(facts["file"]).name.startswith("libgcc_s")
+    assert Path(facts["file"]).exists()
+    if shutil.which("readelf") is None:
+        absent("readelf is not installed (Debian: binutils)")
+    listing = subprocess.run(
+        ["readelf", "-n", facts["file"]], capture_output=True, text=True, check=True
+    ).stdout
+    assert f"Build ID: {facts['build_id']}" in listing
+
+
+@LINUX
+def test_libgcc_s_version_is_that_of_its_package() -> None:
+    if not any(map(shutil.which, unwinders.MANAGERS)):
+        pytest.skip("no package manager tells")
+    major = unwinders.libgcc_major()
+    file = unwinders.library(unwinders.LIBGCC)
+    assert file is not None
+    assert f"{major}." in unwinders.package_of(file)
+    assert int(major) >= 8
+
+
+@LINUX
+def test_libunwind_is_llvm_s(libunwind: str) -> None:
+    facts: Any = unwinders.facts()["libunwind"]
+    assert libunwind in facts["file"]
+    assert hasattr(ctypes.CDLL(facts["file"]), "__unw_add_dynamic_fde")
+
+
+@LINUX
+def test_what_is_not_there_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIBUNWIND", "/nowhere.so")
+    assert "libunwind" not in unwinders.facts()
+
+
+def test_a_mac_notes_how_the_system_names_its_unwinder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated: no Mac has run this yet."""
+
+    class Name:
+        restype: object = None
+
+        def __call__(self, index: int) -> bytes | None:
+            return [b"/usr/lib/libSystem.B.dylib", None, b"/usr/lib/system/libunwind.dylib"][index]
+
+    class Loader:
+        _dyld_get_image_name = Name()
+
+        def _dyld_image_count(self) -> int:
+            return 3
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: Loader())
+    assert unwinders.facts() == {"apple": ["/usr/lib/system/libunwind.dylib"]}
+
+
+def test_windows_has_none_to_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert unwinders.facts() == {}
