@@ -3,9 +3,13 @@
 import ctypes
 import json
 import os
+import queue
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,8 @@ from scripts.releases import pins
 
 ROOT = Path(__file__).resolve().parent.parent
 STRICT = os.environ.get("BENCHMARKS_STRICT") == "1"
+DEADLINE = 900  # seconds, for whatever a test waits for; nothing takes a tenth of it
+WHEELS = ROOT / ".asv/wheels"  # pip's cache for all tests, whatever HOME they have
 COMMITS = {release.version: release.commit for release in pins.load(ROOT / pins.PINS)}
 NAME = "module_teardown.ModuleTeardown.time_teardown"
 MIDDLE = r"time_teardown\(.*, 8\)"  # the size that shows the gap and does not take long
@@ -31,6 +37,12 @@ def absent(reason: str) -> None:
     if STRICT:
         pytest.fail(f"{reason} (BENCHMARKS_STRICT=1)")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """What is started in the background of a shell ignores Ctrl-C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +75,7 @@ def environment(home: Path | None = None) -> dict[str, str]:
     """This process' environment, less what would reach into a measurement."""
     ours = ("ASV_", "UNWINDER", "LIBUNWIND", "BENCHMARKS_STRICT", "LD_PRELOAD")
     variables = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    variables.setdefault("PIP_CACHE_DIR", str(WHEELS))
     if home is not None:
         variables["HOME"] = str(home)
     return variables
@@ -74,9 +87,57 @@ def asv(
     """Run asv in a copy, with no terminal to ask."""
     return subprocess.run(
         [sys.executable, "-m", "asv", *arguments],
-        cwd=copy, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        cwd=copy, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=DEADLINE,
         env={**environment(home), **variables},
     )  # fmt: skip
+
+
+class Started:
+    """A command that runs beside the test: what it says is read as it comes, until a deadline."""
+
+    def __init__(self, command: Sequence[str | Path], cwd: Path, env: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self.said = ""
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self) -> "Started":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(DEADLINE)
+
+    def _read(self) -> None:
+        for line in self.process.stdout or ():
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def wait_for(self, wanted: str, seconds: float = DEADLINE) -> None:
+        """Wait until it says something."""
+        until = time.monotonic() + seconds
+        while (line := self._next(wanted, until)) is not None:
+            if wanted in line:
+                return
+        pytest.fail(f"it ended without a word of {wanted!r}:\n{self.said}")
+
+    def end(self, seconds: float = DEADLINE) -> int:
+        """Wait for its end, and give its exit code."""
+        until = time.monotonic() + seconds
+        while self._next("the end", until) is not None:
+            pass
+        return self.process.wait(seconds)
+
+    def _next(self, wanted: str, until: float) -> str | None:
+        try:
+            line = self._lines.get(timeout=max(until - time.monotonic(), 0))
+        except queue.Empty:
+            pytest.fail(f"waited too long for {wanted!r}:\n{self.said}")
+        self.said += line or ""
+        return line
 
 
 @pytest.fixture
@@ -114,7 +175,7 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                     "--require-hashes", "--only-binary", ":all:", "--no-deps",
                     "-r", requirements, "-r", ROOT / "fixtures/helper-requirements.txt",
                 ],
-                check=True,
+                check=True, timeout=DEADLINE,
             )  # fmt: skip
             folders[version] = folder
         return folders[version]

@@ -1,5 +1,6 @@
 """What is changed in asv, wrap by wrap."""
 
+import inspect
 import json
 import math
 import sys
@@ -37,6 +38,49 @@ def test_another_asv_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asv, "__version__", "0.7")
     with pytest.raises(UserError, match=r"written for asv 0\.6\.6, this is 0\.7.*uv run asv"):
         asv_changes.apply()
+
+
+def test_every_change_is_made() -> None:
+    """A function that takes asv's own as its first argument stands before one of asv."""
+    changes = {
+        function
+        for function in vars(asv_changes).values()
+        if inspect.isfunction(function) and function is not asv_changes.before
+        for parameter in list(inspect.signature(function).parameters.values())[:1]
+        if parameter.annotation is asv_changes.Function
+    }
+    assert changes == {change for _, _, change in asv_changes.CHANGES}
+    for owner, name, _ in asv_changes.CHANGES:
+        assert callable(getattr(owner, name))
+
+
+def test_every_command_that_installs_or_measures_does_so_alone() -> None:
+    alone = {
+        owner.__name__
+        for owner, name, change in asv_changes.CHANGES
+        if (name, change) == ("run", asv_changes.measure_alone)
+    }
+    assert alone == {"Run", "Continuous", "Find", "Profile", "Setup", "Check"}
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("Environment._get_install_checksum", "count_helpers"),
+        ("Run.run", "measure_alone"),
+        ("Run.run", "refuse_traps"),
+        ("Results.save", "keep_values"),
+        ("Machine.save", "save_machine"),
+        ("asv.util.write_json", "write_all_or_nothing"),
+        ("asv.runner.log_benchmark_result", "tell_reasons"),
+    ],
+)
+def test_what_a_change_stands_before(name: str, change: str) -> None:
+    before = {
+        (f"{owner.__name__}.{name}", function.__name__)
+        for owner, name, function in asv_changes.CHANGES
+    }
+    assert (name, change) in before
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

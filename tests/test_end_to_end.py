@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from .conftest import (
     NAME,
     SYSTEM,
     Measured,
+    Started,
     environment,
 )
 
@@ -36,8 +36,8 @@ def test_two_releases_are_measured_without_a_question(measured: Measured) -> Non
         assert stored["commit_hash"] == COMMITS[version]
         columns = dict(zip(stored["result_columns"], stored["results"][NAME], strict=False))
         on_1, on_8, _, off_1, off_8, _ = columns["result"]
-        assert 0 < on_8 < 60
-        assert 0 < off_8 < 60
+        assert on_8 > 0
+        assert off_8 > 0
         assert on_1 != on_1  # nan: the other sizes were not selected
         assert off_1 != off_1
         assert columns["samples"][1]
@@ -145,26 +145,39 @@ def test_what_is_measured_is_skipped_on_request(measured: Measured) -> None:
     assert measured.results(machines.local_name(), "49.0.0") == before
 
 
-def start(measured: Measured, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-u", "-m", "asv", *arguments],
-        cwd=measured.copy, env=environment(measured.home), stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+def start(measured: Measured, *arguments: str) -> Started:
+    command = [sys.executable, "-u", "-m", "asv", *arguments]
+    return Started(command, measured.copy, environment(measured.home))
 
 
 def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
-    with FileLock(measured.copy / ".asv/measuring.lock"):
-        second = start(
-            measured, "run", "--quick", "--dry-run", "--bench", SMALLEST, "-E", SYSTEM, "50.0.1"
-        )
-        assert second.stdout is not None
-        said = second.stdout.readline()
-        assert "Another asv is measuring here; waiting" in said
-        assert second.poll() is None
-    rest = second.communicate()[0]
-    assert second.returncode == 0, rest
-    assert "Benchmarking" in rest
+    options = ("--quick", "--dry-run", "--bench", SMALLEST, "-E", SYSTEM)
+    lock = FileLock(measured.copy / ".asv/measuring.lock")
+    with lock, start(measured, "run", *options, "50.0.1") as second:
+        second.wait_for("Another asv is measuring here; waiting")
+        assert second.process.poll() is None
+        assert "Benchmarking" not in second.said
+        lock.release()
+        assert second.end() == 0, second.said
+        assert "Benchmarking" in second.said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["continuous", "-E", SYSTEM, "49.0.0", "50.0.1"],
+        ["find", "-E", SYSTEM, "48.0.0..50.0.1", SMALLEST],
+        ["profile", "-E", SYSTEM, f"{NAME}('off', 1)", "50.0.1"],
+        ["setup", "-E", SYSTEM],
+        ["check", "-E", SYSTEM],
+    ],
+)
+def test_every_command_that_installs_waits_too(measured: Measured, arguments: list[str]) -> None:
+    with (
+        FileLock(measured.copy / ".asv/measuring.lock"),
+        start(measured, *arguments) as second,
+    ):
+        second.wait_for("Another asv is measuring here; waiting")
 
 
 def test_a_recorded_machine_is_not_written_over_by_another(measured: Measured) -> None:
@@ -179,6 +192,7 @@ def test_a_recorded_machine_is_not_written_over_by_another(measured: Measured) -
     assert (measured.copy / f"results/{machines.local_name()}/hosts.jsonl").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_was_finished_and_the_next_goes_on(
     measured: Measured, stop: signal.Signals
@@ -188,21 +202,12 @@ def test_an_interrupted_run_keeps_what_was_finished_and_the_next_goes_on(
         "run", "--machine", "interrupted", "--bench", SMALLEST, "-E", SYSTEM, "47.0.1..49.0.0"
     )  # fmt: skip
     try:
-        run = start(measured, *options)
-        deadline = time.monotonic() + 300
-        while not (folder / f"{COMMITS['49.0.0'][:8]}-{SYSTEM}.json").exists():
-            assert run.poll() is None, run.communicate()[0]
-            assert time.monotonic() < deadline, "the first release was not measured"
-            time.sleep(0.05)
-        run.send_signal(stop)
-        try:
-            said = run.communicate(timeout=60)[0]
-        except subprocess.TimeoutExpired:  # Python itself lost it, between fork and exec
-            run.send_signal(stop)
-            said = run.communicate()[0]
-        assert run.returncode == 1, said
-        assert "Interrupted. Every release that was finished is stored" in said
-        assert "Traceback" not in said.split("Exception ignored in")[0]
+        with start(measured, *options) as run:
+            run.wait_for("<48.0.0>")  # the second release has begun
+            run.process.send_signal(stop)
+            assert run.end() == 1, run.said
+        assert "Interrupted. Every release that was finished is stored" in run.said
+        assert "Traceback" not in run.said.split("Exception ignored in")[0]
         stored = measured.results("interrupted", "49.0.0")
         again = measured.asv(*options[:-1], "--skip-existing-successful", options[-1])
         assert again.returncode == 0, again.stdout

@@ -15,7 +15,7 @@ from scripts.history.read import SESSION, Gap, History, ResultFile
 
 from .results import RELEASES
 
-HISTORIES = 1000
+HISTORIES = 200
 NOISE = 0.02  # between the samples of one process, and between processes on a quiet machine
 SHARED = 0.11  # between processes with libunwind on the shared machine that is recorded
 STEP = 1.5
@@ -94,15 +94,15 @@ def test_a_process_that_is_steady_by_chance_does_not_speak_for_all() -> None:
     within = (0.15, 0.15, 0.1, 0.1, 0.005)
     levels = [20.0] * 3 + [8.0] * 28 + [1.5]
     right, wrong = 0, 0
-    for _ in range(HISTORIES // 5):
+    for _ in range(HISTORIES):
         one = history(random, levels, processes=0.1, within=within)
         right += [step.release for step in changes.steps(one, (), libunwind=True)] == [
             RELEASES[-29]
         ]
         flat = history(random, [8.0] * 32, processes=0.1, within=within)
         wrong += bool(changes.steps(flat, (), libunwind=True))
-    assert right >= 0.9 * HISTORIES / 5
-    assert wrong <= HISTORIES / 5 / 100
+    assert right >= 0.9 * HISTORIES
+    assert wrong <= HISTORIES / 100
 
 
 def judge(random: np.random.Generator, factor: float, processes: float = NOISE) -> Newest:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from scripts.history.read import read
 from scripts.measuring import machines, measure
 from scripts.releases import pins
 
-from .conftest import COMMITS, ROOT
+from .conftest import COMMITS, LIBUNWIND, ROOT, SYSTEM
 from .results import HOUR, SESSION, write_results
 
 RELEASES = pins.load(ROOT / pins.PINS)
@@ -60,6 +61,41 @@ def test_one_session_is_both_releases_with_every_unwinder(
     assert not together()
     write_results(Path("results"), {BEFORE: gaps}, "ubuntu")
     assert together()
+
+
+def commands(monkeypatch: pytest.MonkeyPatch, *arguments: str, code: int = 0) -> list[list[str]]:
+    """The commands that are run."""
+    run: list[list[str]] = []
+
+    def asv(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        run.append(command)
+        return subprocess.CompletedProcess(command, code)
+
+    monkeypatch.setattr(subprocess, "run", asv)
+    monkeypatch.setattr(measure, "unwinders", lambda: ("system", "libunwind"))
+    monkeypatch.setattr(machines, "platforms", lambda: GLIBC)
+    assert measure.main(["--machine", "m", *arguments]) == code
+    return run
+
+
+def test_only_what_needs_no_session_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that waits for its session is measured again, whatever is stored of it."""
+    session, others = commands(monkeypatch)
+    assert "--skip-existing-successful" not in session
+    assert session[-1].split() == [NEWEST, BEFORE]
+    assert "--skip-existing-successful" in others
+    assert others[-1].split()[0] == RELEASES[-3].version
+    # all samples are kept, and every option is passed on
+    (only,) = commands(monkeypatch, "--range", "49.0.0", "--bench", "time_", "--quick")
+    assert only == [
+        sys.executable, "-m", "asv", "run", "--record-samples", "--show-stderr",
+        "--machine", "m", "--skip-existing-successful", "--quick", "--bench", "time_",
+        "--environment", SYSTEM, "--environment", LIBUNWIND, "49.0.0",
+    ]  # fmt: skip
+
+
+def test_a_failure_of_asv_is_one_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(commands(monkeypatch, code=2)) == 2  # what failed first is no reason to stop
 
 
 def test_a_killed_asv_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import wasmtime
 
-from benchmarks import _modules, _release, module_teardown, real_program
+from benchmarks import _modules, _release, busy_host, module_teardown, real_program
 from scripts.releases import pins
 
-from .conftest import ROOT
+from .conftest import DEADLINE, ROOT
 
 ERAS = ("13.0.0", "17.0.1", "18.0.2", "25.0.0", "39.0.0", "44.0.0", "45.0.0", "newest")
 COUNTS = {  # modules that a sample drops
@@ -28,7 +28,7 @@ COUNTS = {  # modules that a sample drops
 def probe(version: str, folder: Path, *arguments: str) -> Any:
     answer = subprocess.run(
         [sys.executable, ROOT / "tests/teardown_probe.py", *arguments],
-        capture_output=True, text=True, check=True,
+        capture_output=True, text=True, check=True, timeout=DEADLINE,
         env={**os.environ, "PYTHONPATH": str(folder)},
     )  # fmt: skip
     seen = json.loads(answer.stdout)
@@ -91,6 +91,18 @@ def test_without_its_package_the_real_program_is_na(
     real_program.program.cache_clear()
     with pytest.raises(error, match="itkwasm_compress_stringify_wasl is not installed here"):
         real_program.RealProgram().setup("on")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows unwinds without .eh_frame")
+def test_a_busy_host_has_the_fdes_of_others_whatever_is_dropped() -> None:
+    benchmark = busy_host.BusyHost()
+    benchmark.setup("off", 3 * busy_host.FUNCTIONS)
+    assert busy_host.residents.cache_info().currsize == 1  # setup has loaded them
+    others = busy_host.residents(3 * busy_host.FUNCTIONS)
+    busy_host.residents.cache_clear()
+    assert len(others) == 3
+    assert all(b".eh_frame" in module.serialize() for module in others)
+    assert b".eh_frame" not in benchmark.modules[0].serialize()
 
 
 def test_a_partly_emptied_list_is_no_sample() -> None:

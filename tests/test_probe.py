@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from asv_runner.statistics import compute_stats
 
 from scripts.probe import __main__ as probe
 
-from .conftest import ROOT, environment
+from .conftest import DEADLINE, ROOT, Started, environment
 
 EIGHT = ROOT / "fixtures/functions-8.wasm"
 
@@ -29,7 +28,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(cache: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "scripts.probe", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE,
         env={**environment(), "XDG_CACHE_HOME": str(cache), **variables},
     )  # fmt: skip
 
@@ -52,20 +51,20 @@ def test_it_agrees_with_the_suite(cache: Path, install: Callable[[str], Path]) -
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True,
         env={**environment(), "UNWINDER": "libunwind",
              "PYTHONPATH": f"{install('49.0.0')}{os.pathsep}{ROOT}"},
+        timeout=DEADLINE,
     )  # fmt: skip
-    ratio, stats = compute_stats(json.loads(answer.stdout)["samples"], 1)
-    # a quarter beside the intervals, which know nothing of what differs between two processes
-    assert one["low"] / 1.25 <= stats["ci_99_b"]
-    assert stats["ci_99_a"] <= one["high"] * 1.25
-    assert one["ratio"] > 4 < ratio
+    ratio, _ = compute_stats(json.loads(answer.stdout)["samples"], 1)
+    # two processes may differ by a factor of two; another benchmark, or libgcc, by more than three
+    assert ratio / 3 < one["ratio"] < ratio * 3
+    assert one["ratio"] > 2.5 < ratio
+    assert one["low"] <= one["ratio"] <= one["high"]
     assert one["modules"] == 1000
     assert one["fdes"] == 17
     assert one["eh_frame_bytes"] > 500
     assert one["excess"] == pytest.approx(one["off"] * (one["ratio"] - 1))
     assert one["peak_memory"] > 2**25
-    # one table is searched for every FDE
-    assert 1.3 < one["exponent"] < 3
-    assert one["predicted"] / 2 < one["half"] < one["predicted"] * 2
+    # one table is searched for every FDE: quadratic, and linear without that
+    assert one["exponent"] > 1.3
 
 
 def test_text_folders_and_the_release_of_another_python(cache: Path, tmp_path: Path) -> None:
@@ -129,12 +128,13 @@ def test_what_does_not_fit_is_reduced_and_said() -> None:
         "import json; from pathlib import Path; from benchmarks import _one_module as one; "
         "wasm = Path('fixtures/functions-8.wasm'); "
         "one.MEMORY = 50 * 2 * len(one.image(wasm, 'on')); few = one.fit(1000, wasm); "
-        "one.MEMORY, one.SECONDS = 2**31, 0.01; slow = one.fit(1000, wasm); "
+        "one.MEMORY, one.SECONDS = 2**31, 0; slow = one.fit(1000, wasm); "
         "one.SECONDS = 600; print(json.dumps([few, slow, one.fit(100, wasm)]))"
     )
     answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-c", program],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=DEADLINE,
+    )  # fmt: skip
     few, slow, all_of_them = json.loads(answer.stdout)
     assert few[0] == 50
     assert "are full" in few[1]
@@ -152,25 +152,44 @@ def test_a_budget_that_is_no_multiple_of_ten_comes_to_an_end(wanted: int, room: 
     )
     answer = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=120,
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=DEADLINE,
     )  # fmt: skip
     assert int(answer.stdout) == min(wanted, room) // 10 * 10
 
 
-def test_growth_is_checked_and_noise_does_not_grow() -> None:
+def measured(ratio: float, quarter: float, half: float) -> dict[str, Any]:
+    """What a child reports of 1000 modules that take 14 ms with unwind info off."""
+    return {
+        "modules": 1000, "reduced": "", "ratios": [ratio] * 8, "on": 0.014 * ratio, "off": 0.014,
+        "excess_of_fewer": {"250": quarter, "500": half}, "load": 0.1, "fdes": 17,
+        "eh_frame_bytes": 772, "peak_memory": 2**26,
+    }  # fmt: skip
+
+
+def test_growth_is_that_of_a_power_law_and_noise_does_not_grow() -> None:
     exponent, half, predicted = probe.grow({250: 5.0, 500: 20.0, 1000: 80.0})
     assert exponent == pytest.approx(2)
     assert half == predicted == pytest.approx(20)
     assert probe.grow({250: -1.0, 500: 2.0, 1000: 4.0}) == (None, None, None)
-    measured = {
-        "modules": 1000, "reduced": "", "ratios": [1.0 + 0.01 * step for step in range(8)],
-        "on": 0.0144, "off": 0.014, "excess_of_fewer": {"250": 1e-4, "500": 2e-4}, "load": 0.1,
-        "fdes": 17, "eh_frame_bytes": 772, "peak_memory": 2**26,
-    }  # fmt: skip
-    assert probe.evaluate("my.wasm", "50.0.1", measured).exponent is None
-    measured["ratios"] = [2.0 + 0.01 * step for step in range(8)]
-    said = " ".join(probe.sentences(probe.evaluate("my.wasm", "50.0.1", measured)))
-    assert "no prediction for other counts" in said  # 14 ms against 0.2 of a half
+    told, not_told = (
+        probe.evaluate("my.wasm", "50.0.1", measured(ratio, 1e-4, 2e-4)).exponent
+        for ratio in (probe.TOLD + 0.05, probe.TOLD - 0.05)
+    )
+    assert told is not None
+    assert not_told is None
+
+
+@pytest.mark.parametrize(
+    ("off_by", "agrees"), [(1, True), (1.4, True), (1.6, False), (1 / 1.4, True), (1 / 1.6, False)]
+)
+def test_growth_is_checked_at_a_half(off_by: float, agrees: bool) -> None:
+    # 14 ms more, linear, so that it is 3.5 of a quarter, and ought to be 7 of a half
+    result = probe.evaluate("my.wasm", "50.0.1", measured(2.0, 0.0035, 0.007 * off_by))
+    assert result.exponent == pytest.approx(1)
+    assert result.predicted == pytest.approx(7)
+    said = " ".join(probe.sentences(result))
+    assert ("cost by modules loaded at once" in said) is agrees
+    assert ("no prediction for other counts" in said) is not agrees
 
 
 def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
@@ -204,19 +223,14 @@ def test_ctrl_c_leaves_nothing_but_the_cache(cache: Path, tmp_path: Path) -> Non
     before = sorted((cache / "wasmtime-teardown").iterdir())
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    started = subprocess.Popen(
-        [sys.executable, "-m", "scripts.probe", EIGHT],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**environment(), "XDG_CACHE_HOME": str(cache), "TMPDIR": str(temporary)},
-    )  # fmt: skip
-    assert started.stderr is not None
-    while "dropping" not in started.stderr.readline():
-        time.sleep(0.01)
-    started.send_signal(signal.SIGINT)
-    _, error = started.communicate(timeout=30)
-    assert started.returncode == 130
-    assert "Interrupted." in error
-    assert "Traceback" not in error
+    command: list[str | Path] = [sys.executable, "-u", "-m", "scripts.probe", EIGHT]
+    variables = {**environment(), "XDG_CACHE_HOME": str(cache), "TMPDIR": str(temporary)}
+    with Started(command, ROOT, variables) as started:
+        started.wait_for("dropping")
+        started.process.send_signal(signal.SIGINT)
+        assert started.end() == 130
+    assert "Interrupted." in started.said
+    assert "Traceback" not in started.said
     assert sorted((cache / "wasmtime-teardown").iterdir()) == before
     assert not list(temporary.iterdir())
 

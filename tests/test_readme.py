@@ -1,39 +1,143 @@
-"""The commands in README.md are ones that asv and this repository understand."""
+"""The commands in README.md, CONTRIBUTING.md and docs/ are ones that can be given."""
 
-import importlib.util
+import argparse
+import importlib
+import inspect
+import re
 import shlex
+from typing import Any
 
 import pytest
+from asv.benchmarks import Benchmarks
 from asv.commands import make_argparser
+from asv.config import Config
+from asv.util import UserError
 
+from scripts.history.benchmarks import SIZES
+from scripts.history.read import read
 from scripts.releases import pins
 from scripts.releases.repo import ReleaseRepo
 
-from .conftest import ROOT
+from .conftest import LIBUNWIND, ROOT, SYSTEM
 
-LINES = (ROOT / "README.md").read_text().splitlines()
-COMMANDS = [line for line in LINES if line.startswith("uv run ")]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMAND = r"(?:[A-Z_]+=\S+ )*uv run "
+BLOCK = re.compile(rf"^(?:\$ )?({COMMAND}.*)$", re.MULTILINE)
+INLINE = re.compile(rf"`({COMMAND}[^`]*)`")
+YOURS = re.compile(r"^your|yourname$", re.IGNORECASE)  # a name that stands for the reader's own
+
+
+def commands(text: str) -> list[str]:
+    """The commands of a page, in blocks and in its sentences."""
+    found = [*BLOCK.findall(text), *INLINE.findall(text)]
+    return [" ".join(command.split()) for command in found]
+
+
+README, *_ = PAGES
+COMMANDS = list(dict.fromkeys(one for page in PAGES for one in commands(page.read_text("utf-8"))))
 
 
 def test_there_are_commands_for_the_main_jobs() -> None:
+    shown = commands(README.read_text("utf-8"))
     for command in ("uv run asv run", "uv run asv publish", "uv run pytest"):
-        assert command in COMMANDS
-    assert any(command.startswith("uv run asv compare ") for command in COMMANDS)
+        assert command in shown
+    assert any(command.startswith("uv run asv compare ") for command in shown)
+    for page in PAGES:
+        assert commands(page.read_text("utf-8")), page
+
+
+def understood(module: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What a script makes of its command line, by its own parser, before it does anything."""
+    place = ROOT / module.replace(".", "/")
+    if place.is_dir():
+        place, module = place / "__main__", f"{module}.__main__"
+    assert place.with_suffix(".py").exists()
+    main = importlib.import_module(module).main
+    if not inspect.signature(main).parameters:  # it takes no options
+        assert not arguments
+        return argparse.Namespace()
+    parse, parsed = argparse.ArgumentParser.parse_args, []
+
+    def stop(parser: argparse.ArgumentParser, *given: Any) -> None:
+        parsed.append(parse(parser, *given))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(argparse.ArgumentParser, "parse_args", stop)
+        with pytest.raises(KeyboardInterrupt):
+            main(arguments)
+    return parsed[0]
+
+
+def check(options: dict[str, Any]) -> None:
+    """Every name among the options is one that there is.
+
+    Raises:
+        UserError: no such release.
+    """
+    history, config = ReleaseRepo(str(pins.PINS)), Config.load("asv.conf.json")
+    for spec in (options.get("range"), options.get("since"), *options.get("release", ())):
+        assert spec in (None, "ALL") or history.get_hashes_from_range(spec)
+    for name in ("revision1", "revision2", "commit"):
+        assert options.get(name) is None or history.get_hash_from_name(options[name])
+    patterns = options.get("bench") or []
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        if pattern != "just-discover" and not YOURS.search(pattern):
+            # with its parameters, as asv does
+            assert Benchmarks(config, Benchmarks.load(config).values(), pattern), pattern
+    for environment in options.get("env_spec") or ():
+        assert environment in (SYSTEM, LIBUNWIND)
+    machine = options.get("machine")
+    if machine is not None and not machine.startswith("local-") and not YOURS.search(machine):
+        assert (ROOT / "results" / machine / "machine.json").exists(), machine
+    assert options.get("size") in (None, *SIZES)
+    if "a" in options:
+        gaps = {"/".join((*gap.series[:2], gap.release)) for gap in read(config).gaps}
+        assert {options["a"], options["b"]} <= gaps
+
+
+def parse(command: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The options of a command line, as the tool that it starts understands them."""
+    words = shlex.split(command)
+    tool, *arguments = words[words.index("run") + 1 :]
+    if tool == "asv":
+        parser, _ = make_argparser()
+        return dict(vars(parser.parse_args(arguments)))
+    if tool == "python":
+        flag, module, *rest = arguments
+        assert flag == "-m"
+        return dict(vars(understood(module, rest, monkeypatch)))
+    assert (tool, arguments) == ("pytest", [])
+    return {}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command(command: str) -> None:
-    tool, *arguments = shlex.split(command)[2:]
-    if tool == "asv":
-        parser, _ = make_argparser()
-        parsed = vars(parser.parse_args(arguments))
-        history = ReleaseRepo(str(pins.PINS))
-        if parsed.get("range") not in (None, "ALL"):
-            assert history.get_hashes_from_range(parsed["range"])
-        for name in ("revision1", "revision2"):
-            assert name not in parsed or history.get_hash_from_name(parsed[name])
-    elif tool == "python":
-        assert arguments[0] == "-m"
-        assert importlib.util.find_spec(arguments[1])
-    else:
-        assert tool == "pytest"
+def test_command(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(parse(command, monkeypatch))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "uv run asv run --no-such-option",
+        "uv run asv run --bench no_such_benchmark",
+        r"""uv run asv run --bench "time_teardown\('on', 9\)" """,
+        "uv run asv run -E virtualenv-py3.11-UNWINDERapple",
+        "uv run asv run 50.0.99",
+        "uv run asv compare --machine linux-x86_64 49.0.0 50.0.99",
+        "uv run asv show --machine nobodys 50.0.1",
+        "uv run asv sprint",
+        "uv run python -m scripts.nowhere",
+        "uv run python -m scripts.gap --no-such-option",
+        "uv run python -m scripts.gap --size 9x9",
+        "uv run python -m scripts.gap --since 50.0.99",
+        "uv run python -m scripts.gap compare linux-x86_64/apple/49.0.0 linux-x86_64/system/49.0.0",
+        "uv run python -m scripts.probe my.wasm --release 50.0.99",
+        "uv run python -m scripts.probe",
+        "uv run python -m scripts.make_fixtures --size 9",
+        "uv run pytest --no-such-option",
+    ],
+)
+def test_what_is_wrong_is_noticed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises((AssertionError, SystemExit, UserError)):
+        check(parse(command, monkeypatch))

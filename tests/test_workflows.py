@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asv.machine import Machine
 from ruamel.yaml import YAML
 
-from scripts.measuring import machines
+from scripts.history import record
+from scripts.measuring import asv_changes, machines
 
-from .conftest import COMMITS, ROOT, copy_repository, environment
+from .conftest import COMMITS, DEADLINE, ROOT, Measured, copy_repository, environment
+from .index import Index
+from .results import write_results
 from .test_alert import fake_gh
 
 FOLDER = ROOT / ".github/workflows"
@@ -75,13 +79,32 @@ def test_every_step_is_accounted_for() -> None:
     assert set(steps()) == set(STEPS)
 
 
-def test_machines_of_the_workflow_can_be_recorded() -> None:
+def test_machines_of_the_workflow_can_be_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     include = load(FOLDER / "benchmark.yml")["jobs"]["measure"]["strategy"]["matrix"]["include"]
     names = [one["machine"] for one in include]
     assert len(set(names)) == len(names) >= 6
-    assert all(re.fullmatch(r"\w[\w.-]*", name) for name in names)
-    assert machines.local_name() not in names
     assert sum("macos" in name for name in names) >= 2
+    shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures")
+    shutil.copy(ROOT / "asv.conf.json", tmp_path)
+    (tmp_path / "results").mkdir()
+    shutil.copy(ROOT / "results/benchmarks.json", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        # what a job hands over is joined, and its name is one to measure under
+        write_results(Path("got", name), {NEWEST: {"1000x8": 8.0}}, name)
+        fields = Machine()
+        vars(fields).update(machines.fields(name))
+        asv_changes.save_machine(Machine.save, fields, "measured")
+    joined = record.join(record.machine_folders(Path("got")), partial=True)
+    assert set(joined.taken) == set(names)
+    for one in include:  # a machine is named after the system that it runs on
+        system = one["image"].removeprefix("python:3.11-").replace("alpine", "alpine-")
+        label = system or one["os"].removesuffix("-arm").removesuffix("-intel")
+        assert one["machine"].startswith(label)
+        arm = "arm" in one["os"] or one["os"] == "macos-15"
+        assert one["machine"].endswith("arm64" if arm else "x86_64")
 
 
 class Runner:
@@ -108,7 +131,7 @@ class Runner:
     def step(self, name: str, **variables: str) -> subprocess.CompletedProcess[str]:
         answer = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps()[name]["run"]],
-            cwd=self.clone, capture_output=True, text=True, check=False,
+            cwd=self.clone, capture_output=True, text=True, check=False, timeout=DEADLINE,
             env={
                 **environment(), "UV_NO_DEFAULT_GROUPS": "1", "RUNNER_TEMP": str(self.temporary),
                 "GITHUB_OUTPUT": str(self.temporary / "output"), **variables,
@@ -120,22 +143,30 @@ class Runner:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="its steps are those of Linux runners")
 @pytest.mark.usefixtures("libunwind")
-def test_from_pins_to_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_pins_to_alert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: Measured
+) -> None:
     runner = Runner(tmp_path)
+    (runner.clone / ".asv").mkdir()
+    (runner.clone / ".asv/env").symlink_to(measured.copy / ".asv/env")  # installed once
     settings = steps()["Measure"]["env"]
-    for machine in (FIRST, SECOND):
-        measured = runner.step(
-            "Measure", MACHINE=machine, RANGE="49.0.0 50.0.1", BENCH=BENCH,
-            BENCHMARKS_STRICT=settings["BENCHMARKS_STRICT"],
-        )  # fmt: skip
-        assert measured.returncode == 0
-        # what is kept, and what another job gets
-        assert runner.step("Gather what was measured, also when something failed",
-                           MACHINE=machine).returncode == 0  # fmt: skip
-        shutil.move(runner.clone / "measured", runner.temporary / "measured" / machine)
-        hosts = (runner.temporary / "measured" / machine / machine / "hosts.jsonl").read_text()
-        assert "libunwind.so.1" in hosts
-        assert f"wasmtime-{NEWEST}-py3-none-manylinux" in hosts
+    answer = runner.step(
+        "Measure", MACHINE=FIRST, RANGE="49.0.0 50.0.1", BENCH=BENCH,
+        BENCHMARKS_STRICT=settings["BENCHMARKS_STRICT"],
+    )  # fmt: skip
+    assert answer.returncode == 0
+    # what is kept, and what another job gets
+    gather = "Gather what was measured, also when something failed"
+    assert runner.step(gather, MACHINE=FIRST).returncode == 0
+    arrived = runner.temporary / "measured"
+    shutil.move(runner.clone / "measured", arrived / FIRST)
+    hosts = (arrived / FIRST / FIRST / "hosts.jsonl").read_text()
+    assert "libunwind.so.1" in hosts
+    assert f"wasmtime-{NEWEST}-py3-none-manylinux" in hosts
+    # another machine of the same speed
+    shutil.copytree(arrived / FIRST / FIRST, arrived / SECOND / SECOND)
+    for file in (arrived / SECOND / SECOND).iterdir():
+        file.write_text(file.read_text().replace(FIRST, SECOND))
     runner.git("clean", "-qfd")
 
     # a part of the suite was asked for, and that is no failure
@@ -169,19 +200,27 @@ def test_from_pins_to_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="its steps are those of Linux runners")
-def test_new_releases_are_pinned_and_pushed(tmp_path: Path) -> None:
-    runner = Runner(tmp_path)
-    assert runner.step("Pin new releases").returncode == 0
-    pins = runner.clone / "fixtures/releases.json"
-    before = json.loads(pins.read_text())
+def test_new_releases_are_pinned_and_pushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, index = Runner(tmp_path), Index()
     output = runner.temporary / "output"
-    if not output.exists():  # else there is a release newer than the pins, and it was just pinned
+    # a uv that asks this index, whatever the real one holds today
+    uv = tmp_path / "bin/uv"
+    uv.parent.mkdir()
+    uv.write_text(
+        f'#!/bin/sh\nexec {os.environ.get("UV") or shutil.which("uv")} "$@" --index "$INDEX"\n'
+    )
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{uv.parent}{os.pathsep}{os.environ['PATH']}")
+    with index.serve():
+        assert runner.step("Pin new releases", INDEX=index.url).returncode == 0
+        assert not output.exists()
         assert runner.git("log", "--oneline").count("\n") == 1
-    before["releases"] = before["releases"][:-1]
-    pins.write_text(json.dumps(before, indent=1) + "\n")
-    runner.git("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qam", "one pin less")
-    runner.git("push", "-q")
-    assert runner.step("Pin new releases").returncode == 0
+        index.add_release("99.0.0")
+        assert runner.step("Pin new releases", INDEX=index.url).returncode == 0
     assert "added=true" in output.read_text()
-    assert "added " in runner.git("log", "-1", "--format=%B", "origin/main")
+    assert "added 99.0.0, 2 wheels" in runner.git("log", "-1", "--format=%B", "origin/main")
+    pinned = json.loads(runner.git("show", "origin/main:fixtures/releases.json"))["releases"]
+    assert [one["version"] for one in pinned] == [*COMMITS, "99.0.0"]
     assert runner.git("status", "--porcelain") == ""

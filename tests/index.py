@@ -1,0 +1,62 @@
+"""A package index on this machine, which holds the pinned releases and what a test adds."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+from scripts.releases import pins
+
+JSON = "application/vnd.pypi.simple.v1+json"
+
+
+class Index:
+    """A package index that serves one project page, with whatever a test makes of it."""
+
+    def __init__(self) -> None:
+        self.files: list[dict[str, Any]] = []
+        self.status = 200
+        self.body: bytes | None = None
+        self.url = ""
+        for release in pins.load():
+            for wheel, sha256 in release.wheels.items():
+                self.add(wheel, release.time, sha256)
+
+    def add(self, name: str, time: str | None, sha256: str = "b" * 64, **more: Any) -> None:
+        file = {"filename": name, "url": f"files/{name}", "hashes": {"sha256": sha256}, **more}
+        self.files.append(file if time is None else {**file, "upload-time": time})
+
+    def add_release(self, version: str, time: str = "2026-11-02T03:04:05.6Z", **more: Any) -> None:
+        for platform in ("win_amd64", "macosx_11_0_arm64", "any", "android_26_x86_64"):
+            self.add(f"wasmtime-{version}-py3-none-{platform}.whl", time, **more)
+        self.add(f"wasmtime-{version}.tar.gz", time, **more)
+
+    def page(self) -> bytes:
+        if self.body is not None:
+            return self.body
+        meta = {"api-version": "1.1"}
+        return json.dumps({"meta": meta, "name": "wasmtime", "files": self.files}).encode()
+
+    @contextlib.contextmanager
+    def serve(self) -> Iterator[None]:
+        """Serve it for a while, under `url`."""
+        served = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(served.status)
+                self.send_header("Content-Type", JSON)
+                self.end_headers()
+                self.wfile.write(served.page())
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        with HTTPServer(("127.0.0.1", 0), Handler) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+            thread.start()
+            self.url = f"http://127.0.0.1:{server.server_port}/simple"
+            yield
+            server.shutdown()
