@@ -30,7 +30,7 @@ STEPS = {  # every step with a shell -> where it is run: here, or by .ci/run, or
     "Install LLVM's libunwind": ".ci/run",
     "Measure": "here",
     "Gather what was measured, also when something failed": "here",
-    "Join the results, commit and push": "here",
+    "Join the results, draw the charts, commit and push": "here",
     "Make the site; fails when nothing was drawn": "here",
     "Open an issue when the newest release moved the gap": "here",
     "Open an issue when a scheduled run failed": "here",
@@ -139,7 +139,7 @@ def test_from_pins_to_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     runner.git("clean", "-qfd")
 
     # a part of the suite was asked for, and that is no failure
-    recorded = runner.step("Join the results, commit and push", BENCH=BENCH)
+    recorded = runner.step("Join the results, draw the charts, commit and push", BENCH=BENCH)
     assert recorded.returncode == 0
     message = runner.git("log", "-1", "--format=%B", "origin/main")
     assert message.split("\n\n")[1].split() == [
