@@ -87,8 +87,8 @@ def test_machines_of_the_workflow_can_be_recorded() -> None:
 class Runner:
     """A clone of the repository, an origin to push to, and the shell of the workflows."""
 
-    def __init__(self, folder: Path) -> None:
-        self.clone = copy_repository(folder / "clone")
+    def __init__(self, folder: Path, *, recorded: bool = False) -> None:
+        self.clone = copy_repository(folder / "clone", recorded=recorded)
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         for arguments in (
