@@ -51,17 +51,27 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def copy_repository(target: Path) -> Path:
-    """The files git would commit, less results, under a git of their own to see changes by."""
+def copy_repository(target: Path, until: str = "", *, recorded: bool = False) -> Path:
+    """The files git would commit, less results, under a git of their own to see changes by.
+
+    With `until` also less the pins of newer releases, and their results; with `recorded` results
+    are copied.
+    """
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
+    newer = list(COMMITS)[list(COMMITS).index(until) + 1 :] if until else []
+    newer_results = tuple(COMMITS[version][:8] for version in newer)
     for name in filter(None, listing.split("\0")):
-        recorded = name.startswith("results/") and name.count("/") > 1
-        if (ROOT / name).exists() and not recorded:
+        result = name.startswith("results/") and name.count("/") > 1
+        wanted = recorded and not Path(name).name.startswith(newer_results) if result else True
+        if (ROOT / name).exists() and wanted:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             (target / name).write_bytes((ROOT / name).read_bytes())
+    if newer:
+        releases = pins.load(target / pins.PINS)
+        pins.save(releases[: -len(newer)], target / pins.PINS)
     for arguments in (
         ["init", "-q"],
         ["add", "-A"],
@@ -185,7 +195,7 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @dataclass
 class Measured:
-    """A copy of the repository in which two releases were measured."""
+    """A copy of the repository in which two releases were measured, the newest of its pins."""
 
     copy: Path
     home: Path
@@ -211,7 +221,7 @@ class Measured:
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     home = tmp_path_factory.mktemp("home")
-    copy = copy_repository(tmp_path_factory.mktemp("measured"))
+    copy = copy_repository(tmp_path_factory.mktemp("measured"), until="50.0.1")
     bench = f"{MIDDLE}|{SMALL_GAPS}|track_fde_count"
     run = asv(copy, "run", "--bench", bench, "48.0.0..50.0.1", home=home)
     return Measured(copy, home, run)

@@ -21,8 +21,9 @@ def test_the_committed_pins_are_the_releases_that_can_be_compared() -> None:
     assert versions[0] == "13.0.0"
     assert {"17.0.1", "18.0.2", "27.0.2", "49.0.0", "50.0.1"} <= set(versions)
     assert "27.0.0" not in versions  # yanked
-    assert len(versions) >= 42
-    for release in releases:
+    known = releases[: versions.index("50.0.1") + 1]
+    assert len(known) == 42
+    for release in known:  # which wheels a later one has is for its makers to say
         platforms = " ".join(release.wheels)
         for platform in ("manylinux1_x86_64", "manylinux2014_aarch64", "macosx", "win_amd64"):
             assert platform in platforms

@@ -1,14 +1,18 @@
-"""What is written about the recorded history is what the command beside it prints."""
+"""What is written about the recorded history is what the command beside it prints.
+
+Each page says as of which release it speaks. What was recorded since does not make it wrong.
+"""
 
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, environment
+from .conftest import COMMITS, ROOT, copy_repository, environment
 
 PAGES = ("README.md", "docs/what-the-history-shows.md")
 LIMIT = 4_000_000  # bytes of results a machine: CONTRIBUTING.md says what to do then
@@ -20,6 +24,7 @@ FIGURE = re.compile(
     rf"(?<![\w.#])(\d+\.\d+(?!\w|\.\d)|(?!99 %)\d+(?=(?:(?:,| and| to| or) [\d.]+)*{UNIT}))"
 )
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
+AS_OF = re.compile(r"\b[Aa]s\s+of\s+(\d+\.\d+\.\d+)\b")
 
 
 def sections() -> list[tuple[str, str]]:
@@ -34,10 +39,40 @@ def sections() -> list[tuple[str, str]]:
 
 
 SECTIONS = sections()
-BLOCKS = [block for _, section in SECTIONS for block in EXAMPLE.findall(section)]
 COMMANDS = [
-    one for block in BLOCKS for one in re.split(r"^\$ uv run ", block, flags=re.MULTILINE)[1:]
+    (name.split(":")[0], one)
+    for name, section in SECTIONS
+    for block in EXAMPLE.findall(section)
+    for one in re.split(r"^\$ uv run ", block, flags=re.MULTILINE)[1:]
 ]
+
+
+def as_of(page: str) -> str:
+    """The release that a page says it speaks of, as the newest."""
+    text = CODE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    releases = AS_OF.findall(text)
+    assert len(releases) == 1, f'{page} has to say once, as in "As of 50.0.1.", of when it speaks'
+    return str(releases[0])
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A copy of the repository as a page knows it: without newer pins and their results."""
+    copies: dict[str, Path] = {}
+
+    def known_to(page: str) -> Path:
+        release = as_of(page)
+        if release not in copies:
+            folder = tmp_path_factory.mktemp("history")
+            copies[release] = copy_repository(folder, until=release, recorded=True)
+        return copies[release]
+
+    return known_to
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_says_as_of_which_release_it_speaks(page: str) -> None:
+    assert as_of(page) in COMMITS
 
 
 def words(line: str) -> str:
@@ -45,15 +80,17 @@ def words(line: str) -> str:
     return " ".join(line.split())
 
 
-@pytest.mark.parametrize("example", COMMANDS)
-def test_the_output_is_what_the_command_prints(example: str) -> None:
+@pytest.mark.parametrize(("page", "example"), COMMANDS)
+def test_the_output_is_what_the_command_prints(
+    history: Callable[[str], Path], page: str, example: str
+) -> None:
     command, *shown = example.splitlines()
     tool, *arguments = shlex.split(command)
     if tool == "asv":
         arguments = ["-m", "asv", *arguments]
     answer = subprocess.run(
         [sys.executable, *arguments],
-        cwd=ROOT, env={**environment(), "PYTHONUTF8": "1"},
+        cwd=history(page), env={**environment(), "PYTHONUTF8": "1"},
         capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
@@ -90,6 +127,7 @@ def test_the_pictures_show_the_recorded_history(
     committed = ROOT / picture.FOLDER
     monkeypatch.setattr(picture, "FOLDER", tmp_path)
     assert picture.main() == 0
+    assert len(list(tmp_path.iterdir())) == len(picture.INK)
     for drawn in tmp_path.iterdir():
         # the points with their values; where letters end up depends on the fonts
         points, recorded = (

@@ -76,13 +76,18 @@ def test_machines_are_recorded_and_pushed(main: Path, tmp_path: Path) -> None:
     assert git(main, "status", "--porcelain") == ""
 
 
-def test_a_push_that_came_first_is_built_upon(main: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    git(tmp_path, "clone", "-q", str(tmp_path / "origin.git"), "other")
+def another_run(folder: Path) -> None:
+    """Somebody else's push, of 48.0.0."""
+    other = folder / "other"
+    git(folder, "clone", "-q", str(folder / "origin.git"), "other")
     write_results(other / "results", {"48.0.0": BOTH}, MAC)
     git(other, "add", "-A")
     git(other, "commit", "-qm", "another run")
     git(other, "push", "-q", "origin", "HEAD")
+
+
+def test_a_push_that_came_first_is_built_upon(main: Path, tmp_path: Path) -> None:
+    another_run(tmp_path)
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
     record.push(record.join(sources(tmp_path / "got")).message)
     subjects = git(tmp_path / "origin.git", "log", "--format=%s", "main").splitlines()
@@ -98,7 +103,42 @@ def test_a_push_that_is_refused_is_said_and_nothing_is_lost(
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
     assert record.main([str(tmp_path / "got"), "--partial"]) == 1
     assert "git pull failed: " in capsys.readouterr().err
-    assert "results/" in git(main, "show", "--name-only", "--format=")
+    assert f"results/{MAC}/" in git(main, "diff", "--cached", "--name-only")
+
+
+DRAWING = """
+from pathlib import Path
+Path("drawn.txt").write_text(" ".join(path.name for path in Path("results").rglob("*-*.json")))
+print("drawn.txt")
+"""
+
+
+def test_what_is_drawn_is_all_that_is_recorded_and_in_the_same_commit(
+    main: Path, tmp_path: Path
+) -> None:
+    another_run(tmp_path)
+    (main / "artist.py").write_text(DRAWING)
+    write_results(tmp_path / "got", {"50.0.1": {**BOTH, "1000x100": 390.0}}, MAC)
+    assert record.main([str(tmp_path / "got"), "--partial", "--drawing", "artist"]) == 0
+    older, newer = (
+        result(main / "results" / MAC, version).name for version in ("48.0.0", "50.0.1")
+    )
+    drawn = git(tmp_path / "origin.git", "show", "main:drawn.txt")
+    assert set(drawn.split()) == {older, newer}
+    pushed = git(tmp_path / "origin.git", "show", "--name-only", "--format=", "main").split()
+    assert {"drawn.txt", f"results/{MAC}/{newer}"} <= set(pushed)
+    assert "artist.py" not in pushed
+
+
+def test_results_are_recorded_also_when_nothing_can_be_drawn(
+    main: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (main / "artist.py").write_text("raise SystemExit('no paper')")
+    write_results(tmp_path / "got", {"50.0.1": {**BOTH, "1000x100": 390.0}}, MAC)
+    asked = [str(tmp_path / "got"), "--partial", "--drawing", "artist"]
+    assert record.main(asked) == 1
+    assert "error: artist has drawn nothing: no paper" in capsys.readouterr().err
+    assert f"results/{MAC}/" in git(tmp_path / "origin.git", "show", "--name-only", "main")
 
 
 def ratios(path: Path) -> list[float]:

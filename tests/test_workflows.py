@@ -34,7 +34,7 @@ STEPS = {  # every step with a shell -> where it is run: here, or by .ci/run, or
     "Install LLVM's libunwind": ".ci/run",
     "Measure": "here",
     "Gather what was measured, also when something failed": "here",
-    "Join the results, commit and push": "here",
+    "Join the results, draw the charts, commit and push": "here",
     "Make the site; fails when nothing was drawn": "here",
     "Open an issue when the newest release moved the gap": "here",
     "Open an issue when a scheduled run failed": "here",
@@ -110,8 +110,8 @@ def test_machines_of_the_workflow_can_be_recorded(
 class Runner:
     """A clone of the repository, an origin to push to, and the shell of the workflows."""
 
-    def __init__(self, folder: Path) -> None:
-        self.clone = copy_repository(folder / "clone")
+    def __init__(self, folder: Path, *, recorded: bool = False) -> None:
+        self.clone = copy_repository(folder / "clone", recorded=recorded)
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         for arguments in (
@@ -170,7 +170,7 @@ def test_from_pins_to_alert(
     runner.git("clean", "-qfd")
 
     # a part of the suite was asked for, and that is no failure
-    recorded = runner.step("Join the results, commit and push", BENCH=BENCH)
+    recorded = runner.step("Join the results, draw the charts, commit and push", BENCH=BENCH)
     assert recorded.returncode == 0
     message = runner.git("log", "-1", "--format=%B", "origin/main")
     assert message.split("\n\n")[1].split() == [

@@ -1,0 +1,162 @@
+"""What the workflows do without a person when releases come leaves every test green.
+
+Invented releases are pinned in a copy, invented results are recorded there by the step of the job
+that records, and the tests of the copy are run, all but those that install or measure.
+"""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.version import Version
+
+from scripts.gap.__main__ import MOVED
+from scripts.history.benchmarks import RATIO
+from scripts.releases import pins
+from scripts.releases.pins import Release
+
+from .conftest import COMMITS, ROOT, environment
+from .results import HOUR
+from .test_workflows import Runner
+
+RECORDED, MAC = "linux-x86_64", "macos-15-arm64"
+DEADLINE = 300  # seconds; it takes a tenth of that
+ELSEWHERE = {  # test files that are not run in the copy, and why
+    "test_asv_changes": "runs asv in a copy of its own",
+    "test_browser": "measures",
+    "test_commands": "measures",
+    "test_end_to_end": "measures",
+    "test_gap_changes": "simulates histories of the same releases, whatever is pinned",
+    "test_module_teardown": "installs releases",
+    "test_new_release": "is this one",
+    "test_probe": "measures",
+    "test_site": "publishes results of its own",
+    "test_teardown_gap": "simulates samples",
+    "test_unwind_tables": "installs releases",
+    "test_unwinder": "installs releases",
+    "test_workflows": "measures, and asks the package index for what is pinned here",
+}
+VALUES = {"result", "samples", "stats_ci_99_a", "stats_ci_99_b", "stats_q_25", "stats_q_75"}
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the newest of the invented releases does.
+
+    Attributes:
+        factor: on the gap, against the newest release that is recorded.
+        check: the exit code of `python -m scripts.gap --check`.
+        tests: those to run; all read the pins, and what else they read is the results.
+    """
+
+    factor: float
+    check: int
+    tests: str
+
+
+STORIES = {
+    "the same story": Story(1.02, 0, "tests"),
+    "the gap moved again": Story(3.0, MOVED, "tests/test_prose.py"),
+}
+
+
+def invented(releases: list[Release]) -> list[Release]:
+    """The pins, and two more: the patch release and the major release that may come next."""
+    newest = Version(releases[-1].version)
+    for version in (f"{newest.major}.{newest.minor}.{newest.micro + 1}", f"{newest.major + 1}.0.0"):
+        last = releases[-1]
+        wheels = (name.replace(last.version, version) for name in last.wheels)
+        new = Release(
+            version,
+            f"{int(last.time[:4]) + 1}{last.time[4:]}",
+            {name: hashlib.sha256(name.encode()).hexdigest() for name in wheels},
+        )
+        releases = pins.append(releases, new)
+    return releases
+
+
+def scaled(value: Any, factor: float) -> Any:
+    if isinstance(value, list):
+        return [scaled(one, factor) for one in value]
+    return None if value is None else value * factor
+
+
+def measure(source: Path, target: Path, release: Release, factor: float) -> None:
+    """What a machine would hand over: another release's results, with another gap, and later."""
+    content = json.loads(source.read_text())
+    columns = content["result_columns"]
+    content |= {"commit_hash": release.commit, "date": 1000 * release.timestamp}
+    content["params"]["machine"] = target.name
+    for name, row in content["results"].items():
+        row[columns.index("started_at")] += 24 * HOUR
+        for column, value in enumerate(row):
+            if name == RATIO and columns[column] in VALUES:
+                row[column] = scaled(value, factor)
+    target.mkdir(parents=True, exist_ok=True)
+    machine = json.loads((source.parent / "machine.json").read_text())
+    machine["machine"] = target.name
+    if target.name == MAC:
+        machine["os"] = "macOS 15"
+    (target / "machine.json").write_text(json.dumps(machine))
+    (target / f"{release.commit[:8]}-{content['env_name']}.json").write_text(json.dumps(content))
+
+
+def newest_results(folder: Path) -> list[Path]:
+    """The files of the newest release that a machine has measured, with both unwinders."""
+    by_release = [sorted(folder.glob(f"{commit[:8]}-*.json")) for commit in COMMITS.values()]
+    newest = [files for files in by_release if files][-1]
+    assert len(newest) == 2
+    return newest
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder, env=environment(), capture_output=True, text=True, check=False,
+        timeout=DEADLINE,
+    )  # fmt: skip
+
+
+def test_what_is_not_run_in_the_copy_is_there() -> None:
+    assert {f"tests/{name}.py" for name in ELSEWHERE} <= {
+        str(path.relative_to(ROOT)) for path in ROOT.glob("tests/test_*.py")
+    }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its step is that of a Linux runner")
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_new_releases_leave_every_test_green(tmp_path: Path, story: Story) -> None:
+    runner = Runner(tmp_path, recorded=True)
+    before = pins.load()
+    releases = invented(before)
+    patch, major = releases[len(before) :]
+    pins.save(releases, runner.clone / pins.PINS)
+    identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    runner.git(*identity, "commit", "-qam", "Pin new releases")
+    runner.git("push", "-q")
+
+    arrived = runner.temporary / "measured"
+    for source in newest_results(runner.clone / "results" / RECORDED):
+        for release, factor in ((patch, 1.0), (major, story.factor)):
+            measure(source, arrived / RECORDED / RECORDED, release, factor)
+            if source.stem.endswith("system"):
+                measure(source, arrived / MAC / MAC, release, factor)
+    step = "Join the results, draw the charts, commit and push"
+    assert runner.step(step, BENCH="").returncode == 0
+    pushed = runner.git("show", "--name-only", "--format=", "origin/main").split()
+    assert {"docs/gap-light.svg", "docs/gap-dark.svg"} <= set(pushed)
+    assert sum(name.startswith(f"results/{RECORDED}/{major.commit[:8]}") for name in pushed) == 2
+    assert runner.git("status", "--porcelain") == ""
+    check = run(runner.clone, "scripts.gap", "--check", "--machine", RECORDED)
+    assert check.returncode == story.check, check.stdout + check.stderr
+
+    ignored = [f"--ignore=tests/{name}.py" for name in ELSEWHERE]
+    tests = run(runner.clone, "pytest", "-q", "-p", "no:cacheprovider", *ignored, story.tests)
+    assert tests.returncode == 0, tests.stdout + tests.stderr
+    assert re.search(r"\d\d passed", tests.stdout)
