@@ -36,7 +36,6 @@ class BusyHost(Destructive):
 
     params: ClassVar = [["on", "off"], [0, 10_000, 50_000]]
     param_names: ClassVar = ["unwind_info", "resident"]
-    repeat = (3, 12, 1.0)  # at least, at most, seconds with the loading in between
 
     def setup(self, unwind_info: UnwindInfo, resident: int) -> None:
         """Load the module beside the residents."""

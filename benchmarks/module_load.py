@@ -16,7 +16,6 @@ class ModuleLoad(Destructive):
 
     params: ClassVar = [["on", "off"]]
     param_names: ClassVar = ["unwind_info"]
-    repeat = (2, 10, 1.5)  # at least, at most, seconds with the dropping in between
 
     def setup(self, unwind_info: UnwindInfo) -> None:
         """Compile the module once, and drop what the sample before has loaded."""

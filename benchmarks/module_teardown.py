@@ -6,49 +6,52 @@ milliseconds elsewhere.
 
 from typing import ClassVar
 
-from ._modules import MODULES, UnwindInfo, drop_all, fixture, load
+from ._modules import MODULES, UnwindInfo, compile_all, drop_all, fixture, load
 from ._sampling import Destructive
 from ._shown import shown
 
-
-class _Loaded(Destructive):
-    param_names: ClassVar = ["unwind_info", "functions"]
-
-    def setup(self, unwind_info: UnwindInfo, functions: int) -> None:
-        """Load 1000 modules: compile them all, in a process' first setup."""
-        self.modules = load(MODULES, fixture(functions), unwind_info)
+# As in TeardownGap: 1000 modules of 100 functions would take 5 s a sample under libunwind before
+# 50.0.1.
+SHAPES = {"1000x1": (1000, 1), "1000x8": (1000, 8), "250x100": (250, 100)}
 
 
-class ModuleTeardown(_Loaded):
-    """Time to drop 1000 modules.
+class ModuleTeardown(Destructive):
+    """Time to drop 1000 modules, or 250 of 100 functions.
 
-    `unwind_info` is what `native_unwind_info` is set to; `functions` is how many functions each
-    module has, of which 1, 8 and 7 are exported.
+    `unwind_info` is what `native_unwind_info` is set to; `modules_x_functions` is how many modules
+    are dropped and how many functions each has, of which 1, 8 and 7 are exported.
 
-    The first sample drops modules that were compiled in this process, the others drop the same
-    code loaded again from its compiled image. Both register the same unwind tables. The first is
-    dearer by a fixed 3 ms or so (1.17 times at 18 ms, median of 8 processes at 50.0.1): one of
-    twelve samples where dropping is fast, and little against the time where it is slow.
+    The first process drops modules that it has compiled, the other seven drop the same code loaded
+    from its compiled image. Both register the same unwind tables. The first is dearer by a fixed
+    3 ms or so (1.17 times at 18 ms, median of 8 processes at 50.0.1): one of eight samples where
+    dropping is fast, and little against the time where it is slow.
     """
 
-    params: ClassVar = [["on", "off"], [1, 8, 100]]
-    # At least, at most, seconds with the loading in between. One, because 100 functions take 5 s
-    # and more a sample under libunwind, which leaves little room for noise. No more than 12: asv's
-    # rank test cannot tell 3 samples from 13 to 15, however far apart.
-    repeat = (1, 12, 1.5)
+    params: ClassVar = [["on", "off"], list(SHAPES)]
+    param_names: ClassVar = ["unwind_info", "modules_x_functions"]
 
-    @shown("Drop 1000 modules")
-    def time_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:
-        """Seconds per 1000 modules."""
-        drop_all(self.modules, MODULES)
+    def setup(self, unwind_info: UnwindInfo, shape: str) -> None:
+        """Load the modules: compile them all, in the first process."""
+        count, functions = SHAPES[shape]
+        self.modules = load(count, fixture(functions), unwind_info)
+
+    @shown("Drop modules")
+    def time_teardown(self, unwind_info: UnwindInfo, shape: str) -> None:
+        """Seconds for all modules."""
+        drop_all(self.modules, SHAPES[shape][0])
 
 
-class ModuleTeardownMemory(_Loaded):
-    """Peak memory of a process that compiles 1000 modules, holds them all and drops them."""
+class ModuleTeardownMemory(Destructive):
+    """Peak memory of a process that compiles 1000 modules of 8 functions and drops them."""
 
-    params: ClassVar = [["on", "off"], [8, 100]]
+    params: ClassVar = [["on", "off"]]
+    param_names: ClassVar = ["unwind_info"]
+
+    def setup(self, unwind_info: UnwindInfo) -> None:
+        """Compile them all, whatever other processes have left: it is part of the peak."""
+        self.modules = compile_all(MODULES, fixture(8), unwind_info)
 
     @shown("Peak memory of dropping 1000 modules")
-    def peakmem_teardown(self, unwind_info: UnwindInfo, functions: int) -> None:
+    def peakmem_teardown(self, unwind_info: UnwindInfo) -> None:
         """Bytes, the whole process included."""
         drop_all(self.modules, MODULES)

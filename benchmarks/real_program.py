@@ -37,7 +37,6 @@ class RealProgram(Destructive):
 
     params: ClassVar = [["on", "off"]]
     param_names: ClassVar = ["unwind_info"]
-    repeat = (2, 12, 1.0)  # at least, at most, seconds with the loading in between
 
     def setup(self, unwind_info: UnwindInfo) -> None:
         """Compile the program once, and load it 20 times."""

@@ -1,26 +1,30 @@
-"""What unwind info costs: teardown with it over teardown without, in one process.
+"""What unwind info costs: teardown with it against teardown without, in one process.
 
 Two separate series cannot tell that: between them the machine changes more than many a release. On
 a shared virtual machine loading decides how fast dropping is, by a factor of 1.6, for reasons that
 have nothing to do with unwind info. So both sets of modules are loaded before either is dropped.
+One process tells little of the next, so several are asked.
 """
 
 import itertools
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from ._modules import SETTINGS, UnwindInfo, fixture, image, load_image, seconds_to_drop
+from ._modules import SETTINGS, UnwindInfo, engine, fixture, load_image, seconds_to_drop
 from ._sampling import Destructive
 from ._shown import shown
+from .module_teardown import SHAPES
 
-# 1000 modules of 100 functions would take 10 s a pair under libunwind before 50.0.1
-SHAPES = {"1000x1": (1000, 1), "1000x8": (1000, 8), "250x100": (250, 100)}
+ROOT = Path(__file__).resolve().parent.parent
 PARTS = 10  # dropping takes turns between the two sets by tenths, so that noise hits both
-PAIRS = 3  # a block: what is stored is the ratio of each part's shortest times
-BLOCKS = 8  # samples: the fewest of which asv gives an interval that covers 99 %
+PAIRS = 2  # a block: one begins with unwind info, one without; each part's shortest time counts
+BLOCKS = 8  # samples; in the benchmark each is of a process of its own
 
 Pair = dict[UnwindInfo, list[float]]
 
@@ -37,6 +41,12 @@ def ratio(block: list[Pair]) -> float:
     """Time with unwind info over time without, of a block."""
     on, off = (shortest(block, unwind_info) for unwind_info in SETTINGS)
     return round(on / off, 3)  # asv prints every digit it is given
+
+
+def extra(block: list[Pair], count: int) -> float:
+    """Milliseconds that 1000 modules take longer with unwind info, of a block of `count`."""
+    on, off = (shortest(block, unwind_info) for unwind_info in SETTINGS)
+    return round((on - off) * 1e6 / count, 3)
 
 
 def drop_in_turn(count: int, wasm: Path, settings: tuple[UnwindInfo, ...]) -> Pair:
@@ -58,24 +68,67 @@ def blocks_of_pairs(count: int, wasm: Path, blocks: int) -> Iterator[list[Pair]]
         yield [drop_in_turn(count, wasm, next(orders)) for _ in range(PAIRS)]
 
 
-class TeardownGap(Destructive):
-    """Teardown time with unwind info over teardown time without.
+def sample() -> dict[str, dict[str, float]]:
+    """The gap of every shape, from one block each, in this process."""
+    seen = {}
+    for shape, (count, functions) in SHAPES.items():
+        (block,) = blocks_of_pairs(count, fixture(functions), 1)
+        seen[shape] = {"ratio": ratio(block), "extra": extra(block, count)}
+    return seen
 
-    `modules_x_functions` is how many modules are dropped and how many functions each has. The
-    result is the median of 8 samples, each the ratio of one block of 3 pairs.
+
+def sample_elsewhere() -> dict[str, dict[str, float]]:
+    """The same, in a process of its own."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "benchmarks.teardown_gap"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    seen: dict[str, dict[str, float]] = json.loads(answer.stdout)
+    return seen
+
+
+class TeardownGap(Destructive):
+    """Teardown time with unwind info over teardown time without, and the difference of the two.
+
+    `modules_x_functions` is how many modules are dropped and how many functions each has. A result
+    is the median of 8 processes, each with one block of 2 pairs; ratio and difference are of the
+    same pairs.
     """
 
     params: ClassVar = [list(SHAPES)]
     param_names: ClassVar = ["modules_x_functions"]
+    timeout = 600  # of all 8 processes
 
-    def setup(self, shape: str) -> None:
-        """Compile the module with unwind info and without."""
-        for unwind_info in SETTINGS:
-            image(fixture(SHAPES[shape][1]), unwind_info)
+    def setup_cache(self) -> list[dict[str, dict[str, float]]] | str:
+        """What 8 processes measured of every shape, or why it is n/a.
+
+        Measured once for all results of this class. What is raised here asv takes for a failure.
+        """
+        try:
+            for unwind_info in SETTINGS:
+                engine(unwind_info)
+        except NotImplementedError as reason:
+            return str(reason)
+        return [sample_elsewhere() for _ in range(BLOCKS)]
+
+    def setup(self, seen: list[dict[str, dict[str, float]]] | str, shape: str) -> None:
+        """Pass on why it is n/a."""
+        if isinstance(seen, str):
+            raise NotImplementedError(seen)
+        self.samples = [process[shape] for process in seen]
 
     @shown("Gap: what unwind info costs", unit="×")
-    def track_ratio(self, shape: str) -> dict[str, list[float] | int]:
+    def track_ratio(self, seen: object, shape: str) -> dict[str, list[float] | int]:
         """Times as long; 1 is no difference."""
-        count, functions = SHAPES[shape]
-        blocks = blocks_of_pairs(count, fixture(functions), BLOCKS)
-        return {"samples": [ratio(block) for block in blocks], "number": 1}
+        return {"samples": [sample["ratio"] for sample in self.samples], "number": 1}
+
+    @shown("Gap: what unwind info adds", unit="ms")
+    def track_extra(self, seen: object, shape: str) -> dict[str, list[float] | int]:
+        """Milliseconds longer per 1000 modules; 0 is no difference."""
+        return {"samples": [sample["extra"] for sample in self.samples], "number": 1}
+
+
+if __name__ == "__main__":
+    print(json.dumps(sample()))

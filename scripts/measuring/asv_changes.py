@@ -8,7 +8,7 @@ import functools
 import math
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from asv.util import ProcessError, UserError
 
 from scripts.base.files import replacing
 from scripts.history import read, results
-from scripts.measuring import alone, interrupts, machines
+from scripts.measuring import alone, interrupts, machines, rounds
 
 ASV = "0.6.6"
 HELPERS = Path("fixtures/helper-requirements.txt")
@@ -129,6 +129,59 @@ def save_machine(save: Function, machine: Machine, results_dir: str) -> None:
         log.warning(problem)
 
 
+@stands_before("run", Run)
+def take_turns(run: Function, conf: Any, *args: Any, **kwargs: Any) -> Any:
+    """Interleave the rounds of a few releases at a time, and store them when all are through.
+
+    `--quick` and an existing environment have one round.
+    """
+    kwargs["interleave_rounds"] = False if kwargs.get("quick") else None  # None: where possible
+    try:
+        with rounds.group():
+            code = run(conf, *args, **kwargs)
+    except rounds.TooManyError as error:
+        commits = error.commits
+    else:
+        rounds.store(conf.results_dir)
+        return code
+    kwargs.update(steps=None, date_period=None, pull=False)
+    groups = [commits[i : i + rounds.GROUP] for i in range(0, len(commits), rounds.GROUP)]
+    codes = []
+    for number, group in enumerate(groups, start=1):
+        log.info(f"Group {number} of {len(groups)}")
+        codes.append(take_turns(run, conf, *args, **{**kwargs, "range_spec": group}) or 0)
+    return max(codes)
+
+
+@stands_before("load_data", Results)
+def go_on_from_the_round_before(load: Function, measured: Results, results_dir: str) -> None:
+    """Add to what this run has measured; what is stored counts for the first round alone."""
+    if not rounds.go_on(measured):
+        load(measured, results_dir)
+
+
+@stands_before("run_benchmarks", run_command)
+def give_up(
+    run: Function, benchmarks: Any, env: Any, results: Results, run_rounds: Any, **kwargs: Any
+) -> Any:
+    """Measure nothing again that failed or was n/a in a round before, as asv within one call."""
+    if run_rounds is None or results._filename not in rounds.HELD:
+        return run(benchmarks, env, results=results, run_rounds=run_rounds, **kwargs)
+    (this,) = run_rounds
+    names = rounds.given_up(benchmarks, results, this)
+    rounds.show(names, benchmarks, results, result=this == 1)
+    benchmarks = benchmarks.filter_out(names)
+    return run(benchmarks, env, results=results, run_rounds=run_rounds, **kwargs)
+
+
+@stands_before("iter_results_for_machine_and_hash", run_command)
+def skip_complete_alone(results_for: Function, *args: Any) -> Iterator[Results]:
+    """Let `--skip-existing-successful` take nothing for done that has too few samples."""
+    for stored in results_for(*args):
+        rounds.forget_incomplete(stored)
+        yield stored
+
+
 @stands_before("run", Run, Continuous, Find, Profile, Setup, Check)
 def measure_alone(run: Function, conf: Any, *args: Any, **kwargs: Any) -> Any:
     """Let one process at a time measure, and end with a sentence instead of a traceback."""
@@ -158,9 +211,9 @@ def how_to_go_on(options: dict[str, Any]) -> str:
         return ""
     if any("(" in pattern for pattern in options.get("bench") or ()):
         # the option looks at benchmarks, and knows nothing of their parameters
-        return " Every release that was finished is stored; name the others to go on."
+        return " What was finished is stored, two releases at a time; name the others to go on."
     return (
-        " Every release that was finished is stored; the same command with "
+        " What was finished is stored, two releases at a time; the same command with "
         "--skip-existing-successful goes on from there."
     )
 
@@ -223,6 +276,15 @@ def keep_values(save: Function, measured: Results, results_dir: str) -> None:
     save(measured, results_dir)
 
 
+@stands_before("save", Results)
+def store_after_the_last_round(save: Function, measured: Results, results_dir: str) -> None:
+    """Hold back what asv would store after every round, and take for complete afterwards."""
+    if rounds.measuring():
+        rounds.hold(measured)
+    else:
+        save(measured, results_dir)
+
+
 @stands_before("run", Publish)
 def tell_left_out(run: Function, *args: Any, **kwargs: Any) -> Any:
     """Fail, after everything sound is published, when there is nothing or something is unknown.
@@ -280,7 +342,7 @@ def round_value(human_value: Function, value: Any, *args: Any, **kwargs: Any) ->
 def store_no_failed_install(skip: Function, benchmarks: Any, env: Any, results: Results) -> Results:
     """Store nothing of a release that could not be installed: it was not measured."""
     skip(benchmarks, env, results=Results.unnamed())
-    results.save = lambda results_dir: None
+    results.save = lambda results_dir: rounds.incomplete(results)
     for name in benchmarks:  # so that asv ends with exit code 2
         results.errcode[name] = 1
     return results
@@ -293,7 +355,19 @@ def discover_in_what_is_installed(
     """Read the benchmarks with the release that is installed already: they are always the same."""
     installed = [environment._get_installed_commit_hash() for environment in environments]
     there = [commit for commit in installed if commit and repo.get_name_from_hash(commit)]
-    return discover(conf, repo, environments, [*there, *commits], **kwargs)
+    found = discover(conf, repo, environments, [*there, *commits], **kwargs)
+    rounds.NEEDED.update((name, int(found[name].get("rounds", 1))) for name in found)
+    return found
+
+
+@stands_before("discover", Benchmarks)
+def stop_at_too_many(
+    discover: Function, conf: Any, repo: Any, environments: Any, commits: Any, **kwargs: Any
+) -> Any:
+    """Give back a long list of releases: only here asv has made it from its options."""
+    if rounds.measuring() and len(commits) > rounds.GROUP:
+        raise rounds.TooManyError(commits)
+    return discover(conf, repo, environments, commits, **kwargs)
 
 
 @stands_before("run", GithubPages)
