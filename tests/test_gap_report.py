@@ -237,7 +237,7 @@ def test_a_machine_without_a_sound_description_stops_everything(
     code, _, error = run(capsys)
     assert code == 2
     assert "linux-x86_64/machine.json" in error
-    assert "Restore it from git" in error
+    assert "or restore it from git" in error
 
 
 def test_no_results_at_all(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,7 +88,7 @@ def test_only_what_needs_no_session_is_skipped(monkeypatch: pytest.MonkeyPatch) 
     # all samples are kept, and every option is passed on
     (only,) = commands(monkeypatch, "--range", "49.0.0", "--bench", "time_", "--quick")
     assert only == [
-        sys.executable, "-m", "asv", "run", "--record-samples", "--show-stderr",
+        sys.executable, "-m", "asv", "run", "--show-stderr",
         "--machine", "m", "--skip-existing-successful", "--quick", "--bench", "time_",
         "--environment", SYSTEM, "--environment", LIBUNWIND, "49.0.0",
     ]  # fmt: skip

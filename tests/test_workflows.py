@@ -27,6 +27,7 @@ FIRST, SECOND = "chain-a", "chain-b"
 BENCH = r"track_ratio\('1000x8'\)"
 NEWEST = list(COMMITS)[-1]
 STEPS = {  # every step with a shell -> where it is run: here, or by .ci/run, or nowhere but there
+    "Smoke test, which says by itself what is missing": "test_end_to_end",
     "Lint, types and tests, with libunwind and everything else that tests need": "this is it",
     "Tests; what is not there is skipped": "this is it",
     "Two releases from end to end": "test_end_to_end",
@@ -139,6 +140,29 @@ class Runner:
         )  # fmt: skip
         print(answer.stdout, answer.stderr)
         return answer
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its steps are those of Linux runners")
+def test_results_are_pushed_on_top_of_another_push_and_without_a_chart(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)
+    gaps = {"1000x8": 8.0}
+    (runner.clone / "scripts/site/picture.py").write_text("raise SystemExit('no paper')")
+    runner.git("-c", "user.name=t", "-c", "user.email=t", "commit", "-qam", "no picture")
+    runner.git("push", "-q")
+    write_results(runner.temporary / "measured" / FIRST, {"50.0.1": gaps}, FIRST)
+    other = tmp_path / "other"
+    runner.git("clone", "-q", str(tmp_path / "origin.git"), str(other))
+    (other / "new").touch()
+    for arguments in (["add", "new"], ["-c", "user.name=t", "-c", "user.email=t", "commit", "-qm",
+                                       "another"], ["push", "-q"]):  # fmt: skip
+        subprocess.run(["git", *arguments], cwd=other, check=True)
+    step = "Join the results, draw the charts, commit and push"
+    answer = runner.step(step, BENCH=BENCH)
+    assert answer.returncode == 1  # the chart, and the benchmarks that have failed
+    assert "no paper" in answer.stderr
+    subjects = runner.git("log", "--format=%s", "origin/main").splitlines()
+    assert subjects[:2] == [f"Record results of {FIRST}", "another"]
+    assert runner.step(step, BENCH=BENCH).returncode == 0  # the same again: nothing is new
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="its steps are those of Linux runners")
