@@ -139,13 +139,18 @@ def test_a_failed_benchmark_is_recorded_and_said(main: Path, tmp_path: Path) -> 
 
 
 def test_hosts_are_joined_by_time(main: Path, tmp_path: Path) -> None:
-    old, new = (json.dumps({"since": f"2026-11-{day}", "facts": {}}) for day in ("01", "08"))
+    lines = [f"{json.dumps({'since': f'2026-11-{day:02}', 'facts': {}})}\n" for day in range(1, 9)]
     write_results(main / "results", {"49.0.0": BOTH}, MAC)
-    (main / "results" / MAC / "hosts.jsonl").write_text(f"{new}\n")
+    recorded = main / "results" / MAC / "hosts.jsonl"
+    recorded.write_text("".join(lines[::3]))
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
-    (tmp_path / "got" / MAC / "hosts.jsonl").write_text(f"{old}\n{new}\n")
+    (tmp_path / "got" / MAC / "hosts.jsonl").write_text("".join(lines[1:]))
     record.join(sources(tmp_path / "got"))
-    assert (main / "results" / MAC / "hosts.jsonl").read_text() == f"{old}\n{new}\n"
+    assert recorded.read_text() == "".join(lines)  # each once
+    # where no result is taken, its host is nobody's
+    (tmp_path / "got" / MAC / "hosts.jsonl").write_text('{"since": "2026-12-01"}\n')
+    assert record.join(sources(tmp_path / "got")).taken == {}
+    assert recorded.read_text() == "".join(lines)
 
 
 @pytest.mark.usefixtures("main")
@@ -167,6 +172,17 @@ def test_the_command_fails_when_something_is_wrong(
 def test_a_part_that_was_asked_for_is_not_incomplete(tmp_path: Path) -> None:
     write_results(tmp_path / "got", {"50.0.1": {**BOTH, "1000x100": 390.0}}, MAC)
     assert record.main(["--partial", str(tmp_path / "got")]) == 0
+
+
+@pytest.mark.usefixtures("main")
+def test_a_failure_is_one_also_in_a_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_results(tmp_path / "got", {"50.0.1": {"1000x8": 8.0}}, MAC)  # the other sizes failed
+    assert record.main(["--partial", str(tmp_path / "got")]) == 1
+    said = capsys.readouterr().err
+    assert f"{RATIO} failed" in said
+    assert "is missing" not in said
 
 
 def test_values_of_an_older_benchmark_version_are_left_behind(main: Path, tmp_path: Path) -> None:
