@@ -15,6 +15,7 @@ from asv.config import Config
 from packaging.version import Version
 
 from scripts.history.read import read
+from scripts.releases import pins
 
 from .conftest import ROOT, copy_repository, environment
 
@@ -79,6 +80,7 @@ def test_a_page_says_as_of_which_release_it_speaks(
     history: Callable[[str], Path], page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(history(page))
+    assert pins.load()[-1].version == as_of(page)
     known = read(Config.load("asv.conf.json"))
     assert max((file.release for file in known.files), key=Version) == as_of(page)
     assert known.unpinned == []
