@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from scripts.measuring import machines
+from scripts.measuring import alone, machines
 
 from .conftest import (
     COMMITS,
@@ -152,9 +152,9 @@ def start(measured: Measured, *arguments: str) -> Started:
 
 def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
     options = ("--quick", "--dry-run", "--bench", SMALLEST, "-E", SYSTEM)
-    lock = FileLock(measured.copy / ".asv/measuring.lock")
+    lock = FileLock(alone.lock_file())
     with lock, start(measured, "run", *options, "50.0.1") as second:
-        second.wait_for("Another asv is measuring here; waiting")
+        second.wait_for("has finished measuring (Ctrl-C to stop)")
         assert second.process.poll() is None
         assert "Benchmarking" not in second.said
         lock.release()
@@ -174,10 +174,10 @@ def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
 )
 def test_every_command_that_installs_waits_too(measured: Measured, arguments: list[str]) -> None:
     with (
-        FileLock(measured.copy / ".asv/measuring.lock"),
+        FileLock(alone.lock_file()),
         start(measured, *arguments) as second,
     ):
-        second.wait_for("Another asv is measuring here; waiting")
+        second.wait_for("has finished measuring (Ctrl-C to stop)")
 
 
 def test_a_recorded_machine_is_not_written_over_by_another(measured: Measured) -> None:

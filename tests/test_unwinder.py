@@ -184,7 +184,7 @@ def test_nothing_is_measured_without_the_proof(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(_unwinder, "require", refuse)
     _modules.engine.cache_clear()
-    monkeypatch.setattr(_modules, "_images", {})
+    monkeypatch.setattr(_modules, "images", {})
     setups: list[Callable[[], None]] = [
         lambda: module_teardown.ModuleTeardown().setup("on", 8),
         lambda: module_teardown.ModuleTeardownMemory().setup("off", 8),
