@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ._callgrind import settle
 from ._modules import UnwindInfo, drop_all, fixture, images, load_image
-from .real_program import program
+from ._program import program
 
 TAKES = 2  # of each shape
 SEED = 910

@@ -82,7 +82,7 @@ class UnwinderInstructions:
     `shape` is how many modules are loaded at once and how many functions each has. The one loaded
     last is dropped first, but not in `fifo` and `random`: libgcc before GCC 13 looks for each in a
     linked list, the newest first; libunwind scans its whole table, before 50.0.1 for every FDE.
-    `beside` FDEs of others, which stay. The program is that of `RealProgram`.
+    `beside` FDEs of others, which stay. The program is that of `_program`.
     """
 
     param_names: ClassVar = ["shape"]

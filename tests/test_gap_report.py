@@ -25,7 +25,7 @@ from scripts.history.benchmarks import FDES, RATIO, TIME
 from scripts.history.read import read
 
 from .conftest import COMMITS, ROOT
-from .results import HOUR, RELEASES, SESSION, write_results
+from .results import HOUR, SESSION, write_results
 
 SIZES = ("1000x1", "1000x8", "250x100", "1000x100")
 OLD = dict(zip(SIZES, (1.4, 16.0, 66.0, 500.0), strict=True))
@@ -352,25 +352,6 @@ def test_where_everything_is_na_the_reason_is_said(
 
 
 @pytest.mark.usefixtures("results")
-def test_the_control_tells_how_steady_the_machine_was(
-    results: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    title, flat, _ = (
-        run(capsys, "--machine", "linux-x86_64")[1].partition("Control: ")[2].split("\n", 2)
-    )
-    assert title == "a store of 1000 instances"
-    assert flat.endswith(
-        "libunwind: 5.02 to 5.02 ms in 8 releases, standard deviation 0 %, 1.01× as long with "
-        "unwind info; no step"
-    )
-    write_results(results, dict.fromkeys(RELEASES[:20], FLAT), "busy", control=0.005)
-    write_results(results, dict.fromkeys(RELEASES[20:], FLAT), "busy", control=0.010)
-    busy = run(capsys, "--machine", "busy")[1]
-    assert "in 42 releases, standard deviation 35 %" in busy
-    assert f"another time from {RELEASES[20]} on" in busy
-
-
-@pytest.mark.usefixtures("results")
 def test_eras_lie_between_the_change_points(capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = run(capsys, "--machine", "linux-x86_64", "eras")
     assert code == 0
@@ -387,7 +368,6 @@ def test_eras_lie_between_the_change_points(capsys: pytest.CaptureFixture[str]) 
     ]  # fmt: skip
     # of single samples, which the synthetic results have of times
     assert libunwind["ModuleTeardown.time_teardown 8"] == ["16× (16–16)", "8× (8–8)", "1.6×"]
-    assert libunwind["Control.time_drop_store"][2] == "1.01×"
     gaps = [float(cell.split("×")[0]) for cell in libunwind["TeardownGap.track_ratio 1000x8"]]
     assert gaps == pytest.approx([16, 8, 1.6], rel=0.02)
     assert libgcc["times as long with unwind info"] == ["19.0.0 to 50.0.1"]

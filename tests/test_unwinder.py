@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import _modules, _unwinder, module_load, module_teardown, unwind_tables
+from benchmarks import _modules, _unwinder, module_teardown, unwind_tables
 
 from .conftest import ROOT, absent, environment
 
@@ -188,7 +188,6 @@ def test_nothing_is_measured_without_the_proof(monkeypatch: pytest.MonkeyPatch) 
     setups: list[Callable[[], None]] = [
         lambda: module_teardown.ModuleTeardown().setup("on", 8),
         lambda: module_teardown.ModuleTeardownMemory().setup("off", 8),
-        lambda: module_load.ModuleLoad().setup("on"),
     ]
     if sys.platform != "win32":  # where there is nothing to count
         setups.append(lambda: unwind_tables.UnwindTables().setup(8))
