@@ -94,7 +94,7 @@ def test_the_site_has_graphs_of_both_releases(published: Path) -> None:
 @pytest.mark.usefixtures("libunwind")
 def test_the_macos_gap_shows_on_linux_and_narrows_at_50(measured: Measured) -> None:
     before, after = (measured.gap(version, LIBUNWIND) for version in ("49.0.0", "50.0.1"))
-    assert before > 5
+    assert before > 3  # 8 where it was recorded
     assert after < before / 2
     assert measured.gap("49.0.0", SYSTEM) < before / 2
 

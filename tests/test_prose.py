@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, environment
+from .conftest import DEADLINE, ROOT, environment
 
 PAGES = ("README.md", "docs/what-the-history-shows.md")
 LIMIT = 4_000_000  # bytes of results a machine: CONTRIBUTING.md says what to do then
@@ -54,7 +54,7 @@ def test_the_output_is_what_the_command_prints(example: str) -> None:
     answer = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT, env={**environment(), "PYTHONUTF8": "1"},
-        capture_output=True, encoding="utf-8", check=False,
+        capture_output=True, encoding="utf-8", check=False, timeout=DEADLINE,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     printed = [words(line) for line in answer.stdout.splitlines() if line.strip()]
