@@ -11,7 +11,7 @@ from scripts.measuring import machines
 
 from .conftest import COMMITS, SYSTEM, Measured
 
-SMALLEST = r"time_teardown\('off', 1\)"
+SMALLEST = r"time_teardown\('on', 1\)"
 QUICK = ("--quick", "--dry-run", "--bench", SMALLEST, "-E", SYSTEM)
 
 

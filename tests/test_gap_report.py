@@ -24,7 +24,7 @@ from scripts.gap.words import report, verdict
 from scripts.history.benchmarks import FDES, RATIO, TIME
 from scripts.history.read import read
 
-from .conftest import COMMITS, ROOT
+from .conftest import COMMITS, DEADLINE, ROOT
 from .results import HOUR, SESSION, write_results
 
 SIZES = ("1000x1", "1000x8", "250x100", "1000x100")
@@ -404,7 +404,7 @@ def test_a_narrow_terminal_shows_no_half_numbers(results: Path) -> None:
 def test_a_pipe_with_another_encoding_is_written_to() -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "scripts.gap", "--check", "--format", "markdown"],
-        capture_output=True, check=False,
+        capture_output=True, check=False, timeout=DEADLINE,
         env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert answer.returncode == 1

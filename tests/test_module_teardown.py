@@ -138,7 +138,8 @@ def test_another_release_than_the_one_asv_names_is_refused(
 def test_a_benchmark_process_checks_its_release() -> None:
     answer = subprocess.run(
         [sys.executable, "-c", "import benchmarks"],
-        capture_output=True, text=True, env={**os.environ, "ASV_COMMIT": "0" * 40},
+        capture_output=True, text=True, timeout=DEADLINE,
+        env={**os.environ, "ASV_COMMIT": "0" * 40},
     )  # fmt: skip
     assert answer.returncode == 1
     assert "is no release" in answer.stderr

@@ -17,7 +17,7 @@ from packaging.version import Version
 from scripts.history.read import read
 from scripts.releases import pins
 
-from .conftest import ROOT, copy_repository, environment
+from .conftest import DEADLINE, ROOT, copy_repository, environment
 
 PAGES = ("README.md", "docs/what-the-history-shows.md")
 LIMIT = 4_000_000  # bytes of results a machine: CONTRIBUTING.md says what to do then
@@ -102,7 +102,7 @@ def test_the_output_is_what_the_command_prints(
     answer = subprocess.run(
         [sys.executable, *arguments],
         cwd=history(page), env={**environment(), "PYTHONUTF8": "1"},
-        capture_output=True, encoding="utf-8", check=False,
+        capture_output=True, encoding="utf-8", check=False, timeout=DEADLINE,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     printed = [words(line) for line in answer.stdout.splitlines() if line.strip()]

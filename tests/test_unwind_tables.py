@@ -13,7 +13,7 @@ from benchmarks import unwind_tables
 from benchmarks._modules import UnwindInfo, image
 from benchmarks.unwind_tables import UnwindTables
 
-from .conftest import ROOT, environment
+from .conftest import DEADLINE, ROOT, environment
 
 PROGRAM = """
 import json
@@ -33,7 +33,7 @@ def count(release: Path) -> dict[int, tuple[int, int]]:
     """FDEs and bytes of tables under a release, by functions."""
     answer = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=DEADLINE,
         env={**environment(), "PYTHONPATH": f"{release}{os.pathsep}{ROOT}"},
     )  # fmt: skip
     return {int(functions): tuple(seen) for functions, seen in json.loads(answer.stdout).items()}

@@ -207,13 +207,16 @@ def test_from_pins_to_alert(
     assert FIRST in (runner.clone / ".asv/html/gap.html").read_text()
 
     check = [sys.executable, "-m", "scripts.gap", "--check"]
-    assert subprocess.run(check, cwd=runner.clone, env=environment(), check=False).returncode == 1
+    moved = subprocess.run(
+        check, cwd=runner.clone, env=environment(), check=False, timeout=DEADLINE
+    )
+    assert moved.returncode == 1
 
     issues = fake_gh(tmp_path, monkeypatch)
     path = os.environ["PATH"]
-    moved = "Open an issue when the newest release moved the gap"
+    newest = "Open an issue when the newest release moved the gap"
     for _ in range(2):
-        assert runner.step(moved, SITE="https://example.org/", PATH=path).returncode == 0
+        assert runner.step(newest, SITE="https://example.org/", PATH=path).returncode == 0
     failed = "Open an issue when a scheduled run failed"
     assert runner.step(failed, RUN="https://example.org/run", PATH=path).returncode == 0
     about_gap, about_run = json.loads(issues.read_text())[0]
