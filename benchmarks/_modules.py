@@ -18,6 +18,8 @@ from . import _unwinder
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 MODULES = 1000  # as in bytecodealliance/wasmtime#10287
 
+AVX512 = ("bitalg", "dq", "f", "vbmi", "vl")  # features of the processor that code may use
+
 UnwindInfo = Literal["on", "off"]
 SETTINGS: tuple[UnwindInfo, UnwindInfo] = ("on", "off")
 
@@ -48,6 +50,9 @@ def engine(unwind_info: UnwindInfo, target: str | None = None) -> Engine:
         wasmtime._bindings.wasmtime_config_native_unwind_info_set(pointer, enable)
     if target is not None:
         wasmtime._bindings.wasmtime_config_target_set(pointer, target.encode())
+        for flag in AVX512 if target.startswith("x86_64") else ():  # 18.0.0 and 18.0.2 keep them
+            name = f"has_avx512{flag}".encode()
+            wasmtime._bindings.wasmtime_config_cranelift_flag_set(pointer, name, b"false")
     return Engine(config)
 
 

@@ -82,16 +82,21 @@ def test_the_falls_at_22_and_50_are_exact(
 
 @linux
 @pytest.mark.usefixtures("libunwind")
-@pytest.mark.parametrize("unwinder", ["system", "libunwind"])
-def test_two_runs_agree_to_the_digit_and_off_is_off(unwinder: str, counted: CountOf) -> None:
+@pytest.mark.parametrize(("version", "unwinder"), [("18.0.2", "system"), ("49.0.0", "libunwind")])
+def test_two_runs_agree_to_the_digit_and_off_is_off(
+    version: str, unwinder: str, counted: CountOf
+) -> None:
+    # 18.0.2 makes use of the processor unasked, and valgrind loads what it has compiled even so
     shapes = {"on": SMALL, "random": SMALL._replace(order="random"), "off": WITHOUT}
-    first, second = (counted("49.0.0", unwinder, **shapes) for _ in range(2))
-    own = {key for key in first[1] if key.endswith("wasmtime")}
-    exact = set(first[1]) - own
-    assert {key: first[1][key] for key in exact} == {key: second[1][key] for key in exact}
-    assert all((first[1][key] == 0) == key.startswith("off ") for key in exact)
-    for key in own:
-        assert second[1][key] == pytest.approx(first[1][key], rel=0.01)
+    if unwinder == "system":
+        shapes["program"] = Shape(1)
+    first, second = (counted(version, unwinder, **shapes)[1] for _ in range(2))
+    for key, cost in first.items():
+        if key.endswith("wasmtime"):
+            assert second[key] == pytest.approx(cost, rel=0.01)
+        else:
+            assert second[key] == cost
+            assert (cost == 0) == key.startswith("off ")
 
 
 @linux
@@ -101,14 +106,6 @@ def test_libgcc_searches_a_list_from_its_newest_end(counted: CountOf) -> None:
     if costs["lifo drop instructions"] != 51:
         pytest.skip(f"{library} is not libgcc 12")
     assert costs["fifo drop instructions"] == 4047
-
-
-@linux
-def test_an_image_that_valgrind_can_load_is_not_made_for_this_processor(
-    counted: CountOf,
-) -> None:
-    _, costs = counted("13.0.0", "system", program=Shape(1))
-    assert costs["program drop calls"] == 1
 
 
 def counts(loaded: int, dropped: int, again: int) -> list[_callgrind.Counts]:

@@ -32,7 +32,7 @@ STEPS = {  # every step with a shell -> where it is run: here, or by .ci/run, or
     "Tests; what is not there is skipped": "this is it",
     "Two releases from end to end": "test_end_to_end",
     "Install git and a compiler": "needs Alpine",
-    "Install LLVM's libunwind": ".ci/run",
+    "Install LLVM's libunwind, and valgrind": ".ci/run",
     "Measure": "here",
     "Gather what was measured, also when something failed": "here",
     "Join the results, draw the charts, commit and push": "here",

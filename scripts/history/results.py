@@ -67,7 +67,7 @@ def _check(results: Results) -> None:
         params = results.get_result_params(name)
         samples = itertools.chain(*filter(None, results.get_result_samples(name, params)))
         for value in itertools.chain(results.get_result_value(name, params), samples):
-            if not (util.is_na(value) or 0 < value < math.inf):
+            if not (util.is_na(value) or 0 <= value < math.inf):  # off is 0 instructions
                 raise ValueError(f"{name} cannot be {value}")
 
 

@@ -78,7 +78,7 @@ def _gap(report: Report, x: alt.X) -> Any:
         }
         for gap in report.gaps
     ]
-    marks = {(step.size, step.release, step.label) for step in report.steps}
+    marks = sorted({(step.size, step.release, step.label) for step in report.steps})
     y = alt.Y("gap:Q", title="gap (×)").scale(type="log", nice=False, padding=8)
     line = _line(rows, x, y, ["gap:Q", "99 %:N", "ms per 1000 modules:N"])
     band = (
