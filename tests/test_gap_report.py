@@ -23,6 +23,7 @@ from scripts.gap.__main__ import main
 from scripts.gap.words import report, verdict
 from scripts.history.benchmarks import FDES, RATIO, TIME
 from scripts.history.read import read
+from scripts.history.results import load
 
 from .conftest import COMMITS, DEADLINE, ROOT
 from .results import HOUR, SESSION, write_results
@@ -409,3 +410,35 @@ def test_a_pipe_with_another_encoding_is_written_to() -> None:
     )  # fmt: skip
     assert answer.returncode == 1
     assert "→" in answer.stdout.decode()
+
+
+def test_another_build_of_the_counted_library_is_no_change_of_wasmtime(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def host(since: str, build: str) -> str:
+        facts = {"package": "libunwind-19 1:19.1.7", "build_id": build * 40, "file": "x"}
+        return json.dumps({"since": since, "facts": {"unwinders": {"libunwind": facts}}}) + "\n"
+
+    path = results / "linux-x86_64/hosts.jsonl"
+    path.write_text(host("2026-01-01T00:00:00+00:00", "a"))
+    assert "another library is counted" not in run(capsys)[1]
+    path.write_text(host("2026-01-01T00:00:00+00:00", "a") + host("2026-09-22T00:00:00+00:00", "b"))
+    write_results(results, {"50.0.1": NEW}, started=SESSION + 24 * HOUR)
+    for form in ("table", "markdown", "json"):
+        said = run(capsys, "--format", form)[1]
+        assert said.count("libunwind: from 50.0.1 on another library is counted") == 1
+        assert (
+            "(libunwind-19 1:19.1.7, build aaaaaaaa → libunwind-19 1:19.1.7, build bbbbbbbb)"
+            in said
+        )
+    path.write_text("{")
+    assert run(capsys)[1].count("hosts.jsonl is damaged") == 1
+
+
+def test_zero_is_a_count_and_no_time(results: Path) -> None:
+    path = edit(results, "50.0.1", lambda content: content["results"].update(
+        {"unwinder_instructions.UnwinderInstructions.track_removal": [[0.0], [["'1000x8 off'"]]]}
+    ))  # fmt: skip
+    stored = load(str(path))
+    name = "unwinder_instructions.UnwinderInstructions.track_removal"
+    assert stored.get_result_value(name, stored.get_result_params(name)) == [0.0]

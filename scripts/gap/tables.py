@@ -30,6 +30,8 @@ def sections(report: Report) -> Iterator[tuple[str, list[str]]]:
     yield "Newest release", [say_newest(newest) for newest in report.newest]
     notes = [report.note] if report.note else []
     yield "Advice", [*map(say_advice, report.advice), RULE, *notes]
+    if report.libraries:
+        yield "Counted libraries", report.libraries
     if report.left_out:
         yield "Left out", report.left_out
 

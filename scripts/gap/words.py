@@ -1,6 +1,7 @@
 """The report: everything that is said of a history, once, for every form it is said in."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from packaging.version import Version
@@ -28,6 +29,7 @@ class Report:
     steps: list[Step]
     newest: list[Newest]
     advice: list[Advice]
+    libraries: list[str]
     left_out: list[str]
     note: str
 
@@ -60,9 +62,25 @@ def report(
         steps=changes.all_steps(shown, changes.upstream_changes(), verdicts),
         newest=verdicts,
         advice=changes.advice(selected),
+        libraries=list(other_libraries(selected)),
         left_out=history.left_out,
         note="" if any(is_mac(history.machines[name]) for name in machines) else STAND_IN,
     )
+
+
+def other_libraries(history: History) -> Iterator[str]:
+    """A sentence where the unwinder that is counted is another build than at the release before.
+
+    Counts move then, and no release is the cause.
+    """
+    for before, now in itertools.pairwise(history.files):
+        same = before.key[:2] == now.key[:2]
+        if same and before.library and now.library and before.library != now.library:
+            yield (
+                f"{now.machine}, {now.unwinder}: from {now.release} on another library is counted "
+                f"({before.library} → {now.library}); counts that move there are no change of "
+                "Wasmtime"
+            )
 
 
 def recorded(gaps: Sequence[Gap]) -> Sequence[Gap]:
