@@ -6,6 +6,7 @@ This is the one place that knows which release does what.
 import functools
 import hashlib
 import os
+import platform
 import sys
 import timeit
 from pathlib import Path
@@ -19,15 +20,19 @@ from . import _unwinder
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 MODULES = 1000  # as in bytecodealliance/wasmtime#10287
 
+AVX512 = ("bitalg", "dq", "f", "vbmi", "vl")  # features of the processor that code may use
+
 UnwindInfo = Literal["on", "off"]
 SETTINGS: tuple[UnwindInfo, UnwindInfo] = ("on", "off")
 
-_images: dict[tuple[Path, UnwindInfo], bytearray] = {}
+images: dict[tuple[Path, UnwindInfo], bytearray] = {}
 
 
 @functools.cache
-def engine(unwind_info: UnwindInfo) -> Engine:
+def engine(unwind_info: UnwindInfo, target: str | None = None) -> Engine:
     """An engine that registers native unwind information, or none.
+
+    Without a `target` its code is for this very processor.
 
     Raises:
         NotImplementedError: unwind info off on Windows, where the ABI requires it; or the
@@ -40,11 +45,16 @@ def engine(unwind_info: UnwindInfo) -> Engine:
         # asked before any call: Engine() aborts the process there
         raise NotImplementedError("Windows requires unwind info: it cannot be turned off")
     config: Any = Config()
+    pointer = config.ptr() if hasattr(config, "ptr") else config._ptr  # 17.0.1 and before
     if hasattr(Config, "native_unwind_info"):  # 45.0.0 and later
         config.native_unwind_info = enable
     else:  # setting the missing property would succeed and change nothing
-        pointer = config.ptr() if hasattr(config, "ptr") else config._ptr  # 17.0.1 and before
         wasmtime._bindings.wasmtime_config_native_unwind_info_set(pointer, enable)
+    if target is not None:
+        wasmtime._bindings.wasmtime_config_target_set(pointer, target.encode())
+        for flag in AVX512 if target.startswith("x86_64") else ():  # 18.0.0 and 18.0.2 keep them
+            name = f"has_avx512{flag}".encode()
+            wasmtime._bindings.wasmtime_config_cranelift_flag_set(pointer, name, b"false")
     return Engine(config)
 
 
@@ -63,7 +73,7 @@ def load(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Module]:
     Raises:
         NotImplementedError, RuntimeError: as `engine`.
     """
-    if (wasm, unwind_info) in _images or _find(count, wasm, unwind_info):
+    if (wasm, unwind_info) in images or _find(count, wasm, unwind_info):
         return load_image(count, wasm, unwind_info)
     return compile_all(count, wasm, unwind_info)
 
@@ -76,20 +86,30 @@ def load_image(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Module]:
 
 def image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
     """The compiled image of a wasm module: an ELF file."""
-    if (wasm, unwind_info) not in _images and not _find(1, wasm, unwind_info):
+    if (wasm, unwind_info) not in images and not _find(1, wasm, unwind_info):
         compile_all(1, wasm, unwind_info)
-    return _images[wasm, unwind_info]
+    return images[wasm, unwind_info]
+
+
+def plain_image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
+    """The compiled image for every Linux processor of this architecture.
+
+    Under valgrind a processor has fewer features, and what was compiled for it may be refused.
+    """
+    libc = "gnu" if platform.libc_ver()[0] else "musl"
+    plain = engine(unwind_info, f"{platform.machine()}-unknown-linux-{libc}")
+    return Module(plain, wasm.read_bytes()).serialize()
 
 
 def compile_all(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Module]:
     """Compile a wasm module `count` times, and leave the image for the processes that follow."""
     binary = wasm.read_bytes()
     modules = [Module(engine(unwind_info), binary) for _ in range(count)]
-    _images[wasm, unwind_info] = modules[0].serialize()
+    images[wasm, unwind_info] = modules[0].serialize()
     left = _left(count, wasm, unwind_info)
     if left is not None:
         scratch = left.with_suffix(f".{os.getpid()}")
-        scratch.write_bytes(_images[wasm, unwind_info])
+        scratch.write_bytes(images[wasm, unwind_info])
         scratch.replace(left)
     return modules
 
@@ -100,7 +120,7 @@ def _find(count: int, wasm: Path, unwind_info: UnwindInfo) -> bool:
     if left is None or not left.exists():
         return False
     engine(unwind_info)  # raises what it raises, as compiling would
-    _images[wasm, unwind_info] = bytearray(left.read_bytes())
+    images[wasm, unwind_info] = bytearray(left.read_bytes())
     return True
 
 

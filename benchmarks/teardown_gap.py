@@ -27,6 +27,7 @@ PAIRS = 2  # a block: one begins with unwind info, one without; each part's shor
 BLOCKS = 8  # samples; in the benchmark each is of a process of its own
 
 Pair = dict[UnwindInfo, list[float]]
+Sample = dict[str, dict[str, float]]  # of one process: ratio and extra by shape
 
 
 def shortest(block: list[Pair], unwind_info: UnwindInfo) -> float:
@@ -68,7 +69,7 @@ def blocks_of_pairs(count: int, wasm: Path, blocks: int) -> Iterator[list[Pair]]
         yield [drop_in_turn(count, wasm, next(orders)) for _ in range(PAIRS)]
 
 
-def sample() -> dict[str, dict[str, float]]:
+def sample() -> Sample:
     """The gap of every shape, from one block each, in this process."""
     seen = {}
     for shape, (count, functions) in SHAPES.items():
@@ -77,15 +78,11 @@ def sample() -> dict[str, dict[str, float]]:
     return seen
 
 
-def sample_elsewhere() -> dict[str, dict[str, float]]:
+def sample_elsewhere() -> Sample:
     """The same, in a process of its own."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "benchmarks.teardown_gap"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    seen: dict[str, dict[str, float]] = json.loads(answer.stdout)
+    command = [sys.executable, "-m", "benchmarks.teardown_gap"]
+    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    seen: Sample = json.loads(answer.stdout)
     return seen
 
 
@@ -101,7 +98,7 @@ class TeardownGap(Destructive):
     param_names: ClassVar = ["modules_x_functions"]
     timeout = 600  # of all 8 processes
 
-    def setup_cache(self) -> list[dict[str, dict[str, float]]] | str:
+    def setup_cache(self) -> list[Sample] | str:
         """What 8 processes measured of every shape, or why it is n/a.
 
         Measured once for all results of this class. What is raised here asv takes for a failure.
@@ -113,7 +110,7 @@ class TeardownGap(Destructive):
             return str(reason)
         return [sample_elsewhere() for _ in range(BLOCKS)]
 
-    def setup(self, seen: list[dict[str, dict[str, float]]] | str, shape: str) -> None:
+    def setup(self, seen: list[Sample] | str, shape: str) -> None:
         """Pass on why it is n/a."""
         if isinstance(seen, str):
             raise NotImplementedError(seen)

@@ -47,7 +47,7 @@ def concerns(found: Report) -> Report:
         steps=[step for step in found.steps if (step.machine, step.unwinder) in moved],
         newest=list(moved.values()),
         advice=[advice for advice in found.advice if (advice.machine, advice.unwinder) in moved],
-        control=[],
+        libraries=[],
         left_out=[],
     )
 

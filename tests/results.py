@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from asv.results import Results
 
-from scripts.history.benchmarks import CONTROL, FDES, RATIO, TIME
+from scripts.history.benchmarks import FDES, RATIO, TIME
 
 from .conftest import COMMITS
 
@@ -29,7 +29,6 @@ def write_results(
     unwinder: str = "libunwind",
     started: int = SESSION,
     noise: float = 0.005,
-    control: float = 0.005,
 ) -> None:
     """Write what asv would after measuring these gaps, by release and size, in one session."""
     system = "macOS 15" if machine.startswith("macos") else "Debian 12, libgcc 12"
@@ -60,7 +59,6 @@ def write_results(
             started,
         )  # fmt: skip
         _add(file, FDES, [["1", "8", "100"]], [[3], [17], [108]], started)
-        _add(file, CONTROL, [["'on'", "'off'"]], [[control * 1.01], [control]], started)
         file.save(str(results))
 
 

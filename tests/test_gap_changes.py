@@ -9,7 +9,7 @@ import pytest
 from packaging.version import Version
 
 from scripts.gap import changes
-from scripts.gap.changes import SUDDEN, WORTH, Change, Newest
+from scripts.gap.changes import WORTH, Change, Newest
 from scripts.history.benchmarks import PAIRED
 from scripts.history.read import SESSION, Gap, History, ResultFile
 
@@ -128,11 +128,41 @@ def test_a_newest_release_that_changed_nothing_has_not_moved(processes: float) -
     assert sum(bool(one.moved) for one in flat) <= HISTORIES / 100
 
 
-@pytest.mark.parametrize("factor", [SUDDEN * 1.2, 1 / SUDDEN / 1.2])
+@pytest.mark.parametrize("factor", [2.4, 1 / 2.4])
 def test_a_newest_release_that_moved_the_gap_is_found(factor: float) -> None:
     random = np.random.default_rng(0)
     moved = [judge(random, factor) for _ in range(HISTORIES)]
     assert sum(list(one.moved) == ["1000x8"] for one in moved) >= 0.95 * HISTORIES
+
+
+@pytest.mark.parametrize(("apart", "certain"), [(3.5, False), (4.5, True)])
+def test_samples_have_to_be_apart_at_1_percent(apart: float, certain: bool) -> None:
+    """By the rank test: of 8 samples each, 3.5 places apart is 2.1 %, 4.5 is 0.5 %."""
+    before = gap("49.0.0", 2.0, list(map(float, range(8))))
+    now = gap("50.0.1", 9.0, [apart + place for place in range(8)])
+    assert bool(changes.newest(whole([before, now]))[0].moved) is certain
+
+
+@pytest.mark.parametrize(
+    ("lasting", "factor", "width", "found"),
+    [
+        (1, 2.2, 1, False), (1, 2.8, 1, True),
+        (2, 1.45, 1, False), (2, 1.75, 1, True),
+        (3, 1.3, 1, False), (3, 1.4, 1, True),
+        (9, 1.3, 1, False),  # too small, however long it lasts
+        # an interval that is wider than what processes differ by counts for less
+        (3, 1.5, 1.2, True), (3, 1.5, 1.5, False), (5, 1.5, 1.5, True),
+    ],
+)  # fmt: skip
+def test_a_small_step_has_to_last(lasting: int, factor: float, width: float, found: bool) -> None:
+    """And the very last release is not asked."""
+    levels = [9.0] * (len(RELEASES) - lasting - 1) + [9.0 / factor] * (lasting + 1)
+    gaps = [
+        replace(gap(release, level), low=level / math.sqrt(width), high=level * math.sqrt(width))
+        for release, level in zip(RELEASES, levels, strict=True)
+    ]
+    steps = changes.steps(gaps, (), libunwind=True)
+    assert [step.release for step in steps] == [RELEASES[-lasting - 1]] * found
 
 
 def test_a_small_but_certain_difference_is_no_move() -> None:

@@ -125,7 +125,7 @@ def test_a_machine_without_description_is_an_error_with_a_remedy(
     assert answer.returncode == 1
     said = answer.stdout + answer.stderr
     assert "results/linux-x86_64/machine.json" in said
-    assert "Restore it from git" in said
+    assert "restore it from git" in said
     assert "Traceback" not in said
 
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, stdev
+from statistics import median
 
 from asv._stats import mann_whitney_u
-from asv.step_detect import detect_steps, solve_potts
+from asv.step_detect import solve_potts
 from packaging.version import Version
 
-from scripts.history.benchmarks import CONTROL, PAIRED
+from scripts.history.benchmarks import PAIRED
 from scripts.history.read import SESSION, Gap, History
 from scripts.history.results import is_mac
 
@@ -107,28 +107,6 @@ class Advice:
     release: str
     costs: dict[str, float]
     too_much: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Control:
-    """How steady a machine was with an unwinder: the time of what unwind info cannot move.
-
-    Attributes:
-        releases: how many have the control, which is a store of 1000 instances.
-        shortest: milliseconds a store in the fastest release; `longest` in the slowest.
-        spread: standard deviation between releases, of the logarithm.
-        ratio: time with unwind info on over time with it off, the median of the releases.
-        steps: the releases from which on it took another time, for all that asv can tell.
-    """
-
-    machine: str
-    unwinder: str
-    releases: int
-    shortest: float
-    longest: float
-    spread: float
-    ratio: float
-    steps: tuple[str, ...]
 
 
 def upstream_changes() -> list[Change]:
@@ -292,33 +270,3 @@ def advice(history: History) -> list[Advice]:
         too_much = tuple(gap.size for gap in last if (gap.at_least or 0) > WORTH)
         advices.append(Advice(machine, unwinder, gaps[-1].release, costs, too_much))
     return advices
-
-
-def control(history: History) -> list[Control]:
-    """The control of every machine and unwinder that has one in two releases or more."""
-    controls = []
-    for (machine, unwinder), files in itertools.groupby(
-        history.files, key=lambda file: file.key[:2]
-    ):
-        measured = {
-            file.release: (values["on",].value, values["off",].value)
-            for file in files
-            if len(values := file.values.get(CONTROL, {})) == 2
-        }
-        if len(measured) > 1:
-            logs = [math.log(1e3 * math.sqrt(on * off)) for on, off in measured.values()]
-            # what a machine does between two processes is not known: asv estimates it
-            starts = [start for start, *_ in detect_steps(logs)[1:]]
-            controls.append(
-                Control(
-                    machine=machine,
-                    unwinder=unwinder,
-                    releases=len(measured),
-                    shortest=math.exp(min(logs)),
-                    longest=math.exp(max(logs)),
-                    spread=stdev(logs),
-                    ratio=median(on / off for on, off in measured.values()),
-                    steps=tuple(list(measured)[start] for start in starts),
-                )
-            )
-    return controls

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from scripts.base.numbers import interval, number, times
 from scripts.gap.changes import WORTH
-from scripts.gap.words import Report, say_advice, say_control, say_newest, say_step
+from scripts.gap.words import Report, say_advice, say_newest, say_step
 from scripts.history.benchmarks import PAIRED, SIZES
 from scripts.history.read import Gap
 
@@ -30,8 +30,8 @@ def sections(report: Report) -> Iterator[tuple[str, list[str]]]:
     yield "Newest release", [say_newest(newest) for newest in report.newest]
     notes = [report.note] if report.note else []
     yield "Advice", [*map(say_advice, report.advice), RULE, *notes]
-    if report.control:
-        yield "Control: a store of 1000 instances", list(map(say_control, report.control))
+    if report.libraries:
+        yield "Counted libraries", report.libraries
     if report.left_out:
         yield "Left out", report.left_out
 

@@ -1,16 +1,16 @@
 """The report: everything that is said of a history, once, for every form it is said in."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from packaging.version import Version
 
 from scripts.base.names import known
-from scripts.base.numbers import interval, number, times
+from scripts.base.numbers import number, times
 from scripts.gap import changes
-from scripts.gap.changes import Advice, Control, Newest, Step
-from scripts.history.benchmarks import BUSY, EXPONENT, HEADLINE, PAIRED, SIZES
+from scripts.gap.changes import Advice, Newest, Step
+from scripts.history.benchmarks import HEADLINE, PAIRED, SIZES
 from scripts.history.read import Gap, History
 from scripts.history.results import LOCAL, is_mac
 
@@ -29,9 +29,7 @@ class Report:
     steps: list[Step]
     newest: list[Newest]
     advice: list[Advice]
-    control: list[Control]
-    growth: list[dict[str, Any]]
-    busy_host: list[dict[str, Any]]
+    libraries: list[str]
     left_out: list[str]
     note: str
 
@@ -57,7 +55,6 @@ def report(
     shown = [gap for gap in selected.gaps if size in (None, gap.size)]
     verdicts = changes.newest(selected)
     oldest = Version(since or "0")
-    busy = rows(selected, BUSY, ("unwind info", "resident FDEs"), "ms", 1e3)
     machines = {gap.machine for gap in recorded(history.gaps)}
     return Report(
         gaps=[gap for gap in shown if Version(gap.release) >= oldest],
@@ -65,29 +62,25 @@ def report(
         steps=changes.all_steps(shown, changes.upstream_changes(), verdicts),
         newest=verdicts,
         advice=changes.advice(selected),
-        control=changes.control(selected),
-        growth=list(rows(selected, EXPONENT, (), "exponent")),
-        busy_host=[row for row in busy if row.pop("unwind info") == "on"],
+        libraries=list(other_libraries(selected)),
         left_out=history.left_out,
         note="" if any(is_mac(history.machines[name]) for name in machines) else STAND_IN,
     )
 
 
-def rows(
-    history: History, name: str, params: Sequence[str], unit: str, factor: float = 1
-) -> Iterator[dict[str, Any]]:
-    """Every value of a benchmark with its parameters and its interval."""
-    for file in history.files:
-        for combination, value in file.values.get(name, {}).items():
-            low, high = (end and end * factor for end in (value.low, value.high))
-            yield {
-                "machine": file.machine,
-                "unwinder": file.unwinder,
-                "release": file.release,
-                **dict(zip(params, combination, strict=True)),
-                unit: value.value * factor,
-                "99 %": interval(low, high),
-            }
+def other_libraries(history: History) -> Iterator[str]:
+    """A sentence where the unwinder that is counted is another build than at the release before.
+
+    Counts move then, and no release is the cause.
+    """
+    for before, now in itertools.pairwise(history.files):
+        same = before.key[:2] == now.key[:2]
+        if same and before.library and now.library and before.library != now.library:
+            yield (
+                f"{now.machine}, {now.unwinder}: from {now.release} on another library is counted "
+                f"({before.library} → {now.library}); counts that move there are no change of "
+                "Wasmtime"
+            )
 
 
 def recorded(gaps: Sequence[Gap]) -> Sequence[Gap]:
@@ -138,16 +131,6 @@ def say_advice(advice: Advice) -> str:
         )
     cost = f" It costs, per 1000 modules: {costs}." if costs else ""
     return f"{advice.machine}, {advice.unwinder}, {advice.release}: {what}.{cost}"
-
-
-def say_control(control: Control) -> str:
-    """One sentence for a control."""
-    steps = f"another time from {', '.join(control.steps)} on" if control.steps else "no step"
-    return (
-        f"{control.machine}, {control.unwinder}: {number(control.shortest)} to "
-        f"{number(control.longest)} ms in {control.releases} releases, standard deviation "
-        f"{100 * control.spread:.0f} %, {times(control.ratio)} as long with unwind info; {steps}"
-    )
 
 
 def verdict(report: Report) -> str:

@@ -1,11 +1,9 @@
 """The benchmarks and parameters that scripts rely on; a test finds each in `benchmarks.json`."""
 
 RATIO = "teardown_gap.TeardownGap.track_ratio"
+EXTRA = "teardown_gap.TeardownGap.track_extra"
 TIME = "module_teardown.ModuleTeardown.time_teardown"
-CONTROL = "control.Control.time_drop_store"
 FDES = "unwind_tables.UnwindTables.track_fde_count"
-EXPONENT = "teardown_scaling.TeardownScaling.track_exponent"
-BUSY = "busy_host.BusyHost.time_drop_one"
 
 # modules × functions; the last is too slow to be measured in pairs: two series of the headline
 SIZES = ("1000x1", "1000x8", "250x100", "1000x100")

@@ -71,13 +71,18 @@ class Gap:
 
 @dataclass
 class ResultFile:
-    """Every value of every benchmark of one release in one environment."""
+    """Every value of every benchmark of one release in one environment.
+
+    Attributes:
+        library: the package and build of the unwinder that is counted, where they are known.
+    """
 
     machine: str
     unwinder: str
     release: str
     started: float
     values: dict[str, dict[tuple[str, ...], Value]]
+    library: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -130,6 +135,11 @@ def read(conf: Any) -> History:
             continue
         if RATIO not in stored.get_result_keys(benchmarks):  # n/a is there, and is no problem
             history.left_out.append(f"{path}: has no {RATIO}")
+        try:
+            known = results.hosts(Path(folder))
+            file.library = results.library(known, file.unwinder, file.started)
+        except UserError as error:
+            history.left_out += [] if str(error) in history.left_out else [str(error)]
         files[file.key] = file
     history.left_out += history.unpinned
     history.files = sorted(files.values(), key=lambda file: (*file.key[:2], Version(file.release)))

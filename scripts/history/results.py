@@ -1,7 +1,10 @@
 """Files of `results/`: read with a check, and joined so that nothing measured is lost."""
 
 import itertools
+import json
 import math
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,10 @@ from asv.machine import Machine
 from asv.results import Results
 from asv.util import UserError
 
+from scripts.history.benchmarks import EXTRA
+
 LOAD = Results.load  # asv's own, which `measuring.asv_changes` replaces by `load`
+COUNTS = "unwinder_instructions."  # the module whose values may be 0
 LOCAL = "local-"  # how the folders begin that git ignores
 VALUES = ("_results", "_samples", "_stats")  # a list by benchmark, one entry a parameter
 FACTS = ("_benchmark_params", "_benchmark_version", "_started_at", "_duration", "_profiles")
@@ -67,7 +73,9 @@ def _check(results: Results) -> None:
         params = results.get_result_params(name)
         samples = itertools.chain(*filter(None, results.get_result_samples(name, params)))
         for value in itertools.chain(results.get_result_value(name, params), samples):
-            if not (util.is_na(value) or 0 < value < math.inf):
+            counted = value == 0 and name.startswith(COUNTS)  # with unwind info off
+            low = -math.inf if name == EXTRA else 0  # noise, where unwind info adds nothing
+            if not (util.is_na(value) or counted or low < value < math.inf):
                 raise ValueError(f"{name} cannot be {value}")
 
 
@@ -151,6 +159,34 @@ def descriptions(results: Path) -> dict[str, dict[str, str]]:
             others = f", or remove {folder}" if local else ", or restore it from git"
             raise UserError(f"{error}. {remedy}{others}.") from error
     return machines
+
+
+def hosts(folder: Path) -> list[tuple[float, dict[str, Any]]]:
+    """Since when, in seconds since the epoch, and which unwinders a machine had from then on.
+
+    Raises:
+        UserError: its hosts.jsonl is damaged.
+    """
+    path = folder / "hosts.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [
+            (datetime.fromisoformat(host["since"]).timestamp(), host["facts"].get("unwinders", {}))
+            for host in map(json.loads, lines)
+        ]
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}). Restore it from git.") from error
+
+
+def library(known: Sequence[tuple[float, dict[str, Any]]], unwinder: str, started: float) -> str:
+    """The counted unwinder's package and build when a result was started, or nothing.
+
+    A result belongs to the last line before it.
+    """
+    name = "libunwind" if unwinder == "libunwind" else "libgcc"
+    before = [unwinders for since, unwinders in known if since <= started]
+    facts = before[-1].get(name) if before else None
+    return f"{facts['package'] or name}, build {facts['build_id'][:8]}" if facts else ""
 
 
 def is_mac(machine: dict[str, str]) -> bool:

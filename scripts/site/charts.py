@@ -20,15 +20,9 @@ SIZE = alt.param("size", value=HEADLINE)  # set by the page's selector
 
 def charts(report: Report) -> dict[str, dict[str, Any]]:
     """Vega-Lite by the id of the element it is drawn in."""
-    shown: list[Any] = [gap.release for gap in report.gaps]
-    shown += [row["release"] for row in (*report.growth, *report.busy_host)]
-    releases = sorted(set(shown), key=Version)
+    releases = sorted({gap.release for gap in report.gaps}, key=Version)
     x = alt.X("release:O", sort=releases, title=None).scale(domain=releases)
     drawn = {"gap-chart": _gap(report, x), "fde-chart": _fdes(report, x)}
-    if report.growth:
-        drawn["exponent-chart"] = _exponents(report, x)
-    if report.busy_host:
-        drawn["busy-chart"] = _busy_host(report, x)
     return {
         name: _configured(chart.properties(width="container")).to_dict()
         for name, chart in drawn.items()
@@ -84,7 +78,7 @@ def _gap(report: Report, x: alt.X) -> Any:
         }
         for gap in report.gaps
     ]
-    marks = {(step.size, step.release, step.label) for step in report.steps}
+    marks = sorted({(step.size, step.release, step.label) for step in report.steps})
     y = alt.Y("gap:Q", title="gap (×)").scale(type="log", nice=False, padding=8)
     line = _line(rows, x, y, ["gap:Q", "99 %:N", "ms per 1000 modules:N"])
     band = (
@@ -116,25 +110,3 @@ def _fdes(report: Report, x: alt.X) -> alt.Chart:
     return chart.transform_filter("datum.size == size").add_params(SIZE).properties(
         height=110, description="Line chart of the FDEs of one module, by release."
     )  # fmt: skip
-
-
-def _series(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "series": f"{row['machine']}, {row['unwinder']}"}
-
-
-def _exponents(report: Report, x: alt.X) -> alt.Chart:
-    y = alt.Y("exponent:Q").scale(zero=False)
-    return _line(list(map(_series, report.growth)), x, y, ["exponent:Q", "99 %:N"]).properties(
-        height=200, description="Line chart of the growth of teardown with the modules, by release."
-    )
-
-
-def _busy_host(report: Report, x: alt.X) -> alt.Chart:
-    rows = list(map(_series, report.busy_host))
-    y = alt.Y("ms:Q", title="ms").scale(type="log", nice=False, padding=8)
-    dash = alt.StrokeDash("resident FDEs:N", title="resident FDEs").sort(["0", "10000", "50000"])
-    return (
-        _line(rows, x, y, ["resident FDEs:N", "ms:Q", "99 %:N"])
-        .encode(strokeDash=dash.legend(symbolType="stroke", symbolStrokeColor="#888888"))
-        .properties(height=240, description="Line chart of the time to drop one on a busy host.")
-    )
