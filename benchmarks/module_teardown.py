@@ -6,13 +6,9 @@ milliseconds elsewhere.
 
 from typing import ClassVar
 
-from ._modules import MODULES, UnwindInfo, compile_all, drop_all, fixture, load
+from ._modules import MODULES, SHAPES, UnwindInfo, compile_all, drop_all, fixture, load
 from ._sampling import Destructive
 from ._shown import shown
-
-# As in TeardownGap: 1000 modules of 100 functions would take 5 s a sample under libunwind before
-# 50.0.1.
-SHAPES = {"1000x1": (1000, 1), "1000x8": (1000, 8), "250x100": (250, 100)}
 
 
 class ModuleTeardown(Destructive):

@@ -16,10 +16,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ._modules import SETTINGS, UnwindInfo, engine, fixture, load_image, seconds_to_drop
+from ._modules import SETTINGS, SHAPES, UnwindInfo, engine, fixture, load_image, seconds_to_drop
 from ._sampling import Destructive
 from ._shown import shown
-from .module_teardown import SHAPES
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = 10  # dropping takes turns between the two sets by tenths, so that noise hits both

@@ -19,7 +19,6 @@ from wasmtime import Module
 from benchmarks import teardown_gap
 from benchmarks._modules import MODULES, SETTINGS, fixture, load
 from benchmarks.module_teardown import ModuleTeardown, ModuleTeardownMemory
-from benchmarks.teardown_gap import TeardownGap
 
 
 def state() -> dict[str, int]:
@@ -56,12 +55,14 @@ def sample(measured: Callable[..., Any], *params: Any) -> dict[str, Any]:
 
 
 def headline() -> dict[str, Any]:
-    """Two samples of each setting: the second loads the compiled image."""
+    """Three samples of each setting: the second loads the compiled image."""
     samples = {}
     for unwind_info in SETTINGS:
-        time, memory = ModuleTeardown(), ModuleTeardownMemory()
-        samples[f"compiled {unwind_info}"] = sample(time.time_teardown, unwind_info, 1)
-        samples[f"image {unwind_info}"] = sample(memory.peakmem_teardown, unwind_info, 1)
+        for name in ("compiled", "image"):
+            time = ModuleTeardown()
+            samples[f"{name} {unwind_info}"] = sample(time.time_teardown, unwind_info, "1000x1")
+        memory = ModuleTeardownMemory()
+        samples[f"memory {unwind_info}"] = sample(memory.peakmem_teardown, unwind_info)
     return samples
 
 
@@ -69,8 +70,10 @@ def main() -> None:
     """Print what was seen; the gap is shortened."""
     samples = headline()
     if sys.argv[1:] == ["all"]:
-        teardown_gap.PAIRS, teardown_gap.BLOCKS = 1, 2
-        samples["gap"] = sample(TeardownGap().track_ratio, "1000x8")
+        teardown_gap.PAIRS = 1
+        before = state()
+        answer = teardown_gap.sample()
+        samples["gap"] = {"before": before, "answer": answer, "left": state()}
     has_tables = {}
     for unwind_info in SETTINGS:
         (module,) = load(1, fixture(8), unwind_info)

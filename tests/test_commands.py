@@ -12,7 +12,7 @@ from scripts.releases import pins
 
 from .conftest import COMMITS, SYSTEM, Measured
 
-SMALLEST = r"time_teardown\('on', 1\)"
+SMALLEST = r"time_teardown\('on', '1000x1'\)"
 QUICK = ("--quick", "--dry-run", "--bench", SMALLEST, "-E", SYSTEM)
 
 

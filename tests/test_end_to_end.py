@@ -24,7 +24,7 @@ from .conftest import (
     environment,
 )
 
-SMALLEST = r"time_teardown\('on', 1\)"
+SMALLEST = r"time_teardown\('on', '1000x1'\)"
 # what has values here: unwind info cannot be turned off on Windows
 PARAMETERS = ("'on', 8",) if sys.platform == "win32" else ("'on', 8", "'off', 8")
 
@@ -171,7 +171,7 @@ def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
     [
         ["continuous", "-E", SYSTEM, "49.0.0", "50.0.1"],
         ["find", "-E", SYSTEM, "48.0.0..50.0.1", SMALLEST],
-        ["profile", "-E", SYSTEM, f"{NAME}('on', 1)", "50.0.1"],
+        ["profile", "-E", SYSTEM, f"{NAME}('on', '1000x1')", "50.0.1"],
         ["setup", "-E", SYSTEM],
         ["check", "-E", SYSTEM],
     ],

@@ -20,7 +20,7 @@ from scripts.releases import pins
 
 from .conftest import COMMITS, SYSTEM, Measured
 
-SMALLEST = r"time_teardown\('off', 1\)"
+SMALLEST = r"time_teardown\('off', '1000x1'\)"
 QUICK = ("run", "--quick", "--bench", SMALLEST, "-E", SYSTEM, "--machine", "faults")
 NO_INDEX = {
     "PIP_INDEX_URL": "http://127.0.0.1:9", "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "",
@@ -120,7 +120,7 @@ def test_single_samples_are_not_marked(measured: Measured, folder: Path) -> None
             ]
         path.write_text(json.dumps(stored))
     answer = measured.asv("compare", "--machine", "faults", "49.0.0", "50.0.1")
-    (row,) = [line for line in answer.stdout.splitlines() if "('off', 1)" in line]
+    (row,) = [line for line in answer.stdout.splitlines() if "('off', '1000x1')" in line]
     assert "~50.00" in row
     assert row.split("|")[1].strip() == ""
 

@@ -19,7 +19,7 @@ from .conftest import LIBUNWIND, SYSTEM, Measured
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
 
-SMALLEST = r"time_teardown\('off', 1\)"
+SMALLEST = r"time_teardown\('off', '1000x1'\)"
 MOMENTS = 20
 SECONDS = 20  # in which an interrupted run has to be over, on a loaded machine too
 

@@ -121,7 +121,7 @@ def test_command(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         "uv run asv run --no-such-option",
         "uv run asv run --bench no_such_benchmark",
-        r"""uv run asv run --bench "time_teardown\('on', 9\)" """,
+        r"""uv run asv run --bench "time_teardown\('on', '1000x9'\)" """,
         "uv run asv run -E virtualenv-py3.11-UNWINDERapple",
         "uv run asv run 50.0.99",
         "uv run asv compare --machine linux-x86_64 49.0.0 50.0.99",

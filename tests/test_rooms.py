@@ -20,7 +20,8 @@ def test_names_that_scripts_rely_on_are_benchmarks() -> None:
     assert set(names) <= set(known)
     for name, parameters in (
         (benchmarks.RATIO, [list(map(repr, benchmarks.PAIRED))]),
-        (benchmarks.TIME, [["'on'", "'off'"], ["1", "8", "100"]]),
+        (benchmarks.EXTRA, [list(map(repr, benchmarks.PAIRED))]),
+        (benchmarks.TIME, [["'on'", "'off'"], list(map(repr, benchmarks.PAIRED))]),
     ):
         assert known[name]["params"] == parameters
     functions = {size.split("x")[1] for size in benchmarks.SIZES}

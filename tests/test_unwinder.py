@@ -186,8 +186,8 @@ def test_nothing_is_measured_without_the_proof(monkeypatch: pytest.MonkeyPatch) 
     _modules.engine.cache_clear()
     monkeypatch.setattr(_modules, "images", {})
     setups: list[Callable[[], None]] = [
-        lambda: module_teardown.ModuleTeardown().setup("on", 8),
-        lambda: module_teardown.ModuleTeardownMemory().setup("off", 8),
+        lambda: module_teardown.ModuleTeardown().setup("on", "1000x8"),
+        lambda: module_teardown.ModuleTeardownMemory().setup("off"),
     ]
     if sys.platform != "win32":  # where there is nothing to count
         setups.append(lambda: unwind_tables.UnwindTables().setup(8))

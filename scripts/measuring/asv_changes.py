@@ -131,11 +131,10 @@ def save_machine(save: Function, machine: Machine, results_dir: str) -> None:
 
 @stands_before("run", Run)
 def take_turns(run: Function, conf: Any, *args: Any, **kwargs: Any) -> Any:
-    """Interleave the rounds of a few releases at a time, and store them when all are through.
-
-    `--quick` and an existing environment have one round.
-    """
-    kwargs["interleave_rounds"] = False if kwargs.get("quick") else None  # None: where possible
+    """Interleave the rounds of a few releases at a time, and store them when all are through."""
+    if kwargs.get("quick"):  # one round
+        return run(conf, *args, **{**kwargs, "interleave_rounds": False})
+    kwargs["interleave_rounds"] = None  # where possible: not with --dry-run
     try:
         with rounds.group():
             code = run(conf, *args, **kwargs)
@@ -178,7 +177,8 @@ def give_up(
 def skip_complete_alone(results_for: Function, *args: Any) -> Iterator[Results]:
     """Let `--skip-existing-successful` take nothing for done that has too few samples."""
     for stored in results_for(*args):
-        rounds.forget_incomplete(stored)
+        if rounds.measuring():  # more than --quick
+            rounds.forget_incomplete(stored)
         yield stored
 
 
