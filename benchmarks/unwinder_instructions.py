@@ -32,7 +32,7 @@ SHAPES = {  # with more modules in other orders, or more real programs, 21.0.0 w
 BY_SIZE = [["1000x1", "250x8", "1000x8", "100x100"]]
 ALL = [list(SHAPES)]
 OFF = [["1000x8 off"]]
-PROCESSES = 8  # samples on macOS: the fewest of which asv gives an interval that covers 99 %
+PROCESSES = 8  # samples on macOS: the fewest whose whole range asv stores
 
 Costs = dict[tuple[str, str, str], float]  # of a module: by shape, step, and what is counted
 
