@@ -142,7 +142,7 @@ def test_new_releases_leave_every_test_green(tmp_path: Path, story: Story) -> No
             if source.stem.endswith("system"):
                 measure(source, arrived / MAC / MAC, release, factor)
     step = "Join the results, draw the charts, commit and push"
-    assert runner.step(step, BENCH="").returncode == 0
+    assert runner.step(step, BENCH="recorded so far").returncode == 0  # counts are not yet
     pushed = runner.git("show", "--name-only", "--format=", "origin/main").split()
     for chart in ("docs/gap-light.svg", "docs/gap-dark.svg"):
         assert chart in pushed
