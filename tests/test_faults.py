@@ -20,6 +20,8 @@ from scripts.releases import pins
 
 from .conftest import COMMITS, SYSTEM, Measured
 
+pytestmark = pytest.mark.slow
+
 SMALLEST = r"time_teardown\('off', 1\)"
 QUICK = ("run", "--quick", "--bench", SMALLEST, "-E", SYSTEM, "--machine", "faults")
 NO_INDEX = {

@@ -26,6 +26,8 @@ from .conftest import COMMITS, environment
 from .results import HOUR
 from .test_workflows import Runner
 
+pytestmark = pytest.mark.slow
+
 RECORDED, MAC = "linux-x86_64", "macos-15-arm64"
 DEADLINE = 300  # seconds; it takes a tenth of that
 READERS = (  # of pins, results or prose, and quick
