@@ -20,6 +20,8 @@ from scripts.releases import pins
 
 from .conftest import COMMITS, SYSTEM, Measured
 
+pytestmark = pytest.mark.slow
+
 SMALLEST = r"time_teardown\('off', '1000x1'\)"
 QUICK = ("run", "--quick", "--bench", SMALLEST, "-E", SYSTEM, "--machine", "faults")
 NO_INDEX = {
@@ -203,7 +205,7 @@ def test_what_a_killed_asv_left_running_is_ended(measured: Measured) -> None:
     threading.Thread(target=left.wait, daemon=True).start()  # as init does for an orphan
     try:
         answer = measured.asv("run", "--dry-run", "--bench", "nothing", "-E", SYSTEM, "50.0.1")
-        assert f"Ending process {left.pid}, which a killed asv has left" in answer.stdout
+        assert f"Ending process {left.pid}, which a stopped asv has left" in answer.stdout
         assert left.wait(timeout=60) != 0
     finally:
         left.kill()
