@@ -270,9 +270,9 @@ def need_samples(
 
 @stands_before("human_value", util)
 def round_value(human_value: Function, value: Any, *args: Any, **kwargs: Any) -> Any:
-    """Print six digits of a number; asv prints all that a median has."""
+    """Print 1.506 for 1.5059999999999998, and an exact count with every digit that it has."""
     if isinstance(value, float) and math.isfinite(value):
-        value = float(f"{value:.6g}")
+        value = float(f"{value:.12g}")
     return human_value(value, *args, **kwargs)
 
 
