@@ -100,9 +100,7 @@ def test_a_damaged_result_is_set_aside_and_the_releases_behind_it_are_measured(
     assert (folder / f"{path.name}.damaged").stat().st_size == 300
 
 
-def test_samples_are_always_recorded_and_outlive_a_run_without(
-    measured: Measured, folder: Path
-) -> None:
+def test_samples_are_always_recorded(measured: Measured, folder: Path) -> None:
     assert measured.asv(*[word for word in QUICK if word != "--quick"], "50.0.1").returncode == 0
     assert len(list(filter(None, samples(measured, "50.0.1")))) == 1
     assert json.loads((folder / "machine.json").read_text())["machine"] == "faults"
