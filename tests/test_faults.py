@@ -100,9 +100,7 @@ def test_a_damaged_result_is_set_aside_and_the_releases_behind_it_are_measured(
     assert (folder / f"{path.name}.damaged").stat().st_size == 300
 
 
-def test_samples_are_always_recorded_and_outlive_a_run_without(
-    measured: Measured, folder: Path
-) -> None:
+def test_samples_are_always_recorded(measured: Measured, folder: Path) -> None:
     assert measured.asv(*[word for word in QUICK if word != "--quick"], "50.0.1").returncode == 0
     assert len(list(filter(None, samples(measured, "50.0.1")))) == 1
     assert json.loads((folder / "machine.json").read_text())["machine"] == "faults"
@@ -219,14 +217,15 @@ def test_the_lock_is_one_for_all_clones(tmp_path: Path, monkeypatch: pytest.Monk
     assert there.is_absolute()
 
 
-def test_numbers_have_six_digits() -> None:
+def test_a_number_is_printed_with_the_digits_that_it_has() -> None:
     program = (
         "from math import nan; from asv.plugin_manager import plugin_manager; "
         "from asv import util; "
         "plugin_manager.import_plugin('.scripts.asv_plugin'); "
-        "print(*(util.human_value(value, '×', 0.013) for value in (1.5059999999999998, nan)))"
+        "print(*(util.human_value(value, '×', 0.013) for value in (1.5059999999999998, nan)), "
+        "*(util.human_value(value, 'instructions') for value in (469667.5, 381112.12, 1156765)))"
     )
     printed = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
-    assert printed.split() == ["1.506±0.013", "n/a"]
+    assert printed.split() == ["1.506±0.013", "n/a", "469667.5", "381112.12", "1156765"]

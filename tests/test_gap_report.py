@@ -21,7 +21,7 @@ from scripts.base.numbers import times
 from scripts.gap import tables
 from scripts.gap.__main__ import main
 from scripts.gap.words import report, verdict
-from scripts.history.benchmarks import FDES, RATIO, TIME
+from scripts.history.benchmarks import FDES, RATIO, REMOVAL, TIME
 from scripts.history.read import read
 from scripts.history.results import load
 
@@ -436,9 +436,7 @@ def test_another_build_of_the_counted_library_is_no_change_of_wasmtime(
 
 
 def test_zero_is_a_count_and_no_time(results: Path) -> None:
-    path = edit(results, "50.0.1", lambda content: content["results"].update(
-        {"unwinder_instructions.UnwinderInstructions.track_removal": [[0.0], [["'1000x8 off'"]]]}
-    ))  # fmt: skip
+    count = {REMOVAL: [[0.0], [["'1000x8 off'"]]]}
+    path = edit(results, "50.0.1", lambda content: content["results"].update(count))
     stored = load(str(path))
-    name = "unwinder_instructions.UnwinderInstructions.track_removal"
-    assert stored.get_result_value(name, stored.get_result_params(name)) == [0.0]
+    assert stored.get_result_value(REMOVAL, stored.get_result_params(REMOVAL)) == [0.0]

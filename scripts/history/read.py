@@ -118,6 +118,12 @@ def read(conf: Any) -> History:
     history = History(machines=results.descriptions(Path(conf.results_dir)))
     benchmarks = Benchmarks.load(conf)
     releases = {release.commit: release.version for release in pins.load()}
+    hosts = {}
+    for machine in history.machines:
+        try:
+            hosts[machine] = results.hosts(Path(conf.results_dir, machine))
+        except UserError as error:
+            history.left_out.append(str(error))
     files: dict[tuple[str, str, str], ResultFile] = {}
     for folder, name, machine in sorted(iter_results_paths(conf.results_dir)):
         path = Path(folder, name)
@@ -135,11 +141,7 @@ def read(conf: Any) -> History:
             continue
         if RATIO not in stored.get_result_keys(benchmarks):  # n/a is there, and is no problem
             history.left_out.append(f"{path}: has no {RATIO}")
-        try:
-            known = results.hosts(Path(folder))
-            file.library = results.library(known, file.unwinder, file.started)
-        except UserError as error:
-            history.left_out += [] if str(error) in history.left_out else [str(error)]
+        file.library = results.library(hosts.get(machine, []), file.unwinder, file.started)
         files[file.key] = file
     history.left_out += history.unpinned
     history.files = sorted(files.values(), key=lambda file: (*file.key[:2], Version(file.release)))

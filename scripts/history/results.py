@@ -13,10 +13,9 @@ from asv.machine import Machine
 from asv.results import Results
 from asv.util import UserError
 
-from scripts.history.benchmarks import EXTRA
+from scripts.history.benchmarks import EXTRA, REMOVAL
 
 LOAD = Results.load  # asv's own, which `measuring.asv_changes` replaces by `load`
-COUNTS = "unwinder_instructions."  # the module whose values may be 0
 LOCAL = "local-"  # how the folders begin that git ignores
 VALUES = ("_results", "_samples", "_stats")  # a list by benchmark, one entry a parameter
 FACTS = ("_benchmark_params", "_benchmark_version", "_started_at", "_duration", "_profiles")
@@ -73,9 +72,9 @@ def _check(results: Results) -> None:
         params = results.get_result_params(name)
         samples = itertools.chain(*filter(None, results.get_result_samples(name, params)))
         for value in itertools.chain(results.get_result_value(name, params), samples):
-            counted = value == 0 and name.startswith(COUNTS)  # with unwind info off
+            off = value == 0 and name == REMOVAL  # of modules without unwind info
             low = -math.inf if name == EXTRA else 0  # noise, where unwind info adds nothing
-            if not (util.is_na(value) or counted or low < value < math.inf):
+            if not (util.is_na(value) or off or low < value < math.inf):
                 raise ValueError(f"{name} cannot be {value}")
 
 
