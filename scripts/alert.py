@@ -1,4 +1,4 @@
-"""Open an issue when the newest release moved the gap, or when a scheduled run failed.
+"""Open an issue when the newest release moved the cost or is not known, or when a run failed.
 
 There is one open issue of each kind at most: it is found by its label and brought up to date.
 GitHub is spoken to with its own program, `gh`.
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from asv.config import Config
 from asv.util import UserError
@@ -24,40 +25,41 @@ FAILED = "benchmarks-failed"
 
 
 def concerns(found: Report) -> Report:
-    """What an alert is about: the machines on which the newest release moved what users pay.
+    """What an alert is about: where the newest release moved the cost, or none can tell.
 
-    That is macOS, and libunwind, which stands in for it; libgcc has no gap to speak of. A machine
-    that has not measured the newest release has no news.
+    A machine that has not measured the newest release of all has no news, and one that has measured
+    nothing else has nothing to compare.
     """
-    newest = max((Version(verdict.release) for verdict in found.newest), default=None)
-    moved = {
-        (verdict.machine, verdict.unwinder): verdict
-        for verdict in found.newest
-        if verdict.moved and Version(verdict.release) == newest and verdict.libunwind
-    }
-    shown = {
-        (*key, release)
-        for key, verdict in moved.items()
-        for release in (verdict.release, verdict.previous)
-    }
+    newest = max((Version(one.release) for one in found.newest), default=None)
+    news = [
+        one
+        for one in found.newest
+        if Version(one.release) == newest and (one.moved or (one.reason and one.previous))
+    ]
+    keys = {(one.machine, one.unwinder) for one in news}
+
+    def theirs(things: Sequence[Any]) -> list[Any]:
+        return [one for one in things if (one.machine, one.unwinder) in keys]
+
     return replace(
         found,
-        gaps=[gap for gap in found.gaps if (*gap.series[:2], gap.release) in shown],
-        measured=[key for key in found.measured if key in shown],
-        steps=[step for step in found.steps if (step.machine, step.unwinder) in moved],
-        newest=list(moved.values()),
-        advice=[advice for advice in found.advice if (advice.machine, advice.unwinder) in moved],
-        control=[],
-        left_out=[],
+        newest=news,
+        advice=theirs(found.advice),
+        changes=theirs(found.changes),
+        eras=theirs(found.eras),
+        points=theirs(found.points),
     )
 
 
-def moved_issue(found: Report, site: str) -> tuple[str, str]:
-    """Title and body of the issue for a gap that moved."""
-    releases = ", ".join(dict.fromkeys(verdict.release for verdict in found.newest))
-    machines = ", ".join(f"{verdict.machine} ({verdict.unwinder})" for verdict in found.newest)
+def news_issue(found: Report, site: str) -> tuple[str, str]:
+    """Title and body of the issue about the newest release."""
+    said: dict[str, list[str]] = {}
+    for one in found.newest:
+        what = "moved the gap on" if one.moved else "is not known on"
+        said.setdefault(what, []).append(f"{one.machine} ({one.unwinder})")
+    title = "; ".join(f"{what} {', '.join(where)}" for what, where in sorted(said.items())[::-1])
     link = f"[The gap]({site}gap.html) · [releases]({site}releases.html)\n\n" if site else ""
-    return f"{releases} moved the gap on {machines}", link + tables.markdown(found)
+    return f"{found.newest[0].release} {title}", link + tables.markdown(found)
 
 
 def raise_issue(label: str, title: str, body: str) -> None:
@@ -105,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = concerns(everything)
             if not found.newest:
                 return 0
-            issue = (MOVED, *moved_issue(found, options.site))
+            issue = (MOVED, *news_issue(found, options.site))
         if options.dry_run:
             print(*issue, sep="\n\n")
         else:

@@ -1,4 +1,4 @@
-"""What `results/` says of the gap, read through asv, release by release."""
+"""What `results/` says of the cost of unwind info, read through asv, release by release."""
 
 import functools
 import itertools
@@ -14,59 +14,51 @@ from asv.util import UserError
 from packaging.version import Version
 
 from scripts.history import results
-from scripts.history.benchmarks import FDES, PAIRED, RATIO, SIZES, TIME
+from scripts.history.benchmarks import COUNTED, EXTRA, FDES, OFF, RATIO, REMOVAL, TIMED
 from scripts.releases import pins
 
 SESSION = 6 * 3600  # seconds: the longest a job of a hosted runner can take
-UNPAIRED_ERROR = 2  # the factor that two series may be apart on a shared machine by noise alone
 
 
 @dataclass(frozen=True)
 class Value:
-    """A value that asv has stored: the median of its samples and their 99 % interval.
-
-    One sample has no interval: asv stores none, or an infinite one.
-    """
+    """A value that asv has stored: the median of its samples, and their range if it has any."""
 
     value: float
-    low: float | None
-    high: float | None
-    samples: tuple[float, ...]
+    low: float | None = None
+    high: float | None = None
+    samples: int = 0
 
 
 @dataclass(frozen=True)
-class Gap:
+class Point:
     """What unwind info costs on one machine, with one unwinder, at one size, in one release.
 
     Attributes:
-        ratio: teardown time with unwind info over the time without; `low` and `high` are its
-            99 % interval within the process, or None for a size that is not measured in pairs.
-        excess: milliseconds per 1000 modules that unwind info adds, or None where the time
-            without it was not measured, or two series differ by less than `UNPAIRED_ERROR`.
-            `at_least` is that at the lower end of the interval.
-        per_fde: microseconds that it adds per FDE, or None.
-        samples: of the ratio; none for a size that is not measured in pairs.
+        size: functions per module, or the name of what else is counted.
+        instructions: of the unwinder, to take one module back.
+        gap: teardown time with unwind info over the time without.
+        extra: milliseconds per 1000 modules that unwind info adds.
+        fdes: how many one module registers.
         started: when, in seconds since the epoch.
+        library: the unwinder that was counted, where that is known.
     """
 
     machine: str
     unwinder: str
     size: str
     release: str
-    ratio: float
-    low: float | None
-    high: float | None
-    excess: float | None
-    at_least: float | None
-    per_fde: float | None
-    fdes: int | None
-    samples: tuple[float, ...]
-    started: float
+    instructions: float | None = None
+    gap: Value | None = None
+    extra: Value | None = None
+    fdes: int | None = None
+    started: float = 0
+    library: str = ""
 
     @property
-    def series(self) -> tuple[str, str, str]:
-        """What has a line of its own in a chart."""
-        return self.machine, self.unwinder, self.size
+    def key(self) -> tuple[str, str]:
+        """What changes together."""
+        return self.machine, self.unwinder
 
 
 @dataclass
@@ -91,11 +83,13 @@ class History:
 
     Attributes:
         machines: what asv has recorded of each machine, by its name.
+        newest: the newest release that any unwinder of a machine has a file of, sound or not.
     """
 
     machines: dict[str, dict[str, str]] = field(default_factory=dict)
+    newest: dict[str, str] = field(default_factory=dict)
     files: list[ResultFile] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     unpinned: list[str] = field(default_factory=list)
 
@@ -110,9 +104,11 @@ def read(conf: Any) -> History:
     Raises:
         UserError: benchmarks.json, the pins or the description of a machine are missing or damaged.
     """
-    history = History(machines=results.descriptions(Path(conf.results_dir)))
+    root = Path(conf.results_dir)
+    history = History(machines=results.descriptions(root))
     benchmarks = Benchmarks.load(conf)
     releases = {release.commit: release.version for release in pins.load()}
+    history.newest = {machine: _newest(root / machine, releases) for machine in history.machines}
     files: dict[tuple[str, str, str], ResultFile] = {}
     for folder, name, machine in sorted(iter_results_paths(conf.results_dir)):
         path = Path(folder, name)
@@ -133,84 +129,56 @@ def read(conf: Any) -> History:
         files[file.key] = file
     history.left_out += history.unpinned
     history.files = sorted(files.values(), key=lambda file: (*file.key[:2], Version(file.release)))
-    history.gaps = [gap for file in history.files for gap in _gaps(file)]
+    hosts = {machine: results.hosts(root / machine) for machine in history.machines}
+    for file in history.files:
+        library = results.library(hosts[file.machine], file.unwinder, file.started)
+        history.points += _points(file, library)
     return history
+
+
+def _newest(folder: Path, releases: dict[str, str]) -> str:
+    """The newest release of the files of a machine, by their names: damaged ones have those too."""
+    files = {path.name[:8] for path in folder.glob("*-*.json*")}
+    seen = [release for commit, release in releases.items() if commit[:8] in files]
+    return max(seen, key=Version, default="")
 
 
 def _result_file(stored: Results, benchmarks: Any, machine: str, release: str) -> ResultFile:
     names = stored.get_result_keys(benchmarks)
-    started = stored.started_at.get(RATIO) or max(
-        (stored.started_at[name] or 0 for name in names), default=0
-    )
-    return ResultFile(
-        machine=machine,
-        unwinder=stored.env_vars.get("UNWINDER", "system"),
-        release=release,
-        started=started / 1000,
-        values={name: values for name in names if (values := dict(_values(stored, name)))},
-    )
+    times = [stored.started_at[name] or 0 for name in names]
+    started = stored.started_at.get(RATIO) or max(times, default=0)
+    unwinder = stored.env_vars.get("UNWINDER", "system")
+    values = {name: values for name in names if (values := dict(_values(stored, name)))}
+    return ResultFile(machine, unwinder, release, started / 1000, values)
 
 
 def _values(stored: Results, name: str) -> Iterator[tuple[tuple[str, ...], Value]]:
     params = stored.get_result_params(name)
-    rows = (
-        itertools.product(*params),
-        stored.get_result_value(name, params),
-        stored.get_result_stats(name, params),
-        stored.get_result_samples(name, params),
+    values, samples = (
+        get(name, params) for get in (stored.get_result_value, stored.get_result_samples)
     )
-    for combination, value, stats, samples in zip(*rows, strict=True):
+    for combination, value, taken in zip(itertools.product(*params), values, samples, strict=True):
         if value is not None and not math.isnan(value):
-            low, high = (_finite((stats or {}).get(f"ci_99_{end}")) for end in "ab")
             names = tuple(param.strip("'") for param in combination)
-            yield names, Value(value, low, high, tuple(samples or ()))
+            several = taken if taken and len(taken) > 1 else [None]
+            yield names, Value(value, min(several), max(several), len(taken or ()))
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _gaps(file: ResultFile) -> Iterator[Gap]:
-    ratios, times, fdes = (file.values.get(name, {}) for name in (RATIO, TIME, FDES))
-    for size in SIZES:
-        functions = size.split("x")[1]
-        on, off = (times.get((unwind_info, functions)) for unwind_info in ("on", "off"))
-        ratio = ratios.get((size,))
-        if size not in PAIRED and on and off:
-            ratio = Value(on.value / off.value, None, None, ())
-        if ratio is None:
-            continue
-        excess = at_least = None
-        if on and off and (size in PAIRED or ratio.value >= UNPAIRED_ERROR):
-            unit = _unit(size, ratio.value, on, off)
-            certain = ratio.low if size in PAIRED else ratio.value / UNPAIRED_ERROR
-            excess = unit * (ratio.value - 1)
-            at_least = None if certain is None else unit * (certain - 1)
-        counted = fdes.get((functions,))
-        yield Gap(
-            machine=file.machine,
-            unwinder=file.unwinder,
-            size=size,
-            release=file.release,
-            ratio=ratio.value,
-            low=ratio.low,
-            high=ratio.high,
-            excess=excess,
-            at_least=at_least,
-            per_fde=None if excess is None or counted is None else excess / counted.value,
-            fdes=None if counted is None else int(counted.value),
-            samples=ratio.samples,
-            started=file.started,
-        )
-
-
-def _unit(size: str, ratio: float, on: Value, off: Value) -> float:
-    """What 1 of the gap is, in milliseconds per 1000 modules, by the shortest times.
-
-    That is the time without unwind info. It was taken minutes before that with it; where the two
-    are clearly apart, and of as many modules as the gap, their difference is the better measure.
-    """
-    longer, shorter = (1e3 * min(one.samples, default=one.value) for one in (on, off))
-    if size.startswith("1000x") and ratio >= UNPAIRED_ERROR:
-        return (longer - shorter) / (ratio - 1)
-    return shorter
+def _points(file: ResultFile, library: str) -> Iterator[Point]:
+    """One for each size of which something is known."""
+    counts, gaps, extras = (
+        {named.get(shape, shape): value for (shape,), value in file.values.get(name, {}).items()}
+        for name, named in ((REMOVAL, COUNTED), (RATIO, TIMED), (EXTRA, TIMED))
+    )
+    fdes = file.values.get(FDES, {})
+    for size in dict.fromkeys((*counts, *gaps, *extras)):
+        if not size.endswith(OFF):
+            yield Point(
+                *(file.machine, file.unwinder, size, file.release),
+                instructions=counts[size].value if size in counts else None,
+                gap=gaps.get(size),
+                extra=extras.get(size),
+                fdes=int(fdes[size,].value) if (size,) in fdes else None,
+                started=file.started,
+                library=library,
+            )

@@ -1,14 +1,21 @@
 """Files of `results/`: read with a check, and joined so that nothing measured is lost."""
 
 import itertools
+import json
 import math
+import sys
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from asv import util
 from asv.machine import Machine
 from asv.results import Results
 from asv.util import UserError
+
+from scripts.history.benchmarks import EXTRA, OFF, REMOVAL
 
 LOAD = Results.load  # asv's own, which `measuring.asv_changes` replaces by `load`
 LOCAL = "local-"  # how the folders begin that git ignores
@@ -65,10 +72,30 @@ def _check(results: Results) -> None:
         raise TypeError("the commit or the environment is not named")
     for name in results.get_all_result_keys():
         params = results.get_result_params(name)
-        samples = itertools.chain(*filter(None, results.get_result_samples(name, params)))
-        for value in itertools.chain(results.get_result_value(name, params), samples):
-            if not (util.is_na(value) or 0 < value < math.inf):
-                raise ValueError(f"{name} cannot be {value}")
+        rows = (
+            itertools.product(*params),
+            results.get_result_value(name, params),
+            results.get_result_samples(name, params),
+            results.get_result_stats(name, params),
+        )
+        for combination, value, samples, stats in zip(*rows, strict=True):
+            if not util.is_na(value):
+                off = name == REMOVAL and combination[0].strip("'").endswith(OFF)
+                least = -math.inf if name == EXTRA else 0 if off else sys.float_info.min
+                _check_value(name, value, samples or (), stats or {}, least)
+
+
+def _check_value(
+    name: str, value: float, samples: Sequence[float], stats: dict[str, Any], least: float
+) -> None:
+    for one in (value, *samples):
+        if not (least <= one < math.inf and math.isfinite(one)):
+            raise ValueError(f"{name} cannot be {one}")
+    if samples and not math.isclose(median(samples), value, rel_tol=1e-6, abs_tol=1e-9):
+        raise ValueError(f"{name} is {value}, which its samples do not give")
+    low, high = (stats.get(f"ci_99_{end}") for end in "ab")
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ValueError(f"{name} is {value}, outside its own range")
 
 
 def keep(newer: Results, older: Results) -> None:
@@ -151,6 +178,34 @@ def descriptions(results: Path) -> dict[str, dict[str, str]]:
             others = f", or remove {folder}" if local else ", or restore it from git"
             raise UserError(f"{error}. {remedy}{others}.") from error
     return machines
+
+
+def hosts(folder: Path) -> list[tuple[float, Any]]:
+    """Since when, in seconds since the epoch, and which unwinders a machine had from then on.
+
+    Raises:
+        UserError: its hosts.jsonl is damaged.
+    """
+    path = folder / "hosts.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [
+            (datetime.fromisoformat(one["since"]).timestamp(), one["facts"].get("unwinders", {}))
+            for one in map(json.loads, lines)
+        ]
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}). Restore it from git.") from error
+
+
+def library(hosts: Sequence[tuple[float, Any]], unwinder: str, started: float) -> str:
+    """The unwinder's package and build, when a result was started; nothing where it is not known.
+
+    A result belongs to the last line before it.
+    """
+    name = "libunwind" if unwinder == "libunwind" else "libgcc"
+    had = [unwinders for since, unwinders in hosts if since <= started]
+    found = had[-1].get(name) if had else None
+    return f"{found['package'] or name} ({found['build_id'][:8]})" if found else ""
 
 
 def is_mac(machine: dict[str, str]) -> bool:

@@ -26,7 +26,7 @@ from rich.table import Table
 from scripts.base.names import known
 from scripts.base.numbers import interval, number, times
 from scripts.gap.changes import WORTH
-from scripts.gap.tables import RULE
+from scripts.gap.words import RULE
 from scripts.probe.environments import ROOT, python_of
 from scripts.releases import pins
 from scripts.releases.pins import Release

@@ -24,8 +24,8 @@ def main() -> int:
     """
     try:
         recorded = read(Config.load("asv.conf.json"))
-        if all(gap.machine != MACHINE for gap in recorded.gaps):
-            print(f"No gap is measured on {MACHINE}: nothing is drawn.", file=sys.stderr)
+        if all(point.machine != MACHINE for point in recorded.points):
+            print(f"Nothing is measured on {MACHINE}: nothing is drawn.", file=sys.stderr)
             return 0
         history = report(recorded, MACHINE)
     except UserError as error:

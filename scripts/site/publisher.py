@@ -38,8 +38,8 @@ class GapPage(OutputPublisher):
 
         history, site = read(conf), Path(conf.html_dir)
         pages.write_releases(site, conf.project, repo.releases, history)
-        link_from_index(site / "index.html", gap=bool(history.gaps))
-        if history.gaps:
+        link_from_index(site / "index.html", gap=bool(history.points))
+        if history.points:
             pages.write_gap(site, conf.project, history)
         else:
             log.warning(f"No {RATIO} is measured, so there is no gap.html.")
