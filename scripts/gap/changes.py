@@ -10,6 +10,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from scripts.history.benchmarks import SIZES
 from scripts.history.read import SESSION, History, Point, Value
 from scripts.history.results import is_mac
 
@@ -21,7 +22,7 @@ SAMPLES = 8  # of the gap: the processes of which the median is taken
 # is unloaded. wasmtime#10287 was about 1500.
 WORTH = 100.0
 FEWEST, MOST = 1_000, 20_000  # instructions of such a scan that a processor executes in a µs
-KEEP, TURN_OFF, UNKNOWN = "keep", "turn off", "not known"
+KEEP, TURN_OFF, UNKNOWN = "keep it", "turn it off", "not known"
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,12 @@ def _split(points: Sequence[Point], changes: Sequence[Change]) -> list[Era]:
             eras.append(
                 Era(
                     *(*era[0].key, size, era[0].release, era[-1].release, len(era)),
-                    *(count, over(one.gap for one in era), extra, rule(extra, count)),
+                    *(
+                        count,
+                        over(one.gap for one in era),
+                        extra,
+                        rule(extra, count) * (size in SIZES),
+                    ),
                     why=labels[-1] if labels else "",
                 )
             )

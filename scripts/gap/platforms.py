@@ -14,6 +14,7 @@ from scripts.gap.changes import UNKNOWN, Era, rule
 from scripts.history.benchmarks import SIZES
 from scripts.history.read import Value
 
+PER = " per 1000 modules"  # so is all that the matrix says
 REPORTED = Path("fixtures/reported.json")
 MAC, LIBUNWIND, TREE, LIST, WINDOWS = "macOS", "libunwind", "libgcc 13", "libgcc 12", "Windows"
 PLATFORMS = {
@@ -84,11 +85,13 @@ def _cell(platform: str, first: Version, last: Version, eras: dict[str, list[Era
             worst[era.size] = max(worst.get(era.size, era), era, key=_amount)
     if worst:
         shown: Sequence[Era] = list(worst.values())
-        since = f"from {shown[0].first} on: " if Version(shown[0].first) > first else ""
-        costs = [f"{since}{words.functions(era.size)}: {words.cost(era)}" for era in shown]
+        costs = [
+            f"{words.functions(era.size)}: {words.cost(era).removesuffix(PER)}" for era in shown
+        ]
         machines = ", ".join(dict.fromkeys(era.machine for era in shown))
+        since = f" from {shown[0].first} on" if Version(shown[0].first) > first else ""
         kind = "stand-in, libunwind on Linux" if stand_in else "measured here"
-        return Cell(words.advise(shown), costs, f"{kind}: {machines}", reports)
+        return Cell(words.advise(shown), costs, f"{kind}{since}: {machines}", reports)
     for one in reports:
         if milliseconds := one.get("ms_per_1000_modules"):
             says = rule(Value(milliseconds), None)

@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from scripts.base.names import known
 from scripts.base.numbers import interval, number, times
-from scripts.gap.changes import FEWEST, KEEP, MOST, TURN_OFF, WORTH, Change, Era, Newest, conclude
+from scripts.gap.changes import FEWEST, MOST, WORTH, Change, Era, Newest, conclude
 from scripts.history.benchmarks import HEADLINE, SIZES
 from scripts.history.read import History, Point, Value
 from scripts.history.results import LOCAL, is_mac
@@ -27,7 +27,6 @@ STAND_IN = (
     "No result of a Mac is recorded here: libunwind on Linux stands in for it. It takes the code "
     "path of macOS, not its times."
 )
-ACTIONS = {KEEP: "keep unwind info", TURN_OFF: "turn unwind info off"}
 
 
 @dataclass(frozen=True)
@@ -114,26 +113,30 @@ def ranged(value: Value | None, unit: str = "") -> str:
     """A value with its range."""
     if value is None:
         return "n/a"
-    ends = "" if value.low is None else f" ({interval(value.low, value.high)})"
-    return f"{number(value.value)}{unit}{ends}"
+    said = f"{number(value.value)}{unit}"
+    if value.low is None:
+        return said
+    ends = interval(value.low, value.high)
+    return f"{said} ({ends.replace('–', ' to ') if value.low < 0 else ends})"
 
 
 def cost(one: Era | Point) -> str:
-    """What unwind info costs: the extra time and the instructions, or else the gap."""
-    extra = f"{ranged(one.extra, ' ms')} per 1000 modules" if one.extra else ""
-    counted = "" if one.instructions is None else f"{count(one.instructions)} instructions a module"
-    return ", ".join(filter(None, (extra, counted))) or f"{ranged(one.gap, '×')} the time"
+    """What unwind info costs: extra time, or else instructions, or else the gap."""
+    if one.extra:
+        return f"{ranged(one.extra, ' ms')} per 1000 modules"
+    if one.instructions is not None:
+        return f"{count(one.instructions)} instructions a module"
+    return f"{ranged(one.gap, '×')} the time"
 
 
 def advise(eras: Sequence[Era]) -> str:
     """What the rule says of several sizes."""
-    said = {era.says: ACTIONS.get(era.says, "not known") for era in eras}
-    if len(said) == 1:
-        return said[eras[0].says]
-    return ", ".join(
-        f"{what} at {' and '.join(era.size for era in eras if era.says == says)} functions"
-        for says, what in sorted(said.items(), reverse=True)
-    )
+    sizes: dict[str, list[str]] = {}
+    for era in eras:
+        sizes.setdefault(era.says, []).append(era.size)
+    if len(sizes) == 1:
+        return eras[0].says
+    return ", ".join(f"{says} at {' and '.join(sizes[says])}" for says in sorted(sizes)[::-1])
 
 
 def say_advice(advice: Sequence[Era]) -> Iterator[str]:
@@ -193,8 +196,8 @@ def say_verdict(eras: Sequence[Era], newest: Sequence[Newest], macs: set[str]) -
     before = [one for one in eras if (one.machine, one.unwinder, one.size) == (*key, now.size)][:-1]
     (judged,) = [one for one in newest if (one.machine, one.unwinder) == key]
     said = (
-        f"In {now.last} ({', '.join(key)}), unwind info of modules of {functions(now.size)} costs "
-        f"{cost(now)} when they are dropped: {advise([now])}."
+        f"In {now.last} ({', '.join(key)}), unwind info costs {cost(now)} when modules of "
+        f"{functions(now.size)} are dropped: {advise([now])}."
     )
     if before:
         said += f" It was {cost(before[-1])} from {span(before[-1].first, before[-1].last)}."

@@ -14,7 +14,7 @@ from asv.util import UserError
 from packaging.version import Version
 
 from scripts.history import results
-from scripts.history.benchmarks import COUNTED, EXTRA, FDES, OFF, RATIO, REMOVAL, TIMED
+from scripts.history.benchmarks import COUNTED, EXTRA, FDES, OFF, RATIO, REMOVAL, SIZES, TIMED
 from scripts.releases import pins
 
 SESSION = 6 * 3600  # seconds: the longest a job of a hosted runner can take
@@ -171,8 +171,8 @@ def _points(file: ResultFile, library: str) -> Iterator[Point]:
         for name, named in ((REMOVAL, COUNTED), (RATIO, TIMED), (EXTRA, TIMED))
     )
     fdes = file.values.get(FDES, {})
-    for size in dict.fromkeys((*counts, *gaps, *extras)):
-        if not size.endswith(OFF):
+    for size in dict.fromkeys((*SIZES, *counts)):
+        if size in {*counts, *gaps, *extras} and not size.endswith(OFF):
             yield Point(
                 *(file.machine, file.unwinder, size, file.release),
                 instructions=counts[size].value if size in counts else None,

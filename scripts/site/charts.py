@@ -13,135 +13,114 @@ from scripts.history.benchmarks import BESIDE, COUNTED, FEWER, HEADLINE, MORE, O
 # Okabe and Ito's: told apart by all kinds of eyes, on light and on dark ground
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 COLOUR = alt.Color("series:N").scale(range=COLOURS)
-AXIS = 64  # pixels left of every chart, so that releases stand below each other
 SIZE = alt.param("size", value=HEADLINE)  # set by the page's selector
+CONFIG: dict[str, dict[str, Any]] = {
+    "axisY": {"minExtent": 64, "maxExtent": 64},  # so that releases stand below each other
+    "axisX": {"labelOverlap": True, "labelAngle": -90},
+    "legend": {"orient": "top", "labelLimit": 0, "title": None, "symbolOpacity": 1},
+}
 Rows = Sequence[dict[str, Any]]
 
 
 def charts(report: Report) -> dict[str, dict[str, Any]]:
     """Vega-Lite by the id of the element it is drawn in."""
-    rows = [row for row in _rows(report) if row["instructions"]]
-    drawn = {"gap-chart": _by_release(report, "gap")}
-    if rows:
-        drawn = {"count-chart": _by_release(report, "instructions"), **drawn}
-    for name, labels in kinds(rows).items():
-        drawn[name] = _kinds(report, [row for row in rows if row["size"] in labels], labels)
+    rows = _rows(report)
+    counted = [row for row in rows if row["instructions"]]
+    drawn = {"count-chart": _by_release(report, counted, "instructions")} if counted else {}
+    drawn["gap-chart"] = _by_release(report, [row for row in rows if row["gap"]], "gap")
+    for name, kinds in kinds_of({row["size"] for row in counted}).items():
+        named = [row | {"kind": kinds[row["size"]]} for row in counted if row["size"] in kinds]
+        dash = alt.StrokeDash("kind:N", sort=list(kinds.values()))
+        line = _line(report, named, "instructions", points=False)
+        legend = dash.legend(symbolType="stroke", symbolStrokeColor="#888888", columns=1)
+        lines = line.encode(strokeDash=legend, color=COLOUR.legend(None))
+        ends = line.encode(detail="kind:N", color=COLOUR.legend(None)).mark_point(filled=True)
+        what = f"Line chart of instructions: {', '.join(kinds.values())}."
+        drawn[name] = alt.layer(lines, ends).properties(height=200, description=what)
     return {
-        name: _configured(chart.properties(width="container")).to_dict()
+        name: chart.properties(width="container").to_dict() | {"config": CONFIG}
         for name, chart in drawn.items()
     }
 
 
-def kinds(rows: Rows) -> dict[str, dict[str, str]]:
-    """What else is counted, by the chart that it is in: sizes, and what they are called there."""
-    sizes = {row["size"] for row in rows}
-    found = {}
+def kinds_of(sizes: set[str]) -> dict[str, dict[str, str]]:
+    """By chart, the sizes that are compared in it, and what they are called there."""
+    found: dict[str, dict[str, str]] = {}
     if FEWER in sizes:
-        modules = (f"{shape.split('x')[0]} modules" for shape in (FEWER, MORE))
-        found["growth-chart"] = dict(zip((FEWER, COUNTED[MORE]), modules, strict=True))
+        found["growth-chart"] = {
+            COUNTED.get(shape, shape): f"{shape.split('x')[0]} modules" for shape in (FEWER, MORE)
+        }
     for size in sorted(sizes):
-        for ends, chart, other in (
-            *((order, "order-chart", "last first") for order in ORDERS),
-            (BESIDE, "busy-chart", "alone"),
-        ):
-            if size.endswith(ends):
-                plain, name = size.split(" ", 1)
-                name = {"fifo": "first first"}.get(name, name)
-                found.setdefault(chart, {COUNTED.get(plain, plain): other})[size] = name
+        if size.endswith((*ORDERS, BESIDE)):
+            chart, plain = ("busy", "alone") if size.endswith(BESIDE) else ("order", "last first")
+            shape, kind = size.split(" ", 1)
+            kinds = found.setdefault(f"{chart}-chart", {COUNTED.get(shape, shape): plain})
+            kinds[size] = {"fifo": "first first", "random": "any order"}.get(kind, kind)
     return found
 
 
 def picture(report: Report, ink: str) -> dict[str, Any]:
     """The first chart of the page as a picture of its own, in a colour for letters and lines."""
-    counted = any(point.instructions for point in report.points)
-    size = {"width": 760, "height": 340, "background": "transparent"}
-    axis = {"labelColor": ink, "titleColor": ink, "gridColor": "#8883", "domainColor": "#8888"}
-    chart = _by_release(report, "instructions" if counted else "gap")
-    made: dict[str, Any] = (
-        _configured(chart.properties(**size))
-        .configure_axis(**axis, tickColor="#8888")
-        .configure_legend(labelColor=ink, orient="top", title=None, labelLimit=0, symbolOpacity=1)
-        .configure_rule(color=ink)
-        .configure_text(color=ink)
-        .configure_view(stroke=None)
-        .to_dict()
-    )
+    rows = _rows(report)
+    field = "instructions" if any(row["instructions"] for row in rows) else "gap"
+    chart = _by_release(report, [row for row in rows if row[field]], field)
+    chart = chart.properties(width=760, height=340, background="transparent")
+    faint = {"gridColor": "#8883", "domainColor": "#8888", "tickColor": "#8888"}
+    config = {
+        "axis": {"labelColor": ink, "titleColor": ink, **faint},
+        "legend": {**CONFIG["legend"], "labelColor": ink},
+        "rule": {"color": ink}, "text": {"color": ink}, "view": {"stroke": None},
+    }  # fmt: skip
+    made: dict[str, Any] = chart.to_dict() | {"config": CONFIG | config}
     return made
 
 
-def _configured(chart: Any) -> Any:
-    return (
-        chart.configure_axisY(minExtent=AXIS, maxExtent=AXIS)
-        .configure_axisX(labelOverlap=True, labelAngle=-90)
-        .configure_legend(orient="top", labelLimit=0, title=None, symbolOpacity=1)
-    )
-
-
 def _rows(report: Report) -> list[dict[str, Any]]:
+    names = ("count", "gap and range", "extra ms")
     return [
-        {
-            "release": point.release,
-            "series": ", ".join(point.key),
-            "size": point.size,
-            "instructions": point.instructions,
-            "gap": point.gap and point.gap.value,
-            "low": point.gap and point.gap.low,
-            "high": point.gap and point.gap.high,
-            **dict(zip(("count", "gap and range", "extra ms"), tables.cells(point), strict=True)),
-        }
+        {"release": point.release, "series": ", ".join(point.key), "size": point.size,
+         "instructions": point.instructions, "gap": point.gap and point.gap.value,
+         "low": point.gap and point.gap.low, "high": point.gap and point.gap.high,
+         **dict(zip(names, tables.cells(point), strict=True))}
         for point in report.points
-    ]
+    ]  # fmt: skip
 
 
-def _x(report: Report) -> alt.X:
+def _line(report: Report, rows: Rows, field: str, *, points: bool = True) -> alt.Chart:
+    """A line for each machine and unwinder; what is counted goes in steps."""
+    counted = field == "instructions"
     releases = sorted({point.release for point in report.points}, key=Version)
-    return alt.X("release:O", sort=releases, title=None).scale(domain=releases)
-
-
-def _line(rows: Rows, x: alt.X, field: str, title: str, line: Any) -> alt.Chart:
-    y = alt.Y(f"{field}:Q", title=title).scale(type="log", nice=False, padding=8)
-    shown = ["release:O", "series:N", "count:N", "gap and range:N", "extra ms:N"]
+    ticks = [10**n for n in range(10)] if counted else [1, 2, 5, 10, 20, 50, 100, 200, 500]
+    y = alt.Y(f"{field}:Q", title="instructions per module" if counted else "gap (×)")
     chart: alt.Chart = (
         alt.Chart({"values": list(rows)})
-        .mark_line(interpolate=line, point=alt.OverlayMarkDef(size=50, filled=True))
-        .encode(x=x, y=y.axis(format="~s"), color=COLOUR, tooltip=shown)
+        .mark_line(
+            interpolate="step-after" if counted else "linear",
+            point=alt.OverlayMarkDef(size=50, filled=True) if points else False,
+        )
+        .encode(
+            x=alt.X("release:O", sort=releases, title=None).scale(domain=releases),
+            y=y.axis(format="~s", values=ticks).scale(type="log", nice=False, padding=8),
+            color=COLOUR,
+            tooltip=["release:O", "series:N", "count:N", "gap and range:N", "extra ms:N"],
+        )
     )
     return chart
 
 
-def _by_release(report: Report, field: str) -> Any:
-    """A line for each machine and unwinder at the chosen size, the changes, and the ranges."""
-    rows, x = [row for row in _rows(report) if row[field]], _x(report)
-    counted = field == "instructions"
-    what = "instructions per module" if counted else "gap (×)"
-    line = _line(rows, x, field, what, "step-after" if counted else "linear")
-    marks = {
-        (change.release, change.label, size)
-        for change in report.changes
-        for size in {row["size"] for row in rows}
-    }
-    step = alt.Chart(
-        {"values": [dict(zip(("release", "label", "size"), m, strict=True)) for m in sorted(marks)]}
-    )
-    rule = step.mark_rule(strokeDash=[4, 4]).encode(x=x)
-    label = step.mark_text(angle=270, align="right", dy=-8, y=4).encode(x=x, text="label:N")
-    layers = [rule, label, line]
-    if not counted:
+def _by_release(report: Report, rows: Rows, field: str) -> Any:
+    """Lines at the chosen size, with ranges and changes."""
+    line = _line(report, rows, field)
+    x = line.encoding.x
+    labels = [{"release": r, "label": label} for r, label in
+              sorted({(change.release, change.label) for change in report.changes})]  # fmt: skip
+    step = alt.Chart({"values": labels}).encode(x=x)
+    chosen = [line.transform_filter("datum.size == size")]
+    if field == "gap":
         ranges = alt.Chart({"values": rows}).mark_rule(strokeWidth=4, opacity=0.4)
-        layers.insert(0, ranges.encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=COLOUR))
-    layers = [layer.transform_filter("datum.size == size") for layer in layers]
-    return alt.layer(*layers).add_params(SIZE).properties(
-        height=320, description=f"Line chart of the {what} by release, on a log scale, with changes."
-    )  # fmt: skip
-
-
-def _kinds(report: Report, rows: Rows, labels: dict[str, str]) -> Any:
-    """A line for each machine, unwinder and kind."""
-    named = [{**row, "kind": labels[row["size"]]} for row in rows]
-    dash = alt.StrokeDash("kind:N", sort=list(labels.values()))
-    chart = _line(named, _x(report), "instructions", "instructions per module", "step-after")
-    return chart.encode(
-        strokeDash=dash.legend(symbolType="stroke", symbolStrokeColor="#888888")
-    ).properties(
-        height=200, description=f"Line chart of instructions: {', '.join(labels.values())}."
-    )
+        ranges = ranges.encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=COLOUR)
+        chosen.insert(0, ranges.transform_filter("datum.size == size"))
+    label = step.mark_text(angle=270, dy=-8, y=160).encode(text="label:N")
+    layers = [step.mark_rule(strokeDash=[4, 4]), label, *chosen]
+    what = f"Line chart of the {field} by release, on a log scale, with changes."
+    return alt.layer(*layers).add_params(SIZE).properties(height=320, description=what)
