@@ -26,8 +26,11 @@ def charts(report: Report) -> dict[str, dict[str, Any]]:
     """Vega-Lite by the id of the element it is drawn in."""
     rows = _rows(report)
     counted = [row for row in rows if row["instructions"]]
-    drawn = {"count-chart": _by_release(report, counted, "instructions")} if counted else {}
-    drawn["gap-chart"] = _by_release(report, [row for row in rows if row["gap"]], "gap")
+    drawn = {
+        name: _by_release(report, [row for row in rows if row[field]], field)
+        for name, field in (("count-chart", "instructions"), ("gap-chart", "gap"))
+        if any(row[field] for row in rows)
+    }
     for name, kinds in kinds_of({row["size"] for row in counted}).items():
         named = [row | {"kind": kinds[row["size"]]} for row in counted if row["size"] in kinds]
         dash = alt.StrokeDash("kind:N", sort=list(kinds.values()))

@@ -24,7 +24,7 @@ from scripts.site.charts import charts
 def write_gap(site: Path, project: str, history: History) -> None:
     """Write `gap.html`, what it loads, and what it lets people take away."""
     report = words.report(history)
-    sizes = list(dict.fromkeys((*SIZES, *(point.size for point in report.points))))
+    sizes = list(dict.fromkeys(point.size for point in report.points))
     measured = datetime.fromtimestamp(max(file.started for file in history.files), UTC)
     heads, rows = platforms.matrix(report)
     page = render(
@@ -38,6 +38,7 @@ def write_gap(site: Path, project: str, history: History) -> None:
         eras=[(link(*table[0].split(", ")), *table) for table in tables.era_tables(report, sizes)],
         releases=list(tables.release_tables(report, sizes)),
         charts=charts(report),
+        sizes=[size for size in SIZES if size in sizes],
         results=len(history.files),
         machines=", ".join(dict.fromkeys(file.machine for file in history.files)),
         measured=f"{measured:%Y-%m-%d}",
