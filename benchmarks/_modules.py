@@ -4,6 +4,7 @@ This is the one place that knows which release does what.
 """
 
 import functools
+import platform
 import sys
 import timeit
 from pathlib import Path
@@ -17,15 +18,19 @@ from . import _unwinder
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 MODULES = 1000  # as in bytecodealliance/wasmtime#10287
 
+AVX512 = ("bitalg", "dq", "f", "vbmi", "vl")  # features of the processor that code may use
+
 UnwindInfo = Literal["on", "off"]
 SETTINGS: tuple[UnwindInfo, UnwindInfo] = ("on", "off")
 
-_images: dict[tuple[Path, UnwindInfo], bytearray] = {}
+images: dict[tuple[Path, UnwindInfo], bytearray] = {}
 
 
 @functools.cache
-def engine(unwind_info: UnwindInfo) -> Engine:
+def engine(unwind_info: UnwindInfo, target: str | None = None) -> Engine:
     """An engine that registers native unwind information, or none.
+
+    Without a `target` its code is for this very processor.
 
     Raises:
         NotImplementedError: unwind info off on Windows, where the ABI requires it; or the
@@ -38,11 +43,16 @@ def engine(unwind_info: UnwindInfo) -> Engine:
         # asked before any call: Engine() aborts the process there
         raise NotImplementedError("Windows requires unwind info: it cannot be turned off")
     config: Any = Config()
+    pointer = config.ptr() if hasattr(config, "ptr") else config._ptr  # 17.0.1 and before
     if hasattr(Config, "native_unwind_info"):  # 45.0.0 and later
         config.native_unwind_info = enable
     else:  # setting the missing property would succeed and change nothing
-        pointer = config.ptr() if hasattr(config, "ptr") else config._ptr  # 17.0.1 and before
         wasmtime._bindings.wasmtime_config_native_unwind_info_set(pointer, enable)
+    if target is not None:
+        wasmtime._bindings.wasmtime_config_target_set(pointer, target.encode())
+        for flag in AVX512 if target.startswith("x86_64") else ():  # 18.0.0 and 18.0.2 keep them
+            name = f"has_avx512{flag}".encode()
+            wasmtime._bindings.wasmtime_config_cranelift_flag_set(pointer, name, b"false")
     return Engine(config)
 
 
@@ -61,7 +71,7 @@ def load(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Module]:
     Raises:
         NotImplementedError, RuntimeError: as `engine`.
     """
-    if (wasm, unwind_info) in _images:
+    if (wasm, unwind_info) in images:
         return load_image(count, wasm, unwind_info)
     return _compile(count, wasm, unwind_info)
 
@@ -74,15 +84,25 @@ def load_image(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Module]:
 
 def image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
     """The compiled image of a wasm module: an ELF file."""
-    if (wasm, unwind_info) not in _images:
+    if (wasm, unwind_info) not in images:
         _compile(1, wasm, unwind_info)
-    return _images[wasm, unwind_info]
+    return images[wasm, unwind_info]
+
+
+def plain_image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
+    """The compiled image for every Linux processor of this architecture.
+
+    Under valgrind a processor has fewer features, and what was compiled for it may be refused.
+    """
+    libc = "gnu" if platform.libc_ver()[0] else "musl"
+    plain = engine(unwind_info, f"{platform.machine()}-unknown-linux-{libc}")
+    return Module(plain, wasm.read_bytes()).serialize()
 
 
 def _compile(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Module]:
     binary = wasm.read_bytes()
     modules = [Module(engine(unwind_info), binary) for _ in range(count)]
-    _images[wasm, unwind_info] = modules[0].serialize()
+    images[wasm, unwind_info] = modules[0].serialize()
     return modules
 
 

@@ -82,8 +82,11 @@ def _candidates() -> Iterator[str]:
 
 
 @functools.cache
-def require() -> None:
+def require() -> str | None:
     """Prove that the unwinder UNWINDER asks for is the one that is in effect.
+
+    Returns:
+        the file of its library; None on Windows, where it is no library.
 
     Raises:
         NotImplementedError: it cannot be had here, or this release does not look for it.
@@ -91,17 +94,18 @@ def require() -> None:
             this machine.
     """
     if _asked_for() == "libunwind":
-        _require_libunwind(select())
-    elif sys.platform == "linux":
-        _require_libgcc()
-    elif sys.platform == "darwin":
-        _require_apple()
+        return _require_libunwind(select())
+    if sys.platform == "linux":
+        return _require_libgcc()
+    if sys.platform == "darwin":
+        return _require_apple()
+    return None
 
 
-def _require_libunwind(library: ctypes.CDLL | None) -> None:
+def _require_libunwind(library: ctypes.CDLL | None) -> str | None:
     if sys.platform != "linux":
         raise NotImplementedError("UNWINDER=libunwind is for Linux")
-    with _wasmtime_library().open("rb") as file:
+    with wasmtime_library().open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if content.find(DETECT.encode()) < 0:
             raise NotImplementedError("this release does not look for libunwind (19.0.0 and later)")
@@ -114,11 +118,12 @@ def _require_libunwind(library: ctypes.CDLL | None) -> None:
     in_effect = _owner(ctypes.CDLL(None), REGISTER)
     if in_effect != _owner(library, DETECT):
         raise missing(f"libunwind has no effect: {in_effect} was loaded before it")
+    return in_effect
 
 
-def _require_libgcc() -> None:
+def _require_libgcc() -> str | None:
     # the order in which the dynamic linker looks: what is loaded for all, then what wasmtime needs
-    everyone, wasmtime = ctypes.CDLL(None), ctypes.CDLL(str(_wasmtime_library()))
+    everyone, wasmtime = ctypes.CDLL(None), ctypes.CDLL(str(wasmtime_library()))
     in_effect = _owner(everyone, REGISTER) or _owner(wasmtime, REGISTER)
     # a libunwind behind libgcc is none the better: wasmtime sees it and registers function by
     # function, with libgcc
@@ -128,13 +133,15 @@ def _require_libgcc() -> None:
             f"UNWINDER=system, but wasmtime meets {seen or in_effect}, not libgcc alone. "
             "Is another unwinder preloaded (LD_PRELOAD)?"
         )
+    return in_effect
 
 
-def _require_apple() -> None:
+def _require_apple() -> str | None:
     """Refuse what is known to be wrong: nobody here has seen how a Mac names Apple's library."""
-    in_effect = _owner(ctypes.CDLL(str(_wasmtime_library())), REGISTER)
+    in_effect = _owner(ctypes.CDLL(str(wasmtime_library())), REGISTER)
     if in_effect is not None and not in_effect.startswith("/usr/lib/"):
         raise RuntimeError(f"UNWINDER=system, but wasmtime's unwinder is {in_effect}, not Apple's")
+    return in_effect
 
 
 def _owner(scope: ctypes.CDLL, symbol: str) -> str | None:
@@ -149,7 +156,8 @@ def _owner(scope: ctypes.CDLL, symbol: str) -> str | None:
     return os.fsdecode(info.dli_fname)
 
 
-def _wasmtime_library() -> Path:
+def wasmtime_library() -> Path:
+    """The file of wasmtime's own library."""
     package = find_spec("wasmtime")
     if package is None or package.origin is None:
         raise RuntimeError("wasmtime is not installed here")

@@ -16,17 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from wasmtime import Module
 
-from benchmarks import teardown_gap, teardown_scaling
-from benchmarks._modules import MODULES, SETTINGS, fixture, image, load
-from benchmarks.busy_host import BusyHost, residents
-from benchmarks.control import Control
-from benchmarks.drop_order import DropOrder
+from benchmarks import teardown_gap
+from benchmarks._modules import MODULES, SETTINGS, fixture, load
 from benchmarks.module_teardown import ModuleTeardown, ModuleTeardownMemory
-from benchmarks.real_program import RealProgram, program
 from benchmarks.teardown_gap import TeardownGap
-from benchmarks.teardown_scaling import TeardownScaling
-
-RESIDENT = 10_000
 
 
 def state() -> dict[str, int]:
@@ -72,34 +65,12 @@ def headline() -> dict[str, Any]:
     return samples
 
 
-def others() -> dict[str, Any]:
-    """One sample of every benchmark that drops modules, the tracked ones shortened."""
-    teardown_gap.PAIRS, teardown_gap.BLOCKS, teardown_scaling.SAMPLES = 1, 2, 2
-    residents(RESIDENT)
-    samples = {}
-    for unwind_info in SETTINGS:
-        for wasm in (program(), *map(fixture, (1, 8, 2000))):
-            image(wasm, unwind_info)
-        cases: tuple[tuple[str, Callable[..., Any], tuple[Any, ...]], ...] = (
-            ("scaling", TeardownScaling().time_teardown, (unwind_info, 250)),
-            ("busy host", BusyHost().time_drop_one, (unwind_info, RESIDENT)),
-            *(
-                (order, DropOrder().time_teardown, (unwind_info, order))
-                for order in DropOrder.params[1]
-            ),
-            ("real program", RealProgram().time_teardown, (unwind_info,)),
-            ("control", Control().time_drop_store, (unwind_info,)),
-        )
-        for name, measured, params in cases:
-            samples[f"{name} {unwind_info}"] = sample(measured, *params)
-    samples["gap"] = sample(TeardownGap().track_ratio, "1000x8")
-    samples["exponent"] = sample(TeardownScaling().track_exponent)
-    return samples
-
-
 def main() -> None:
-    """Print what was seen."""
-    samples = {**headline(), **(others() if sys.argv[1:] == ["all"] else {})}
+    """Print what was seen; the gap is shortened."""
+    samples = headline()
+    if sys.argv[1:] == ["all"]:
+        teardown_gap.PAIRS, teardown_gap.BLOCKS = 1, 2
+        samples["gap"] = sample(TeardownGap().track_ratio, "1000x8")
     has_tables = {}
     for unwind_info in SETTINGS:
         (module,) = load(1, fixture(8), unwind_info)

@@ -16,31 +16,40 @@ from .results import repository, write_results
 from .test_gap_report import FLAT, HALF, LIBGCC, NEW
 
 GH = """#!{python}
-import json, sys
+import argparse, json, sys
 from pathlib import Path
 state = Path({state!r})
 issues, calls = json.loads(state.read_text())
-command, arguments = sys.argv[1:3], sys.argv[3:]
-calls.append(command)
-subject = [] if arguments[0].startswith("--") else [arguments.pop(0)]
-arguments = [one for one in arguments if one != "--force"]
-options = dict(zip(arguments[::2], arguments[1::2]))
-if command == ["issue", "list"]:
-    wanted = options.get("--state", "open")  # gh's own default
-    found = [issue for issue in issues if issue["label"] == options["--label"]
-             and wanted in ("all", issue["state"].lower())]
-    found = found[::-1][: int(options.get("--limit", 30))]
-    print(json.dumps([{{name: issue[name] for name in options["--json"].split(",")}}
-                      for issue in found]))
-elif command == ["issue", "create"]:
-    if ["label", "create"] not in calls:
+OPTIONS = {{
+    "issue list": ["--label", "--state", "--limit", "--json"],
+    "issue create": ["--label", "--title", "--body"],
+    "issue edit": ["number", "--title", "--body"],
+    "issue comment": ["number", "--body"],
+    "label create": ["name", "--force"],
+}}
+command = " ".join(sys.argv[1:3])
+parser = argparse.ArgumentParser(allow_abbrev=False)
+for option in OPTIONS[command]:
+    flag = {{"action": "store_true"}} if option == "--force" else {{}}
+    parser.add_argument(option, **flag)
+parser.set_defaults(state="open", limit=30)  # gh's own
+asked = parser.parse_args(sys.argv[3:])
+calls.append(sys.argv[1:])
+labels = [call[2] for call in calls[:-1] if call[:2] == ["label", "create"]]
+if command == "issue list":
+    found = [issue for issue in issues[::-1] if issue["label"] == asked.label
+             and asked.state in ("all", issue["state"].lower())]
+    print(json.dumps([{{name: issue[name] for name in asked.json.split(",")}}
+                      for issue in found[: int(asked.limit)]]))
+elif command == "label create" and asked.name in labels and not asked.force:
+    sys.exit("the label exists")
+elif command == "issue create":
+    if asked.label not in labels:
         sys.exit("could not add label: not found")
-    issues.append({{"number": len(issues) + 1, "state": "OPEN", "label": options["--label"],
-                   "title": options["--title"], "body": options["--body"]}})
-elif command == ["issue", "edit"]:
-    issues[int(subject[0]) - 1].update(title=options["--title"], body=options["--body"])
-elif command not in (["issue", "comment"], ["label", "create"]):
-    sys.exit("unknown command")
+    issues.append({{"number": len(issues) + 1, "state": "OPEN", "label": asked.label,
+                   "title": asked.title, "body": asked.body}})
+elif command == "issue edit":
+    issues[int(asked.number) - 1].update(title=asked.title, body=asked.body)
 state.write_text(json.dumps([issues, calls]))
 """
 
@@ -70,6 +79,10 @@ def issues(github: Path) -> Any:
     return json.loads(github.read_text())[0]
 
 
+def comments(github: Path) -> list[list[str]]:
+    return [call[2:] for call in json.loads(github.read_text())[1] if call[1] == "comment"]
+
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the gh of the test is a script")
 
 
@@ -89,13 +102,13 @@ def test_a_moved_gap_is_one_issue_that_is_kept_up_to_date(github: Path) -> None:
     before = github.read_text()
     assert alert.main(["--site", "https://example.org/site/"]) == 0
     assert issues(github) == json.loads(before)[0]
-    assert ["issue", "comment"] not in json.loads(github.read_text())[1]
+    assert comments(github) == []
     # another machine has the same: the open issue tells of both
     write_results(Path("results"), {"49.0.0": HALF, "50.0.1": NEW}, "ubuntu-24.04")
     assert alert.main([]) == 0
     (issue,) = issues(github)
     assert "ubuntu-24.04 (libunwind)" in issue["title"]
-    assert ["issue", "comment"] in json.loads(github.read_text())[1]
+    assert comments(github) == [["1", "--body", f"Brought up to date: {issue['title']}"]]
 
 
 def test_an_issue_that_was_closed_has_been_read(github: Path) -> None:
@@ -167,8 +180,17 @@ def test_a_failed_run_has_an_issue_of_its_own(github: Path) -> None:
 def test_a_dry_run_prints_the_issue(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_results(Path("results"), {"49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64")
     assert alert.main(["--dry-run"]) == 0
-    assert "moved the gap" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "50.0.1 moved the gap on macos-15-arm64 (libunwind)\n\n" in said
+    assert "#14304" in said
     assert issues(github) == []
+
+
+def test_what_gh_refuses_is_an_error(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program = github.parent / "bin/gh"
+    program.write_text("#!/bin/sh\necho '[]'; echo no rights >&2; exit 4\n")
+    assert alert.main(["--failed", "https://example.org/runs/1"]) == 1
+    assert "gh issue list failed: no rights" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("github")

@@ -19,7 +19,7 @@ from asv.results import Results
 from asv.runner import BenchmarkResult
 from asv.util import UserError
 
-from scripts.measuring import asv_changes, machines
+from scripts.measuring import alone, asv_changes, machines
 
 
 def changed(change: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,12 +134,12 @@ def test_a_stored_value_outlives_na_and_failure(tmp_path: Path, worse: float | N
 
     second = results()
     second.load_data(str(tmp_path))
-    second.add_result(BENCHMARK, measured(worse, [0.5]), duration=1)
+    second.add_result(BENCHMARK, measured(worse, [0.5]), duration=1, record_samples=True)
     assert util.is_na(second.get_result_value(name, params)[0])  # what asv prints
     save(second, str(tmp_path))
     stored = Results.load(str(tmp_path / second._filename))
     assert stored.get_result_value(name, params) == [1.1, 0.5]
-    assert stored.get_result_samples(name, params) == [[1.0, 1.2, 1.1], None]
+    assert stored.get_result_samples(name, params) == [[1.0, 1.2, 1.1], [0.5]]
     assert stored.get_result_stats(name, params)[0]["repeat"] == 3
     assert stored.duration[name] == 1
 
@@ -153,7 +153,8 @@ def test_a_stored_value_outlives_na_and_failure(tmp_path: Path, worse: float | N
     assert again.started_at[name] == stored.started_at[name]
 
 
-def test_samples_of_parameters_that_were_not_run_are_kept(tmp_path: Path) -> None:
+def test_samples_are_never_replaced_by_none(tmp_path: Path) -> None:
+    """Neither those of parameters that were not run, nor by a run that recorded none."""
     save = changed(asv_changes.keep_values, Results.save)
     name, params = BENCHMARK["name"], BENCHMARK["params"]
     first = results()
@@ -164,7 +165,8 @@ def test_samples_of_parameters_that_were_not_run_are_kept(tmp_path: Path) -> Non
     second.add_result(BENCHMARK, measured(math.nan, [0.5]), selected_idx={1})
     save(second, str(tmp_path))
     stored = Results.load(str(tmp_path / second._filename))
-    assert stored.get_result_samples(name, params) == [[1.0, 1.2, 1.1], None]
+    assert stored.get_result_samples(name, params) == [[1.0, 1.2, 1.1], [0.1, 0.2]]
+    assert stored.get_result_value(name, params)[1] == pytest.approx(0.15)
 
 
 def test_samples_are_appended_where_the_median_stays(tmp_path: Path) -> None:
@@ -277,19 +279,23 @@ def test_traps_are_refused(options: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("Interrupted.")])
-def test_an_interruption_says_how_to_go_on(error: BaseException) -> None:
-    def run(**_: Any) -> None:
+def test_an_interruption_says_how_to_go_on(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alone, "end_leftovers", lambda _: None)
+
+    def run(_: Any, **__: Any) -> None:
         raise error
 
     interrupted = changed(asv_changes.measure_alone, run)
     with pytest.raises(UserError, match="--skip-existing-successful"):
-        interrupted(skip_successful=False)
+        interrupted(Config(), skip_successful=False)
     options: dict[str, bool]
     for options in ({}, {"skip_successful": False, "dry_run": True}):
         with pytest.raises(UserError, match=r"^Interrupted\.$"):
-            interrupted(**options)
+            interrupted(Config(), **options)
     with pytest.raises(UserError, match="something else"):
-        changed(asv_changes.measure_alone, lambda: raise_(UserError("something else")))()
+        changed(asv_changes.measure_alone, lambda _: raise_(UserError("something else")))(Config())
 
 
 def raise_(error: Exception) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from scripts.measuring import machines
+from scripts.measuring import alone, machines
 
 from .conftest import (
     COMMITS,
@@ -18,12 +18,15 @@ from .conftest import (
     MIDDLE,
     NAME,
     SYSTEM,
+    WITH_VALUES,
     Measured,
     Started,
     environment,
 )
 
-SMALLEST = r"time_teardown\('off', 1\)"
+SMALLEST = r"time_teardown\('on', 1\)"
+# what has values here: unwind info cannot be turned off on Windows
+PARAMETERS = ("'on', 8",) if sys.platform == "win32" else ("'on', 8", "'off', 8")
 
 
 def test_two_releases_are_measured_without_a_question(measured: Measured) -> None:
@@ -37,7 +40,7 @@ def test_two_releases_are_measured_without_a_question(measured: Measured) -> Non
         columns = dict(zip(stored["result_columns"], stored["results"][NAME], strict=False))
         on_1, on_8, _, off_1, off_8, _ = columns["result"]
         assert on_8 > 0
-        assert off_8 > 0
+        assert off_8 > 0 or sys.platform == "win32"
         assert on_1 != on_1  # nan: the other sizes were not selected
         assert off_1 != off_1
         assert columns["samples"][1]
@@ -55,10 +58,11 @@ def test_compare_by_release_names(measured: Measured) -> None:
     answer = measured.asv("compare", "49.0.0", "50.0.1", "--machine", machines.local_name())
     assert answer.returncode == 0
     assert "<49.0.0>" in answer.stdout
-    for parameters in ("'on', 8", "'off', 8"):
+    for parameters in PARAMETERS:
         rows = [line for line in answer.stdout.splitlines() if f"({parameters})" in line]
-        assert any(f"/{SYSTEM}]" in row for row in rows)
-        assert all(float(row.split("|")[4].strip().lstrip("~")) > 0 for row in rows)
+        for name in WITH_VALUES:
+            (row,) = [row for row in rows if f"/{name}]" in row]
+            assert float(row.split("|")[4].strip().lstrip("~")) > 0
     unknown = measured.asv("compare", "49.0.0", "50.0.99")
     assert unknown.returncode == 1
     assert "Did you mean 50.0.1" in unknown.stdout + unknown.stderr
@@ -77,10 +81,10 @@ def test_the_site_has_graphs_of_both_releases(published: Path) -> None:
     revisions = {commit: int(number) for number, commit in index["revision_to_hash"].items()}
     for graph in graphs:
         points = json.loads(graph.read_text())
-        assert [revision for revision, _ in points] == [
-            revisions[COMMITS["49.0.0"]],
-            revisions[COMMITS["50.0.1"]],
-        ]
+        measured = [revisions[COMMITS[version]] for version in ("49.0.0", "50.0.1")]
+        # without the library nothing of it is drawn
+        drawn = LIBUNWIND in WITH_VALUES or "env-UNWINDER-libunwind" not in str(graph)
+        assert [revision for revision, _ in points] == (measured if drawn else [])
     if sys.platform == "linux":
         assert index["params"]["env-UNWINDER"] == ["libunwind", "system"]
         assert [f"env-UNWINDER-{name}" in str(graph) for graph in graphs
@@ -90,7 +94,7 @@ def test_the_site_has_graphs_of_both_releases(published: Path) -> None:
 @pytest.mark.usefixtures("libunwind")
 def test_the_macos_gap_shows_on_linux_and_narrows_at_50(measured: Measured) -> None:
     before, after = (measured.gap(version, LIBUNWIND) for version in ("49.0.0", "50.0.1"))
-    assert before > 5
+    assert before > 3  # 8 where it was recorded
     assert after < before / 2
     assert measured.gap("49.0.0", SYSTEM) < before / 2
 
@@ -152,9 +156,9 @@ def start(measured: Measured, *arguments: str) -> Started:
 
 def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
     options = ("--quick", "--dry-run", "--bench", SMALLEST, "-E", SYSTEM)
-    lock = FileLock(measured.copy / ".asv/measuring.lock")
+    lock = FileLock(alone.lock_file())
     with lock, start(measured, "run", *options, "50.0.1") as second:
-        second.wait_for("Another asv is measuring here; waiting")
+        second.wait_for("has finished measuring (Ctrl-C to stop)")
         assert second.process.poll() is None
         assert "Benchmarking" not in second.said
         lock.release()
@@ -167,17 +171,17 @@ def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
     [
         ["continuous", "-E", SYSTEM, "49.0.0", "50.0.1"],
         ["find", "-E", SYSTEM, "48.0.0..50.0.1", SMALLEST],
-        ["profile", "-E", SYSTEM, f"{NAME}('off', 1)", "50.0.1"],
+        ["profile", "-E", SYSTEM, f"{NAME}('on', 1)", "50.0.1"],
         ["setup", "-E", SYSTEM],
         ["check", "-E", SYSTEM],
     ],
 )
 def test_every_command_that_installs_waits_too(measured: Measured, arguments: list[str]) -> None:
     with (
-        FileLock(measured.copy / ".asv/measuring.lock"),
+        FileLock(alone.lock_file()),
         start(measured, *arguments) as second,
     ):
-        second.wait_for("Another asv is measuring here; waiting")
+        second.wait_for("has finished measuring (Ctrl-C to stop)")
 
 
 def test_a_recorded_machine_is_not_written_over_by_another(measured: Measured) -> None:

@@ -23,7 +23,7 @@ from scripts.gap.words import report
 from scripts.history.benchmarks import FDES, RATIO, REMOVAL, SIZES
 from scripts.history.read import read
 
-from .conftest import COMMITS, ROOT
+from .conftest import COMMITS, DEADLINE, ROOT
 from .results import HOUR, SESSION, SHAPES, TIMED, edit, repository, write_results
 
 OLD = dict(zip(TIMED, (1.4, 16.0, 66.0), strict=True))
@@ -220,7 +220,7 @@ def test_a_change_of_the_counted_library_is_named(
     assert f"instructions a module 51 → 2,914 at 8 functions ({change})" in said
     assert "system: 50.0.1 is not known against 49.0.0: the counted library is another" in said
     path.write_text("{}")
-    assert "hosts.jsonl is damaged" in run(capsys)[2]
+    assert run(capsys)[1].count("hosts.jsonl is damaged") == 1
 
 
 @pytest.mark.usefixtures("results")
@@ -407,7 +407,7 @@ def test_a_narrow_terminal_shows_no_half_numbers(results: Path) -> None:
 def test_a_pipe_with_another_encoding_is_written_to() -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "scripts.gap", "--check", "--format", "markdown"],
-        capture_output=True, check=False,
+        capture_output=True, check=False, timeout=DEADLINE,
         env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert answer.returncode == 1

@@ -1,5 +1,6 @@
 """What the benchmark workflow measures on which platform."""
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -88,10 +89,38 @@ def test_only_what_needs_no_session_is_skipped(monkeypatch: pytest.MonkeyPatch) 
     # all samples are kept, and every option is passed on
     (only,) = commands(monkeypatch, "--range", "49.0.0", "--bench", "time_", "--quick")
     assert only == [
-        sys.executable, "-m", "asv", "run", "--record-samples", "--show-stderr",
+        sys.executable, "-m", "asv", "run", "--show-stderr",
         "--machine", "m", "--skip-existing-successful", "--quick", "--bench", "time_",
         "--environment", SYSTEM, "--environment", LIBUNWIND, "49.0.0",
     ]  # fmt: skip
+
+
+def test_the_session_is_that_of_the_newest_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def done(_: object, machine: str, releases: list[str]) -> bool:
+        asked.append([machine, *releases])
+        return True
+
+    monkeypatch.setattr(measure, "in_one_session", done)
+    (only,) = commands(monkeypatch)
+    assert "--skip-existing-successful" in only
+    assert asked == [["m", BEFORE, NEWEST]]
+
+
+@pytest.mark.parametrize(
+    ("libc", "expected"), [("glibc", ("system", "libunwind")), ("", ("system",))]
+)
+def test_libunwind_is_measured_where_the_wheels_look_for_it(
+    monkeypatch: pytest.MonkeyPatch, libc: str, expected: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(platform, "libc_ver", lambda: (libc, "2"))
+    assert measure.unwinders() == expected
+
+
+def test_a_machine_has_to_be_named() -> None:
+    with pytest.raises(SystemExit):
+        measure.main([])
 
 
 def test_a_failure_of_asv_is_one_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

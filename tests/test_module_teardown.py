@@ -13,16 +13,12 @@ from typing import Any
 import pytest
 import wasmtime
 
-from benchmarks import _modules, _release, busy_host, module_teardown, real_program
+from benchmarks import _modules, _program, _release, module_teardown
 from scripts.releases import pins
 
 from .conftest import DEADLINE, ROOT
 
 ERAS = ("13.0.0", "17.0.1", "18.0.2", "25.0.0", "39.0.0", "44.0.0", "45.0.0", "newest")
-COUNTS = {  # modules that a sample drops
-    "compiled": 1000, "image": 1000, "scaling": 250, "busy host": 1, "real program": 20,
-    "lifo": 1000, "fifo": 1000, "random": 1000,
-}  # fmt: skip
 
 
 def probe(version: str, folder: Path, *arguments: str) -> Any:
@@ -58,28 +54,12 @@ def test_modules_are_loaded_and_really_gone(release: str, install: Callable[[str
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
 @pytest.mark.parametrize("version", ["13.0.0", "50.0.1"])
-def test_every_benchmark_leaves_nothing_behind(
-    version: str, install: Callable[[str], Path]
-) -> None:
-    samples = probe(version, install(version), "all")
-    for name, count in COUNTS.items():
-        for unwind_info in ("on", "off"):
-            assert_gone(samples[f"{name} {unwind_info}"], count)
-    # five modules of 2,000 functions stay where a host is busy
-    assert samples["busy host on"]["before"]["modules"] == 5
-    for unwind_info in ("on", "off"):
-        store = samples[f"control {unwind_info}"]
-        before, loaded, left = (store[moment] for moment in ("before", "loaded", "left"))
-        assert loaded["modules"] == left["modules"] == before["modules"] + 1
-        assert loaded["mapped"] - before["mapped"] > 1000 * 2**20  # the memories of the instances
-        assert left["mapped"] - before["mapped"] < 2**20
-        assert store["second"] == "the store is gone already"
-    for name in ("gap", "exponent"):
-        tracked = samples[name]
-        assert len(tracked["answer"]["samples"]) == 2
-        assert min(tracked["answer"]["samples"]) > 0
-        assert tracked["left"]["modules"] == tracked["before"]["modules"]
-        assert tracked["left"]["code"] == tracked["before"]["code"]
+def test_the_gap_leaves_nothing_behind(version: str, install: Callable[[str], Path]) -> None:
+    gap = probe(version, install(version), "all")["gap"]
+    assert len(gap["answer"]["samples"]) == 2
+    assert min(gap["answer"]["samples"]) > 0
+    assert gap["left"]["modules"] == gap["before"]["modules"]
+    assert gap["left"]["code"] == gap["before"]["code"]
 
 
 @pytest.mark.parametrize(("strict", "error"), [("0", NotImplementedError), ("1", RuntimeError)])
@@ -87,22 +67,10 @@ def test_without_its_package_the_real_program_is_na(
     strict: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCHMARKS_STRICT", strict)
-    monkeypatch.setattr(real_program, "PACKAGE", "itkwasm_compress_stringify_wasl")
-    real_program.program.cache_clear()
+    monkeypatch.setattr(_program, "PACKAGE", "itkwasm_compress_stringify_wasl")
+    _program.program.cache_clear()
     with pytest.raises(error, match="itkwasm_compress_stringify_wasl is not installed here"):
-        real_program.RealProgram().setup("on")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows unwinds without .eh_frame")
-def test_a_busy_host_has_the_fdes_of_others_whatever_is_dropped() -> None:
-    benchmark = busy_host.BusyHost()
-    benchmark.setup("off", 3 * busy_host.FUNCTIONS)
-    assert busy_host.residents.cache_info().currsize == 1  # setup has loaded them
-    others = busy_host.residents(3 * busy_host.FUNCTIONS)
-    busy_host.residents.cache_clear()
-    assert len(others) == 3
-    assert all(b".eh_frame" in module.serialize() for module in others)
-    assert b".eh_frame" not in benchmark.modules[0].serialize()
+        _program.program()
 
 
 def test_a_partly_emptied_list_is_no_sample() -> None:
@@ -170,7 +138,8 @@ def test_another_release_than_the_one_asv_names_is_refused(
 def test_a_benchmark_process_checks_its_release() -> None:
     answer = subprocess.run(
         [sys.executable, "-c", "import benchmarks"],
-        capture_output=True, text=True, env={**os.environ, "ASV_COMMIT": "0" * 40},
+        capture_output=True, text=True, timeout=DEADLINE,
+        env={**os.environ, "ASV_COMMIT": "0" * 40},
     )  # fmt: skip
     assert answer.returncode == 1
     assert "is no release" in answer.stderr

@@ -8,7 +8,7 @@ from asv.config import Config
 
 from scripts.history import benchmarks
 
-from .conftest import ROOT
+from .conftest import DEADLINE, ROOT
 
 
 def test_names_that_scripts_rely_on_are_benchmarks() -> None:
@@ -31,8 +31,9 @@ def test_measuring_loads_neither_the_report_nor_what_draws_it() -> None:
         "plugin_manager.import_plugin('.scripts.asv_plugin'); print(*sys.modules)"
     )
     loaded = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split()
+        [sys.executable, "-c", program],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=DEADLINE,
+    ).stdout.split()  # fmt: skip
     assert "scripts.site.publisher" in loaded
     for name in ("jinja2", "altair", "vl_convert", "rich", "scripts.gap", "scripts.site.pages"):
         assert name not in loaded
@@ -46,4 +47,4 @@ before = Results.load, Results.save, util.write_json
 import scripts.asv_plugin, scripts.history.read, scripts.history.record
 assert before == (Results.load, Results.save, util.write_json)
 """
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=DEADLINE)

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from asv_runner.statistics import compute_stats
 
-from benchmarks import teardown_gap, teardown_scaling
+from benchmarks import teardown_gap
 from benchmarks._modules import SETTINGS, UnwindInfo, fixture
 from benchmarks.teardown_gap import BLOCKS, PAIRS, PARTS, Pair, TeardownGap, ratio
-from benchmarks.teardown_scaling import COUNTS, exponent
 
 RUNS = 200
 OFF = 1.4e-3  # seconds for a tenth of 1000 modules, with a quarter more for the first
@@ -118,26 +117,3 @@ def test_sets_take_turns_and_every_module_is_dropped(monkeypatch: pytest.MonkeyP
     loads = [which for what, which in calls if what == "load"]
     assert loads[::2] == ["on", "off"] * (BLOCKS * PAIRS // 2)
     assert all(count % PARTS == 0 for count, _ in teardown_gap.SHAPES.values())
-
-
-@pytest.mark.parametrize("power", [1.0, 1.4, 2.0])
-def test_the_exponent_is_that_of_a_power_law(power: float) -> None:
-    assert exponent([3e-5 * count**power for count in COUNTS]) == pytest.approx(power, abs=1e-3)
-    # a factor common to all is no growth
-    assert exponent([7.0 * count**power for count in COUNTS]) == pytest.approx(power, abs=1e-3)
-
-
-def test_the_exponent_is_found_in_noise() -> None:
-    random = np.random.default_rng(0)
-    values = [
-        compute_stats(
-            [
-                exponent([count**1.4 * (1 + random.pareto(3)) for count in COUNTS])
-                for _ in range(teardown_scaling.SAMPLES)
-            ],
-            1,
-        )
-        for _ in range(RUNS)
-    ]
-    assert sum(stats["ci_99_a"] <= 1.4 <= stats["ci_99_b"] for _, stats in values) > 0.95 * RUNS
-    assert abs(np.median([value for value, _ in values]) - 1.4) < 0.02

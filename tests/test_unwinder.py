@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import _modules, _unwinder, module_load, module_teardown, unwind_tables
+from benchmarks import _modules, _unwinder, module_teardown, unwind_tables
 
-from .conftest import ROOT, absent, environment
+from .conftest import DEADLINE, ROOT, absent, environment
 
 PROGRAM = """
 from benchmarks import _unwinder
@@ -40,7 +40,7 @@ def require(release: Path, **variables: str) -> str:
     """What a process under that release finds."""
     answer = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        cwd=ROOT, capture_output=True, text=True,
+        cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE,
         env={**environment(), "PYTHONPATH": f"{release}{os.pathsep}{ROOT}", **variables},
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
@@ -110,7 +110,7 @@ def test_a_libunwind_without_the_symbol(
 def test_a_wasmtime_that_was_imported_before(libunwind: str) -> None:
     answer = subprocess.run(
         [sys.executable, "-c", "import wasmtime, benchmarks"],
-        cwd=ROOT, capture_output=True, text=True,
+        cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE,
         env={**environment(), "UNWINDER": "libunwind", "LIBUNWIND": libunwind},
     )  # fmt: skip
     assert answer.returncode == 1
@@ -184,11 +184,10 @@ def test_nothing_is_measured_without_the_proof(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(_unwinder, "require", refuse)
     _modules.engine.cache_clear()
-    monkeypatch.setattr(_modules, "_images", {})
+    monkeypatch.setattr(_modules, "images", {})
     setups: list[Callable[[], None]] = [
         lambda: module_teardown.ModuleTeardown().setup("on", 8),
         lambda: module_teardown.ModuleTeardownMemory().setup("off", 8),
-        lambda: module_load.ModuleLoad().setup("on"),
     ]
     if sys.platform != "win32":  # where there is nothing to count
         setups.append(lambda: unwind_tables.UnwindTables().setup(8))

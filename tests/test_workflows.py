@@ -27,11 +27,12 @@ FIRST, SECOND = "chain-a", "chain-b"
 BENCH = r"track_ratio\('1000x8'\)"
 NEWEST = list(COMMITS)[-1]
 STEPS = {  # every step with a shell -> where it is run: here, or by .ci/run, or nowhere but there
+    "Smoke test, which says by itself what is missing": "test_end_to_end",
     "Lint, types and tests, with libunwind and everything else that tests need": "this is it",
     "Tests; what is not there is skipped": "this is it",
     "Two releases from end to end": "test_end_to_end",
     "Install git and a compiler": "needs Alpine",
-    "Install LLVM's libunwind": ".ci/run",
+    "Install LLVM's libunwind, and valgrind": ".ci/run",
     "Measure": "here",
     "Gather what was measured, also when something failed": "here",
     "Join the results, draw the charts, commit and push": "here",
@@ -144,6 +145,29 @@ class Runner:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="its steps are those of Linux runners")
+def test_results_are_pushed_on_top_of_another_push_and_without_a_chart(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)
+    gaps = {"1000x8": 8.0}
+    (runner.clone / "scripts/site/picture.py").write_text("raise SystemExit('no paper')")
+    runner.git("-c", "user.name=t", "-c", "user.email=t", "commit", "-qam", "no picture")
+    runner.git("push", "-q")
+    write_results(runner.temporary / "measured" / FIRST, {"50.0.1": gaps}, FIRST)
+    other = tmp_path / "other"
+    runner.git("clone", "-q", str(tmp_path / "origin.git"), str(other))
+    (other / "new").touch()
+    for arguments in (["add", "new"], ["-c", "user.name=t", "-c", "user.email=t", "commit", "-qm",
+                                       "another"], ["push", "-q"]):  # fmt: skip
+        subprocess.run(["git", *arguments], cwd=other, check=True)
+    step = "Join the results, draw the charts, commit and push"
+    answer = runner.step(step, BENCH=BENCH)
+    assert answer.returncode == 1  # the chart, and the benchmarks that have failed
+    assert "no paper" in answer.stderr
+    subjects = runner.git("log", "--format=%s", "origin/main").splitlines()
+    assert subjects[:2] == [f"Record results of {FIRST}", "another"]
+    assert runner.step(step, BENCH=BENCH).returncode == 0  # the same again: nothing is new
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its steps are those of Linux runners")
 @pytest.mark.usefixtures("libunwind")
 def test_from_pins_to_alert(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: Measured
@@ -185,13 +209,16 @@ def test_from_pins_to_alert(
     assert FIRST in (runner.clone / ".asv/html/gap.html").read_text()
 
     check = [sys.executable, "-m", "scripts.gap", "--check"]
-    assert subprocess.run(check, cwd=runner.clone, env=environment(), check=False).returncode == 1
+    moved = subprocess.run(
+        check, cwd=runner.clone, env=environment(), check=False, timeout=DEADLINE
+    )
+    assert moved.returncode == 1
 
     issues = fake_gh(tmp_path, monkeypatch)
     path = os.environ["PATH"]
-    moved = "Open an issue when the newest release moved the gap"
+    newest = "Open an issue when the newest release moved the gap"
     for _ in range(2):
-        assert runner.step(moved, SITE="https://example.org/", PATH=path).returncode == 0
+        assert runner.step(newest, SITE="https://example.org/", PATH=path).returncode == 0
     failed = "Open an issue when a scheduled run failed"
     assert runner.step(failed, RUN="https://example.org/run", PATH=path).returncode == 0
     about_gap, about_run = json.loads(issues.read_text())[0]

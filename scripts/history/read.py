@@ -34,14 +34,9 @@ class Value:
 class Point:
     """What unwind info costs on one machine, with one unwinder, at one size, in one release.
 
-    Attributes:
-        size: functions per module, or the name of what else is counted.
-        instructions: of the unwinder, to take one module back.
-        gap: teardown time with unwind info over the time without.
-        extra: milliseconds per 1000 modules that unwind info adds.
-        fdes: how many one module registers.
-        started: when, in seconds since the epoch.
-        library: the unwinder that was counted, where that is known.
+    `size` is functions per module, or the name of what else is counted; `instructions` those of
+    the unwinder to take one module back; `gap` teardown time with unwind info over that without;
+    `extra` what it adds, in milliseconds per 1000 modules; `library` the unwinder that was counted.
     """
 
     machine: str
@@ -81,9 +76,7 @@ class ResultFile:
 class History:
     """All that was read, and what had to be left out, with the reasons.
 
-    Attributes:
-        machines: what asv has recorded of each machine, by its name.
-        newest: the newest release that any unwinder of a machine has a file of, sound or not.
+    `newest` is the newest release that any unwinder of a machine has a file of, sound or not.
     """
 
     machines: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -129,10 +122,15 @@ def read(conf: Any) -> History:
         files[file.key] = file
     history.left_out += history.unpinned
     history.files = sorted(files.values(), key=lambda file: (*file.key[:2], Version(file.release)))
-    hosts = {machine: results.hosts(root / machine) for machine in history.machines}
-    for file in history.files:
-        library = results.library(hosts[file.machine], file.unwinder, file.started)
-        history.points += _points(file, library)
+    for machine, group in itertools.groupby(history.files, key=lambda file: file.machine):
+        try:
+            hosts = results.hosts(root / machine)
+        except UserError as error:
+            hosts = []
+            history.left_out.append(str(error))
+        for file in group:
+            library = results.library(hosts, file.unwinder, file.started)
+            history.points += _points(file, library)
     return history
 
 
@@ -154,13 +152,11 @@ def _result_file(stored: Results, benchmarks: Any, machine: str, release: str) -
 
 def _values(stored: Results, name: str) -> Iterator[tuple[tuple[str, ...], Value]]:
     params = stored.get_result_params(name)
-    values, samples = (
-        get(name, params) for get in (stored.get_result_value, stored.get_result_samples)
-    )
+    values, samples = stored.get_result_value(name, params), stored.get_result_samples(name, params)
     for combination, value, taken in zip(itertools.product(*params), values, samples, strict=True):
         if value is not None and not math.isnan(value):
-            names = tuple(param.strip("'") for param in combination)
             several = taken if taken and len(taken) > 1 else [None]
+            names = tuple(param.strip("'") for param in combination)
             yield names, Value(value, min(several), max(several), len(taken or ()))
 
 

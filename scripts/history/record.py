@@ -1,11 +1,11 @@
-"""Join what machines have measured into `results/`, commit it and push it.
+"""Join what machines have measured into `results/`, and print the message of the commit.
 
-What is joined are machine folders made by asv, as the benchmark workflow collects them.
+What is joined are machine folders made by asv, as the benchmark workflow collects them. The
+workflow commits and pushes.
 """
 
 import argparse
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -143,38 +143,6 @@ def _join_hosts(folder: Path, target: Path) -> None:
         scratch.write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8", newline="\n")
 
 
-def push(message: str, drawing: str = "") -> list[str]:
-    """Commit the results and push them, on top of what others have pushed meanwhile.
-
-    `drawing` is a module that draws what is recorded: it is run on all of that, and the files that
-    it prints are part of the commit. Where it fails the results are pushed without; that is
-    what is returned.
-
-    Raises:
-        UserError: git refused; the results are kept in the working tree.
-    """
-    _git("add", "--", str(RESULTS))
-    _git("pull", "--quiet", "--ff-only")
-    problems = []
-    if drawing:
-        drawn = subprocess.run(
-            [sys.executable, "-m", drawing], capture_output=True, text=True, check=False
-        )
-        if drawn.returncode != 0:
-            problems.append(f"{drawing} has drawn nothing: {drawn.stderr.strip()}")
-        elif drawn.stdout:
-            _git("add", "--", *drawn.stdout.splitlines())
-    _git("commit", "--quiet", "--message", message)
-    _git("push", "--quiet")
-    return problems
-
-
-def _git(*command: str) -> None:
-    answer = subprocess.run(["git", *command], capture_output=True, text=True, check=False)
-    if answer.returncode != 0:
-        raise UserError(f"git {command[0]} failed: {answer.stderr.strip()}")
-
-
 def machine_folders(root: Path) -> list[Path]:
     """The machine folders of artefacts that bear the machine's name.
 
@@ -188,22 +156,16 @@ def machine_folders(root: Path) -> list[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Record; 1 when something could not be joined, though all that is sound was."""
+    """Join; 1 when something could not be joined, though all that is sound was."""
     parser = argparse.ArgumentParser(prog="python -m scripts.history.record", description=__doc__)
     parser.add_argument("folder", type=Path, help="holds MACHINE/ or MACHINE/MACHINE/ for each")
     parser.add_argument("--partial", action="store_true", help="a part of the suite was measured")
-    parser.add_argument(
-        "--drawing", default="", metavar="MODULE",
-        help="draws what is recorded; the files that it prints are committed too",
-    )  # fmt: skip
     options = parser.parse_args(arguments)
     sources = machine_folders(options.folder)
     try:
         if not sources:
             raise UserError(f"Nothing has arrived in {options.folder}.")
         joined = join(sources, partial=options.partial)
-        if joined.taken:
-            joined.problems += push(joined.message, options.drawing)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """One measuring process at a time on a machine, and in an environment nothing of another."""
 
+import functools
 import getpass
 import os
 import tempfile
@@ -21,6 +22,12 @@ def lock_file() -> Path:
     return Path(tempfile.gettempdir(), f"wasmtime-teardown-{user}.lock")
 
 
+@functools.cache
+def the_lock() -> FileLock:
+    """The same object at every call: its holder may take it again."""
+    return FileLock(lock_file(), poll_interval=1)
+
+
 @contextmanager
 def measuring(environments: Path) -> Iterator[None]:
     """Hold the machine, and see that nothing runs in the environments.
@@ -32,21 +39,20 @@ def measuring(environments: Path) -> Iterator[None]:
     Raises:
         UserError: the lock cannot be written.
     """
-    path = lock_file()
-    holder = path.with_suffix(".holder")
+    lock = the_lock()  # `asv continuous` runs `asv run` within itself
+    holder = lock_file().with_suffix(".holder")
     try:
-        lock = FileLock(path, poll_interval=1)
         try:
-            lock.acquire(blocking=False)
+            held = lock.acquire(blocking=False)
         except Timeout:
             who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
             log.info(f"Waiting until {who} has finished measuring (Ctrl-C to stop)")
             log.flush()
-            lock.acquire()
+            held = lock.acquire()
         holder.write_text(f"asv in {Path.cwd()} (process {os.getpid()})", encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{path} has to be written while asv measures, but {error}") from error
-    with lock:
+        raise UserError(f"{holder} and its lock have to be written, but {error}") from error
+    with held:
         end_leftovers(environments)
         yield
 

@@ -1,0 +1,222 @@
+"""What callgrind writes is read right, and what stops it is said."""
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import _callgrind
+
+from .conftest import ROOT, absent, environment
+
+FILE = """\
+# callgrind format
+version: 1
+creator: callgrind-3.19.0
+pid: 42
+cmd:  python -c calls=9 9
+part: 1
+
+desc: Timerange: Basic block 0 - 5
+desc: Trigger: Program termination
+
+positions: line
+events: Ir
+summary: 1286
+
+ob=(1) /usr/bin/python3.11
+fl=(1) main.c
+fn=(1) main
+10 100
++3 20
+cfn=(2) helper
+calls=2 7
+* 1100
+cob=(2) /lib/lib wasmtime.so
+cfi=(2) lib.rs
+cfn=(3) wasmtime::drop
+calls=1000 0
+-2 900
+jcnd=3/7 +2
+*
+fi=(3) inlined.h
+4 1
+fe=(1)
+jump=5 +4
++1
+* 5
+
+fn=(2)
+7 60
+
+ob=(2)
+fl=(2)
+fn=(3)
+0 40
+cob=(3) /lib/libunwind.so.1.0
+cfi=(4) ???
+cfn=(4) __register_frame
+calls=25 0
+0 1000
+cfn=(5) wasmtime::inner
+calls=1 0
+0 10
++1 10
+fn=(5)
+* 10
+
+ob=(3)
+fl=(4)
+fn=(4)
+0 1000
+cfn=(6) scan
+calls=25 +3
++3 700
+cob=(2)
+cfi=(2)
+cfn=(5)
+calls=4 0
+* 4
+fn=(6)
+-3 40
+
+totals: 1286
+"""
+PYTHON, WASMTIME, LIBUNWIND = (
+    "/usr/bin/python3.11", "/lib/lib wasmtime.so", "/lib/libunwind.so.1.0"
+)  # fmt: skip
+linux = pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux")
+
+
+def read(text: str) -> _callgrind.Counts:
+    return _callgrind.read(io.StringIO(text))
+
+
+def test_instructions_are_those_of_a_library_s_own_lines() -> None:
+    counts = read(FILE)
+    assert counts[PYTHON, "instructions"] == 100 + 20 + 1 + 5 + 60
+    assert counts[WASMTIME, "instructions"] == 40 + 10 + 10
+    assert counts[LIBUNWIND, "instructions"] == 1000 + 40
+
+
+def test_calls_are_those_from_one_library_into_another() -> None:
+    counts = read(FILE)
+    assert counts[WASMTIME, "calls"] == 1000 + 4
+    assert counts[LIBUNWIND, "calls"] == 25
+    assert counts[PYTHON, "calls"] == 0
+
+
+def test_a_line_may_have_the_address_too() -> None:
+    by_address = FILE.replace("positions: line", "positions: instr line")
+    by_address = by_address.replace("\n+3 20\n", "\n0x4a2c +3 20\n")
+    assert read(by_address) == read(FILE)
+
+
+def test_a_file_that_is_cut_off_anywhere_is_no_count() -> None:
+    for length in range(len(FILE.rstrip())):
+        with pytest.raises(ValueError, match=r"is cut off|add up to 1286, but"):
+            read(FILE[:length])
+    with pytest.raises(ValueError, match="is cut off after 0 lines"):
+        read("")
+
+
+def test_lines_that_do_not_add_up_are_no_count() -> None:
+    with pytest.raises(ValueError, match=r"add up to 1287, but it has written totals: 1286"):
+        read(FILE.replace("* 5", "* 6"))
+
+
+def valgrind(folder: Path, script: str) -> str:
+    """A PATH on which `valgrind` is that script."""
+    path = folder / "valgrind"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@linux
+@pytest.mark.parametrize(("strict", "error"), [("0", NotImplementedError), ("1", RuntimeError)])
+def test_without_valgrind_it_is_na_and_says_what_to_install(
+    strict: str, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHMARKS_STRICT", strict)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(error, match="apt install valgrind; Alpine: apk add valgrind"):
+        _callgrind.run("this", 1, b"")
+
+
+@linux
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo 'one\ntwo\nno such processor' >&2; exit 3", "ended with 3: one two no such proc"),
+        ("kill -KILL $$", "ended with -9"),
+    ],
+)
+def test_a_valgrind_that_dies_is_na_with_its_last_words(
+    script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BENCHMARKS_STRICT", raising=False)
+    monkeypatch.setenv("PATH", valgrind(tmp_path, script))
+    with pytest.raises(NotImplementedError, match=reason):
+        _callgrind.run("this", 1, b"")
+    monkeypatch.setenv("BENCHMARKS_STRICT", "1")
+    with pytest.raises(RuntimeError, match=reason):
+        _callgrind.run("this", 1, b"")
+
+
+@linux
+def test_what_was_not_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", valgrind(tmp_path, "exit 0"))
+    with pytest.raises(ValueError, match="is cut off after 0 lines"):
+        _callgrind.run("this", 1, b"")
+
+
+@linux
+def test_valgrind_itself_needs_a_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("valgrind") is None:
+        absent("valgrind is not installed")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    monkeypatch.delenv("BENCHMARKS_STRICT", raising=False)
+    with pytest.raises(NotImplementedError, match=r"ended with 1: .*nowhere.* start up properly"):
+        _callgrind.run("this", 1, b"")
+
+
+@linux
+def test_the_program_sees_little_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", valgrind(tmp_path, f"env > {tmp_path}/seen"))
+    monkeypatch.setenv("UNWINDER", "libunwind")
+    monkeypatch.setenv("SESSION", "moves addresses")
+    with pytest.raises(ValueError, match="is cut off"):
+        _callgrind.run("this", 1, b"")
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert {"PYTHONHASHSEED=0", "UNWINDER=libunwind"} <= set(seen)
+    assert not [line for line in seen if line.startswith("SESSION=")]
+
+
+@linux
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_the_process_that_counts(stop: signal.Signals, tmp_path: Path) -> None:
+    path = valgrind(tmp_path, f"echo $$ > {tmp_path}/started; exec sleep 60")
+    program = "from benchmarks import _callgrind; _callgrind.run('this', 1, b'')"
+    counting = subprocess.Popen(
+        [sys.executable, "-c", program], env={**environment(), "PATH": path}, cwd=ROOT
+    )
+    deadline = time.monotonic() + 30
+    while not (started := tmp_path / "started").exists() or not started.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    counting.send_signal(stop)
+    assert counting.wait() == -stop
+    while Path(f"/proc/{int(started.read_text())}").exists():
+        assert time.monotonic() < deadline, "valgrind is still there"
+        time.sleep(0.05)
