@@ -55,7 +55,7 @@ def test_a_change_cuts_every_size_and_has_its_causes() -> None:
     assert [change.label for change in found] == ["22.0.0 #8629", "50.0.1 #14304"]
     assert [change.moved for change in found] == [{"8": (300, 100)}, {"8": (100, 10)}]
     for size in ("1", "8"):
-        assert [(era.first, era.last, era.why) for era in eras if era.size == size] == [
+        assert [(era.release, era.last, era.why) for era in eras if era.size == size] == [
             ("21.0.0", "21.0.0", ""),
             ("22.0.0", "49.0.0", "22.0.0 #8629"),
             ("50.0.1", "50.0.1", "50.0.1 #14304"),

@@ -12,47 +12,54 @@ from rich.console import Console
 from scripts.base.names import known
 from scripts.base.numbers import number
 from scripts.gap import tables
-from scripts.gap.changes import cost
+from scripts.gap.changes import costs
 from scripts.gap.words import functions, report
 from scripts.history.benchmarks import SIZES
 from scripts.history.read import History, Point, read
 
 MOVED, ERROR, UNKNOWN = 1, 2, 3  # exit codes of --check
+CHECK = (
+    "exit 1 when the newest release moved the cost, 0 when it did not, 2 on an error, 3 when that "
+    "is not known"
+)
+NO_RESULTS = "results/ holds no results. Run `uv run asv run`."
+ALL_NA = (
+    "Nothing is measured in the {} results: it is n/a on Windows, where unwind info cannot be "
+    "turned off, and without the unwinder that was asked for; or TeardownGap was left out."
+)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     options = argparse.ArgumentParser(prog="python -m scripts.gap", description=__doc__)
+    sizes = f"functions per module ({', '.join(SIZES)}), or what else is counted"
     options.add_argument("--machine", help="a folder of results/; all by default")
-    options.add_argument(
-        "--size", help=f"functions per module ({', '.join(SIZES)}), or what else is counted"
-    )
+    options.add_argument("--size", help=sizes)
     options.add_argument("--since", metavar="RELEASE", help="leave out what is older")
     options.add_argument("--releases", action="store_true", help="every release, not eras")
     options.add_argument("--format", choices=("table", "markdown", "json", "csv"), default="table")
-    options.add_argument(
-        "--check", action="store_true",
-        help="exit 1 when the newest release moved the cost, 0 when it did not, 2 on an error, 3 "
-        "when that is not known",
-    )  # fmt: skip
+    options.add_argument("--check", action="store_true", help=CHECK)
     commands = options.add_subparsers(dest="command", metavar="compare A B")
     compare = commands.add_parser("compare", help="put two side by side, also of two machines")
-    for name in ("a", "b"):
-        compare.add_argument(name, metavar=name.upper(), help="machine/unwinder/release")
+    compare.add_argument("a", metavar="A", help="machine/unwinder/release")
+    compare.add_argument("b", metavar="B", help="the other one")
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report; the exit code is that of `--check`, or 2 on an error."""
     options = parser().parse_args(arguments)
+    # a terminal has its own width; a pipe is as wide as the table needs
+    console = Console(width=None if sys.stdout.isatty() else 200)
     try:
         history = read(Config.load("asv.conf.json"))
         if not history.points:
-            raise UserError(no_point(history))
+            reason = ALL_NA.format(len(history.files)) if history.files else NO_RESULTS
+            raise UserError("\n".join([reason, *history.left_out]))
         if options.command == "compare":
             if options.check or options.machine or options.size or options.since:
                 raise UserError("compare takes two machine/unwinder/release and nothing else.")
-            compare(history, options.a, options.b)
+            compare(history, options.a, options.b, console)
             return 0
         found = report(history, options.machine, options.size, options.since)
         if not found.newest:
@@ -61,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return ERROR
     if options.format == "table":
-        tables.terminal(found, console(), releases=options.releases)
+        tables.terminal(found, console, releases=options.releases)
     elif options.format == "markdown":
         print(tables.markdown(found, releases=options.releases), end="")
     else:
@@ -71,24 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return options.check and (MOVED if moved else UNKNOWN if unknown else 0)
 
 
-def no_point(history: History) -> str:
-    """Why there is nothing to report."""
-    reason = (
-        f"Nothing is measured in the {len(history.files)} results: it is n/a on Windows, where "
-        "unwind info cannot be turned off, and without the unwinder that was asked for; or "
-        "TeardownGap was left out."
-        if history.files
-        else "results/ holds no results. Run `uv run asv run`."
-    )
-    return "\n".join([reason, *history.left_out])
-
-
-def console() -> Console:
-    """A terminal of its own width; a pipe is as wide as the table needs."""
-    return Console() if sys.stdout.isatty() else Console(width=200)
-
-
-def compare(history: History, a: str, b: str) -> None:
+def compare(history: History, a: str, b: str, console: Console) -> None:
     """Print two releases of any machine and unwinder side by side.
 
     Raises:
@@ -99,23 +89,18 @@ def compare(history: History, a: str, b: str) -> None:
         by_name.setdefault("/".join((*point.key, point.release)), {})[point.size] = point
     for name in (a, b):
         known(name, by_name, "measured machine/unwinder/release")
-    left, right = by_name[a], by_name[b]
-    rows = [
-        [functions(size), *tables.cells(left.get(size)), *tables.cells(right.get(size)),
-         factor(left.get(size), right.get(size))]
-        for size in dict.fromkeys((*left, *right))
-    ]  # fmt: skip
+    rows = []
+    for size in dict.fromkeys((*by_name[a], *by_name[b])):
+        pair = by_name[a].get(size), by_name[b].get(size)
+        both = (costs(filter(None, pair), counted=counted) for counted in (True, False))
+        factor = next(
+            (number(two[1] / one[1]) for one, two in (p for p in both if len(p) == 2)), "n/a"
+        )
+        rows.append(
+            [functions(size), *(cell for one in pair for cell in tables.cells(one)), factor]
+        )
     head = ["size", *(f"{name}: {what}" for name in "AB" for what in tables.COSTS), "B / A"]
-    tables.print_table(f"A = {a}, B = {b}", head, rows, console())
-
-
-def factor(left: Point | None, right: Point | None) -> str:
-    """How many times as much one costs as the other: instructions, or else the gap."""
-    for counted in (True, False):
-        old, new = (one and cost(one, counted=counted) for one in (left, right))
-        if old and new:
-            return number(new / old)
-    return "n/a"
+    tables.print_table(f"A = {a}, B = {b}", head, rows, console)
 
 
 if __name__ == "__main__":

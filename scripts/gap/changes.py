@@ -40,7 +40,7 @@ class Change:
     release: str
     counted: bool
     moved: dict[str, tuple[float, float]]
-    library: tuple[str, str] | None
+    library: tuple[str, ...]
     causes: list[dict[str, Any]]
 
     @property
@@ -63,23 +63,16 @@ class Newest:
 
 
 @dataclass(frozen=True)
-class Era:
-    """What unwind info costs in the releases of a series between two changes: medians of them.
+class Era(Point):
+    """What unwind info costs from `release` to `last`, between two changes: medians of releases.
 
     `says` is what the rule says, `why` the change that it begins with, or nothing.
     """
 
-    machine: str
-    unwinder: str
-    size: str
-    first: str
-    last: str
-    releases: int
-    instructions: float | None
-    gap: Value | None
-    extra: Value | None
-    says: str
-    why: str
+    last: str = ""
+    releases: int = 0
+    says: str = ""
+    why: str = ""
 
 
 def conclude(history: History) -> tuple[list[Change], list[Newest], list[Era]]:
@@ -90,57 +83,45 @@ def conclude(history: History) -> tuple[list[Change], list[Newest], list[Era]]:
         libunwind = unwinder == "libunwind" or is_mac(history.machines[machine])
         here = find_changes(points, newest, libunwind=libunwind)
         changes += here
-        verdicts.append(_judge(points, newest, here))
+        verdicts.append(_judge(points, newest, [one for one in here if one.release == newest]))
         eras += _split(points, here)
     return changes, verdicts, eras
 
 
-def is_counted(points: Iterable[Point]) -> bool:
-    """Whether changes are found in counts; else they are found in the gap."""
-    return any(point.instructions is not None for point in points)
-
-
-def cost(point: Point, *, counted: bool) -> float:
-    """What changes are found in, or 0."""
-    return (point.instructions if counted else point.gap and point.gap.value) or 0
+def costs(points: Iterable[Point], *, counted: bool) -> list[tuple[Point, float]]:
+    """The points with what changes are found in: the count, or the gap where nothing is counted."""
+    found = [(one, one.instructions if counted else one.gap and one.gap.value) for one in points]
+    return [(one, cost) for one, cost in found if cost]
 
 
 def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> list[Change]:
     """The changes of one machine and unwinder, oldest first."""
-    counted, pairs = is_counted(points), dict[str, list[tuple[Point, Point]]]()
+    counted = bool(costs(points, counted=True))
+    found: dict[str, tuple[Point, Point, dict[str, tuple[float, float]]]] = {}
     for size in dict.fromkeys(point.size for point in points):
-        series = [one for one in points if one.size == size and cost(one, counted=counted)]
-        for before, now in itertools.pairwise(series):
-            factor = cost(now, counted=counted) / cost(before, counted=counted)
+        series = costs((one for one in points if one.size == size), counted=counted)
+        for (before, old), (now, new) in itertools.pairwise(series):
             if counted:
-                moved = abs(factor - 1) >= CERTAIN
+                moved = abs(new / old - 1) >= CERTAIN
             else:
-                moved = max(factor, 1 / factor) >= SUDDEN and not incomparable(before, now, newest)
+                moved = max(new / old, old / new) >= SUDDEN and not incomparable(
+                    before, now, newest
+                )
             if moved:
-                pairs.setdefault(now.release, []).append((before, now))
+                found.setdefault(now.release, (before, now, {}))[2][size] = (old, new)
     upstream = json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
     changes = []
-    for release in sorted(pairs, key=Version):
-        before, now = pairs[release][0]
-        library = (before.library, now.library)
-        changed = counted and all(library) and len(set(library)) == 2
+    for release in sorted(found, key=Version):
+        before, now, moves = found[release]
+        libraries = tuple(dict.fromkeys((before.library, now.library))) if counted else ()
         causes = [
             one
             for one in upstream
             if Version(before.release) < Version(one["release"]) <= Version(release)
             and (libunwind or not one.get("libunwind_only"))
         ]
-        moves = {
-            new.size: (cost(old, counted=counted), cost(new, counted=counted))
-            for old, new in pairs[release]
-        }
-        changes.append(
-            Change(
-                *(*now.key, before.release, release, counted, moves),
-                library=library if changed else None,
-                causes=causes,
-            )
-        )
+        library = libraries if len(libraries) == 2 and all(libraries) else ()
+        changes.append(Change(*now.key, before.release, release, counted, moves, library, causes))
     return changes
 
 
@@ -154,24 +135,24 @@ def incomparable(before: Point, now: Point, newest: str) -> str:
     return ""
 
 
-def _judge(points: Sequence[Point], newest: str, changes: Sequence[Change]) -> Newest:
-    counted = is_counted(points)
-    usable = [point for point in points if cost(point, counted=counted)]
+def _judge(points: Sequence[Point], newest: str, here: Sequence[Change]) -> Newest:
+    counted = bool(costs(points, counted=True))
+    usable = [point for point, _ in costs(points, counted=counted)]
     now = {point.size: point for point in usable if point.release == newest}
     previous = next((one.release for one in usable[::-1] if one.release != newest), "")
     before = [point for point in usable if point.release == previous]
-    here = [change for change in changes if change.release == newest]
+    missing = [point.size for point in before if point.size not in now]
     if not now:
         reason = "it is not measured, or its file is left out"
     elif not before:
         reason = "no release before it is measured"
-    elif missing := [point.size for point in before if point.size not in now]:
+    elif missing:
         reason = f"it is not measured at {', '.join(missing)}"
     elif here and here[0].library:
         reason = f"the counted library is another one, {' → '.join(here[0].library)}"
     else:
-        reasons = (incomparable(point, now[point.size], newest) for point in before)
-        reason = "" if counted else next(filter(None, reasons), "")
+        reasons = (incomparable(one, now[one.size], newest) for one in before if not counted)
+        reason = next(filter(None, reasons), "")
     return Newest(*points[0].key, newest, previous, bool(here) and not reason, reason)
 
 
@@ -188,13 +169,11 @@ def _split(points: Sequence[Point], changes: Sequence[Change]) -> list[Era]:
             count, extra = median(counts) if counts else None, over(one.extra for one in era)
             eras.append(
                 Era(
-                    *(*era[0].key, size, era[0].release, era[-1].release, len(era)),
-                    *(
-                        count,
-                        over(one.gap for one in era),
-                        extra,
-                        rule(extra, count) * (size in SIZES),
-                    ),
+                    *(*era[0].key, size, era[0].release, count),
+                    *(over(one.gap for one in era), extra, era[-1].fdes),
+                    last=era[-1].release,
+                    releases=len(era),
+                    says=rule(extra, count) if size in SIZES else "",
                     why=labels[-1] if labels else "",
                 )
             )
@@ -205,8 +184,7 @@ def over(values: Iterable[Value | None]) -> Value | None:
     """The median of several, with the range of all their samples."""
     known = [one for one in values if one is not None]
     ends = [end for one in known for end in (one.low, one.value, one.high) if end is not None]
-    samples = sum(one.samples for one in known)
-    middle = [one.value for one in known]
+    samples, middle = sum(one.samples for one in known), [one.value for one in known]
     return Value(median(middle), min(ends), max(ends), samples) if known else None
 
 

@@ -81,7 +81,7 @@ def _cell(platform: str, first: Version, last: Version, eras: dict[str, list[Era
     stand_in = [] if platform != MAC or MAC in eras else eras.get(LIBUNWIND, [])
     worst: dict[str, Era] = {}
     for era in eras.get(platform, stand_in):
-        if first <= Version(era.last) and Version(era.first) <= last:
+        if first <= Version(era.last) and Version(era.release) <= last:
             worst[era.size] = max(worst.get(era.size, era), era, key=_amount)
     if worst:
         shown: Sequence[Era] = list(worst.values())
@@ -89,7 +89,7 @@ def _cell(platform: str, first: Version, last: Version, eras: dict[str, list[Era
             f"{words.functions(era.size)}: {words.cost(era).removesuffix(PER)}" for era in shown
         ]
         machines = ", ".join(dict.fromkeys(era.machine for era in shown))
-        since = f" from {shown[0].first} on" if Version(shown[0].first) > first else ""
+        since = f" from {shown[0].release} on" if Version(shown[0].release) > first else ""
         kind = "stand-in, libunwind on Linux" if stand_in else "measured here"
         return Cell(words.advise(shown), costs, f"{kind}{since}: {machines}", reports)
     for one in reports:

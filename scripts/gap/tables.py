@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table as RichTable
+from rich.table import Table
 
 from scripts.gap import words
 from scripts.gap.changes import Era
@@ -17,8 +17,7 @@ from scripts.gap.words import Report
 from scripts.history.read import Point
 
 WIDTH = 130  # columns that the tables take with ranges
-COSTS = ("instructions", "gap", "extra ms per 1000")
-Table = tuple[str, Sequence[str], list[list[str]]]  # title, head and rows
+COSTS = ("instructions", "gap", "extra ms per 1000", "FDEs")
 
 
 def sections(report: Report) -> dict[str, list[str]]:
@@ -34,33 +33,30 @@ def sections(report: Report) -> dict[str, list[str]]:
     return {heading: sentences for heading, sentences in said.items() if sentences}
 
 
-def era_tables(report: Report, sizes: Sequence[str]) -> Iterator[Table]:
-    """One for every machine and unwinder: a row for each size in each era."""
-    for key, group in itertools.groupby(report.eras, key=lambda era: (era.machine, era.unwinder)):
-        rows = [
-            [f"{words.span(era.first, era.last)} ({era.releases})", era.size,
-             *cells(era), era.says, era.why]
-            for era in group if era.size in sizes
-        ]  # fmt: skip
-        yield ", ".join(key), ("releases", "functions", *COSTS, "rule", "since"), rows
+def tables(
+    points: Sequence[Point], sizes: Sequence[str]
+) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """A title, a head and rows for every machine and unwinder: a row for each point, or era."""
+    for key, group in itertools.groupby(points, key=lambda point: point.key):
+        shown = [point for point in group if point.size in sizes]
+        more = ["rule", "since"] if isinstance(points[0], Era) else []
+        yield ", ".join(key), ["release", "functions", *COSTS, *more], list(map(row, shown))
 
 
-def release_tables(report: Report, sizes: Sequence[str]) -> Iterator[Table]:
-    """One for every machine and unwinder: a row for each size in each release."""
-    for key, group in itertools.groupby(report.points, key=lambda point: point.key):
-        rows = [
-            [point.release, point.size, *cells(point), words.count(point.fdes)]
-            for point in group
-            if point.size in sizes
-        ]
-        yield ", ".join(key), ("release", "functions", *COSTS, "FDEs"), rows
+def row(point: Point) -> list[str]:
+    """The cells of a release or of an era."""
+    if not isinstance(point, Era):
+        return [point.release, point.size, *cells(point)]
+    releases = f"{words.span(point.release, point.last)} ({point.releases})"
+    return [releases, point.size, *cells(point), point.says, point.why]
 
 
-def cells(one: Era | Point | None) -> list[str]:
-    """What unwind info costs: instructions, gap and extra time."""
+def cells(one: Point | None) -> list[str]:
+    """What unwind info costs: instructions, gap, extra time and FDEs."""
     if one is None:
         return ["n/a"] * len(COSTS)
-    return [words.count(one.instructions), words.ranged(one.gap, "×"), words.ranged(one.extra)]
+    gap, extra = words.ranged(one.gap, "×"), words.ranged(one.extra)
+    return [words.count(one.instructions), gap, extra, words.count(one.fdes)]
 
 
 def terminal(report: Report, console: Console, *, releases: bool) -> None:
@@ -68,42 +64,42 @@ def terminal(report: Report, console: Console, *, releases: bool) -> None:
 
     Where there is no room for ranges, they are left out, and that is said.
     """
-    said, made = sections(report), release_tables if releases else era_tables
-    console.print(report.verdict, "", highlight=False, markup=False, soft_wrap=True, sep="\n")
-    _print({"What to do": said.pop("What to do")}, console)
-    for title, head, rows in made(report, report.sizes):
-        if console.width < WIDTH:
-            rows = [[row[0], *(cell.split(" (")[0] for cell in row[1:])] for row in rows]
+    said, narrow = sections(report), console.width < WIDTH
+    print_lines([report.verdict, "", "[bold]What to do[/bold]"], console)
+    print_lines(said.pop("What to do"), console, "  ")
+    for title, head, rows in tables(report.points if releases else report.eras, report.sizes):
+        if narrow:
+            rows = [[line[0], *(cell.split(" (")[0] for cell in line[1:])] for line in rows]
         print_table(title, head, rows, console)
-    if console.width < WIDTH:
-        console.print("A wider terminal shows the ranges.\n")
-    _print(said, console)
-
-
-def _print(said: dict[str, list[str]], console: Console) -> None:
     for heading, sentences in said.items():
-        console.print(f"[bold]{heading}[/bold]", highlight=False)
-        for sentence in sentences:
-            console.print(f"  {sentence}", highlight=False, markup=False, soft_wrap=True)
+        print_lines([f"[bold]{heading}[/bold]"], console)
+        print_lines(sentences, console, "  ")
+    print_lines(["A wider terminal shows the ranges."] * narrow, console)
+
+
+def print_lines(lines: Sequence[str], console: Console, indent: str = "") -> None:
+    """Print lines as they are; those that are not indented may have markup."""
+    for line in lines:
+        console.print(indent + line, highlight=False, markup=not indent, soft_wrap=True)
 
 
 def print_table(title: str, head: Sequence[str], rows: list[list[str]], console: Console) -> None:
     """Print a table: the first column is aligned left, the numbers right."""
-    table = RichTable(title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left")
+    table = Table(title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left")
     for index, column in enumerate(head):
         table.add_column(column, justify="right" if index else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
+    for line in rows:
+        table.add_row(*line)
     console.print(table)
 
 
 def markdown(report: Report, *, releases: bool = False) -> str:
     """The same for a pull request or an issue."""
-    lines, made = [report.verdict, ""], release_tables if releases else era_tables
-    for title, head, rows in made(report, report.sizes):
-        rule = ["---", *["--:"] * (len(head) - 1)]
+    lines = [report.verdict, ""]
+    for title, head, rows in tables(report.points if releases else report.eras, report.sizes):
+        ruled = (head, ["---", *["--:"] * (len(head) - 1)], *rows)
         lines += [f"### What unwind info costs: {title}", ""]
-        lines += [*(f"| {' | '.join(row)} |" for row in (head, rule, *rows)), ""]
+        lines += [*(f"| {' | '.join(line)} |" for line in ruled), ""]
     for heading, sentences in sections(report).items():
         lines += [f"### {heading}", "", *(f"- {sentence}" for sentence in sentences), ""]
     return "\n".join(lines)

@@ -69,7 +69,7 @@ def report(
     changes, newest, eras = conclude(
         History(machines=history.machines, newest=history.newest, points=points)
     )
-    last = {(era.machine, era.unwinder, era.size): era for era in eras if era.size in SIZES}
+    last = {(*era.key, era.size): era for era in eras if era.size in SIZES}
     macs = {name for name, described in history.machines.items() if is_mac(described)}
     oldest = Version(since or "0")
     return Report(
@@ -120,7 +120,7 @@ def ranged(value: Value | None, unit: str = "") -> str:
     return f"{said} ({ends.replace('–', ' to ') if value.low < 0 else ends})"
 
 
-def cost(one: Era | Point) -> str:
+def cost(one: Point) -> str:
     """What unwind info costs: extra time, or else instructions, or else the gap."""
     if one.extra:
         return f"{ranged(one.extra, ' ms')} per 1000 modules"
@@ -141,7 +141,7 @@ def advise(eras: Sequence[Era]) -> str:
 
 def say_advice(advice: Sequence[Era]) -> Iterator[str]:
     """One sentence for every machine and unwinder."""
-    for key, group in itertools.groupby(advice, key=lambda era: (era.machine, era.unwinder)):
+    for key, group in itertools.groupby(advice, key=lambda era: era.key):
         eras = list(group)
         costs = "; ".join(f"{functions(era.size)}: {cost(era)}" for era in eras)
         yield f"{', '.join(key)}, {eras[-1].last}: {advise(eras)}. {costs}"
@@ -192,13 +192,12 @@ def say_verdict(eras: Sequence[Era], newest: Sequence[Newest], macs: set[str]) -
         shown,
         key=lambda one: (one.machine in macs, one.unwinder == "libunwind", Version(one.last)),
     )
-    key = (now.machine, now.unwinder)
-    before = [one for one in eras if (one.machine, one.unwinder, one.size) == (*key, now.size)][:-1]
-    (judged,) = [one for one in newest if (one.machine, one.unwinder) == key]
+    before = [era for era in eras if (era.key, era.size) == (now.key, now.size)][:-1]
+    (judged,) = [one for one in newest if (one.machine, one.unwinder) == now.key]
     said = (
-        f"In {now.last} ({', '.join(key)}), unwind info costs {cost(now)} when modules of "
+        f"In {now.last} ({', '.join(now.key)}), unwind info costs {cost(now)} when modules of "
         f"{functions(now.size)} are dropped: {advise([now])}."
     )
     if before:
-        said += f" It was {cost(before[-1])} from {span(before[-1].first, before[-1].last)}."
+        said += f" It was {cost(before[-1])} from {span(before[-1].release, before[-1].last)}."
     return said + (f" {judged.release} is not known: {judged.reason}." if judged.reason else "")

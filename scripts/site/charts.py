@@ -84,7 +84,7 @@ def _rows(report: Report) -> list[dict[str, Any]]:
         {"release": point.release, "series": ", ".join(point.key), "size": point.size,
          "instructions": point.instructions, "gap": point.gap and point.gap.value,
          "low": point.gap and point.gap.low, "high": point.gap and point.gap.high,
-         **dict(zip(names, tables.cells(point), strict=True))}
+         **dict(zip(names, tables.cells(point), strict=False))}
         for point in report.points
     ]  # fmt: skip
 
