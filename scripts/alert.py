@@ -25,39 +25,30 @@ FAILED = "benchmarks-failed"
 
 
 def concerns(found: Report) -> Report:
-    """What an alert is about: where the newest release moved the cost, or none can tell.
+    """What an alert is about: where the newest release of all moved the cost, or none can tell.
 
-    A machine that has not measured the newest release of all has no news, and one that has measured
-    nothing else has nothing to compare.
+    A machine that has measured nothing else has nothing to compare.
     """
     newest = max((Version(one.release) for one in found.newest), default=None)
-    news = [
-        one
+    news = {
+        (one.machine, one.unwinder)
         for one in found.newest
         if Version(one.release) == newest and (one.moved or (one.reason and one.previous))
-    ]
-    keys = {(one.machine, one.unwinder) for one in news}
-
-    def theirs(things: Sequence[Any]) -> list[Any]:
-        return [one for one in things if (one.machine, one.unwinder) in keys]
-
-    return replace(
-        found,
-        newest=news,
-        advice=theirs(found.advice),
-        changes=theirs(found.changes),
-        eras=theirs(found.eras),
-        points=theirs(found.points),
-    )
+    }
+    parts: Any = {
+        name: [one for one in getattr(found, name) if (one.machine, one.unwinder) in news]
+        for name in ("newest", "advice", "changes", "eras", "points")
+    }
+    return replace(found, **parts)
 
 
 def news_issue(found: Report, site: str) -> tuple[str, str]:
     """Title and body of the issue about the newest release."""
     said: dict[str, list[str]] = {}
-    for one in found.newest:
+    for one in sorted(found.newest, key=lambda one: not one.moved):
         what = "moved the gap on" if one.moved else "is not known on"
         said.setdefault(what, []).append(f"{one.machine} ({one.unwinder})")
-    title = "; ".join(f"{what} {', '.join(where)}" for what, where in sorted(said.items())[::-1])
+    title = "; ".join(f"{what} {', '.join(where)}" for what, where in said.items())
     link = f"[The gap]({site}gap.html) · [releases]({site}releases.html)\n\n" if site else ""
     return f"{found.newest[0].release} {title}", link + tables.markdown(found)
 
@@ -69,9 +60,7 @@ def raise_issue(label: str, title: str, body: str) -> None:
     """
     query = ("--label", label, "--state", "all", "--limit", "100")
     issues = json.loads(_gh("issue", "list", *query, "--json", "number,title,body,state"))
-    open_ones = [issue for issue in issues if issue["state"] == "OPEN"]
-    if open_ones:
-        issue = open_ones[0]
+    if issue := next((one for one in issues if one["state"] == "OPEN"), None):
         if (issue["title"], issue["body"].strip()) != (title, body.strip()):
             number = str(issue["number"])
             _gh("issue", "edit", number, "--title", title, "--body", body)
@@ -98,10 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--failed", metavar="RUN", help="the address of a run that failed")
     parser.add_argument("--dry-run", action="store_true", help="print the issue instead")
     options = parser.parse_args(arguments)
+    issue = (FAILED, "A scheduled run failed", f"See {options.failed}.")
     try:
-        if options.failed:
-            issue = (FAILED, "A scheduled run failed", f"See {options.failed}.")
-        else:
+        if not options.failed:
             everything = report(read(Config.load("asv.conf.json")))
             print(*map(say_newest, everything.newest), sep="\n")
             found = concerns(everything)

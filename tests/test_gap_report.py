@@ -364,8 +364,13 @@ def test_a_local_mac_does_not_speak_for_the_recorded_history(
     assert said.startswith("In 50.0.1 (linux-x86_64, libunwind)")
 
 
+def matrix(machine: str | None = None) -> Any:
+    history = read(Config.load("asv.conf.json"))
+    return platforms.matrix(report(history, machine), history)
+
+
 def test_the_matrix_says_who_says_so(results: Path) -> None:
-    heads, rows = platforms.matrix(report(read(Config.load("asv.conf.json"))))
+    heads, rows = matrix()
     assert heads == ["19.0.0 to 21.0.0", "22.0.0 to 49.0.0", "50.0.1"]
     said = {name: [(cell.says, cell.source) for cell in cells] for name, cells in rows.items()}
     mac, libunwind, tree, libgcc, windows = said.values()
@@ -378,9 +383,9 @@ def test_the_matrix_says_who_says_so(results: Path) -> None:
     assert [len(cell.reports) for cell in rows["macOS"]] == [0, 1, 0]  # #10287 is of 30.0.1
     write_results(results, STORY, "macos-15-arm64", "system")
     read.cache_clear()
-    _, rows = platforms.matrix(report(read(Config.load("asv.conf.json"))))
+    _, rows = matrix()
     assert {cell.source for cell in rows["macOS"]} == {"measured here: macos-15-arm64"}
-    _, rows = platforms.matrix(report(read(Config.load("asv.conf.json")), "macos-15-arm64"))
+    _, rows = matrix("macos-15-arm64")
     assert {cell.says for cell in list(rows.values())[1]} == {"not known"}
 
 

@@ -24,13 +24,11 @@ def sections(report: Report) -> dict[str, list[str]]:
     """What stands beside the tables: headings and their sentences."""
     rules = [words.RULE, words.UNTIMED, *[report.note] * bool(report.note)]
     changes = list(map(words.say_change, report.changes)) or ["none found"]
-    said = {
+    return {
         "What to do": [*words.say_advice(report.advice), *rules],
         "Newest release": list(map(words.say_newest, report.newest)),
         "Changes": [*changes, *words.CHANGES],
-        "Left out": [*report.nothing, *report.left_out],
-    }
-    return {heading: sentences for heading, sentences in said.items() if sentences}
+    } | ({"Left out": report.left_out} if report.left_out else {})
 
 
 def tables(
@@ -65,22 +63,16 @@ def terminal(report: Report, console: Console, *, releases: bool) -> None:
     Where there is no room for ranges, they are left out, and that is said.
     """
     said, narrow = sections(report), console.width < WIDTH
-    print_lines([report.verdict, "", "[bold]What to do[/bold]"], console)
-    print_lines(said.pop("What to do"), console, "  ")
+    lines = [report.verdict, "", "What to do", *(f"  {line}" for line in said.pop("What to do"))]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     for title, head, rows in tables(report.points if releases else report.eras, report.sizes):
         if narrow:
             rows = [[line[0], *(cell.split(" (")[0] for cell in line[1:])] for line in rows]
         print_table(title, head, rows, console)
+    lines = ["A wider terminal shows the ranges."] * narrow
     for heading, sentences in said.items():
-        print_lines([f"[bold]{heading}[/bold]"], console)
-        print_lines(sentences, console, "  ")
-    print_lines(["A wider terminal shows the ranges."] * narrow, console)
-
-
-def print_lines(lines: Sequence[str], console: Console, indent: str = "") -> None:
-    """Print lines as they are; those that are not indented may have markup."""
-    for line in lines:
-        console.print(indent + line, highlight=False, markup=not indent, soft_wrap=True)
+        lines += [heading, *(f"  {sentence}" for sentence in sentences)]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def print_table(title: str, head: Sequence[str], rows: list[list[str]], console: Console) -> None:

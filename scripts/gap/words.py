@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packaging.version import Version
 
@@ -33,8 +33,7 @@ STAND_IN = (
 class Report:
     """What unwind info costs, when that changed, what the newest release did, and what to do.
 
-    `advice` has the newest era of each series; `sizes` are those that tables show, `systems` the
-    machines' operating systems, `releases` all that are measured, `nothing` where all is n/a.
+    `advice` has the newest era of each series; `sizes` are those that tables show.
     """
 
     verdict: str
@@ -44,9 +43,6 @@ class Report:
     eras: list[Era]
     points: list[Point]
     sizes: tuple[str, ...]
-    systems: dict[str, str]
-    releases: list[str]
-    nothing: list[str]
     left_out: list[str]
     note: str
 
@@ -64,11 +60,8 @@ def report(
     known(machine, dict.fromkeys(file.machine for file in history.files), "machine with results")
     known(size, dict.fromkeys([*SIZES, *(point.size for point in history.points)]), "size")
     known(since, dict.fromkeys(file.release for file in history.files), "measured release")
-    files = [file for file in history.files if machine in (None, file.machine)]
     points = [point for point in history.points if machine in (None, point.machine)]
-    changes, newest, eras = conclude(
-        History(machines=history.machines, newest=history.newest, points=points)
-    )
+    changes, newest, eras = conclude(replace(history, points=points))
     last = {(*era.key, era.size): era for era in eras if era.size in SIZES}
     macs = {name for name, described in history.machines.items() if is_mac(described)}
     oldest = Version(since or "0")
@@ -80,15 +73,12 @@ def report(
         eras=[e for e in eras if size in (None, e.size) and Version(e.last) >= oldest],
         points=[p for p in points if size in (None, p.size) and Version(p.release) >= oldest],
         sizes=(size,) if size else SIZES,
-        systems={name: described["os"] for name, described in history.machines.items()},
-        releases=sorted({file.release for file in files}, key=Version),
-        nothing=list(say_nothing(History(files=files, points=points))),
-        left_out=history.left_out,
+        left_out=[*say_nothing(history, machine), *history.left_out],
         note="" if macs & set(recorded(history.points)) else STAND_IN,
     )
 
 
-def recorded(points: Iterable[Point | Era]) -> list[str]:
+def recorded(points: Iterable[Point]) -> list[str]:
     """The recorded machines; all where there are none but local ones."""
     machines = list(dict.fromkeys(point.machine for point in points))
     return [name for name in machines if not name.startswith(LOCAL)] or machines
@@ -170,12 +160,12 @@ def say_newest(newest: Newest) -> str:
     return f"{newest.machine}, {newest.unwinder}: {newest.release} {said}{against}"
 
 
-def say_nothing(history: History) -> Iterator[str]:
+def say_nothing(history: History, machine: str | None) -> Iterator[str]:
     """A line for every machine and unwinder about the releases in which all is n/a."""
     measured = {(*point.key, point.release) for point in history.points}
     for key, files in itertools.groupby(history.files, key=lambda file: file.key[:2]):
         releases = [file.release for file in files if file.key not in measured]
-        if releases:
+        if releases and machine in (None, key[0]):
             yield f"n/a: {', '.join(key)}, {span(releases[0], releases[-1])} ({len(releases)})"
 
 
@@ -185,19 +175,18 @@ def say_verdict(eras: Sequence[Era], newest: Sequence[Newest], macs: set[str]) -
     That is on a Mac, else with libunwind on Linux, else wherever something is measured.
     """
     machines = recorded(eras)
-    shown = [era for era in eras if era.machine in machines and era.size == HEADLINE] or eras
-    if not shown:
-        return ""
     now = max(
-        shown,
+        [era for era in eras if era.machine in machines and era.size == HEADLINE] or eras,
         key=lambda one: (one.machine in macs, one.unwinder == "libunwind", Version(one.last)),
+        default=None,
     )
-    before = [era for era in eras if (era.key, era.size) == (now.key, now.size)][:-1]
+    if now is None:
+        return ""
     (judged,) = [one for one in newest if (one.machine, one.unwinder) == now.key]
     said = (
         f"In {now.last} ({', '.join(now.key)}), unwind info costs {cost(now)} when modules of "
         f"{functions(now.size)} are dropped: {advise([now])}."
     )
-    if before:
-        said += f" It was {cost(before[-1])} from {span(before[-1].release, before[-1].last)}."
+    for before in [era for era in eras if (era.key, era.size) == (now.key, now.size)][-2:-1]:
+        said += f" It was {cost(before)} from {span(before.release, before.last)}."
     return said + (f" {judged.release} is not known: {judged.reason}." if judged.reason else "")

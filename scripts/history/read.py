@@ -34,9 +34,9 @@ class Value:
 class Point:
     """What unwind info costs on one machine, with one unwinder, at one size, in one release.
 
-    `size` is functions per module, or the name of what else is counted; `instructions` those of
-    the unwinder to take one module back; `gap` teardown time with unwind info over that without;
-    `extra` what it adds, in milliseconds per 1000 modules; `library` the unwinder that was counted.
+    `size` is functions per module, or the name of what else is counted, `instructions` those of the
+    unwinder per module, `gap` time with unwind info over time without, `extra` what it adds, in ms
+    per 1000 modules, `library` what was counted.
     """
 
     machine: str
@@ -91,8 +91,7 @@ class History:
 def read(conf: Any) -> History:
     """Read every result file below the results folder of an asv configuration.
 
-    Files that cannot be used are named in `left_out`, those of commits that are no pinned release
-    in `unpinned` as well.
+    What cannot be used is named in `left_out`, and commits that are not pinned in `unpinned` too.
 
     Raises:
         UserError: benchmarks.json, the pins or the description of a machine are missing or damaged.
@@ -101,7 +100,10 @@ def read(conf: Any) -> History:
     history = History(machines=results.descriptions(root))
     benchmarks = Benchmarks.load(conf)
     releases = {release.commit: release.version for release in pins.load()}
-    history.newest = {machine: _newest(root / machine, releases) for machine in history.machines}
+    for machine in history.machines:  # by the names of files: damaged ones have those too
+        names = {path.name[:8] for path in (root / machine).glob("*-*.json*")}
+        seen = [release for commit, release in releases.items() if commit[:8] in names]
+        history.newest[machine] = max(seen, key=Version, default="")
     files: dict[tuple[str, str, str], ResultFile] = {}
     for folder, name, machine in sorted(iter_results_paths(conf.results_dir)):
         path = Path(folder, name)
@@ -114,31 +116,22 @@ def read(conf: Any) -> History:
             history.unpinned.append(f"{path}: {stored.commit_hash[:8]} is no pinned release")
             continue
         file = _result_file(stored, benchmarks, machine, releases[stored.commit_hash])
-        if file.key in files:
+        if files.setdefault(file.key, file) is not file:
             history.left_out.append(f"{path}: {' '.join(file.key)} has another file")
-            continue
-        if RATIO not in stored.get_result_keys(benchmarks):  # n/a is there, and is no problem
+        elif RATIO not in stored.get_result_keys(benchmarks):  # n/a is there, and is no problem
             history.left_out.append(f"{path}: has no {RATIO}")
-        files[file.key] = file
     history.left_out += history.unpinned
     history.files = sorted(files.values(), key=lambda file: (*file.key[:2], Version(file.release)))
-    for machine, group in itertools.groupby(history.files, key=lambda file: file.machine):
+    hosts: dict[str, list[tuple[float, Any]]] = {}
+    for machine in history.machines:
         try:
-            hosts = results.hosts(root / machine)
+            hosts[machine] = results.hosts(root / machine)
         except UserError as error:
-            hosts = []
             history.left_out.append(str(error))
-        for file in group:
-            library = results.library(hosts, file.unwinder, file.started)
-            history.points += _points(file, library)
+    for file in history.files:
+        library = results.library(hosts.get(file.machine, []), file.unwinder, file.started)
+        history.points += _points(file, library)
     return history
-
-
-def _newest(folder: Path, releases: dict[str, str]) -> str:
-    """The newest release of the files of a machine, by their names: damaged ones have those too."""
-    files = {path.name[:8] for path in folder.glob("*-*.json*")}
-    seen = [release for commit, release in releases.items() if commit[:8] in files]
-    return max(seen, key=Version, default="")
 
 
 def _result_file(stored: Results, benchmarks: Any, machine: str, release: str) -> ResultFile:

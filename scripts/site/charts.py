@@ -24,25 +24,22 @@ Rows = Sequence[dict[str, Any]]
 
 def charts(report: Report) -> dict[str, dict[str, Any]]:
     """Vega-Lite by the id of the element it is drawn in."""
-    rows = _rows(report)
-    counted = [row for row in rows if row["instructions"]]
-    drawn = {
-        name: _by_release(report, [row for row in rows if row[field]], field)
-        for name, field in (("count-chart", "instructions"), ("gap-chart", "gap"))
-        if any(row[field] for row in rows)
-    }
+    fields = {"count-chart": "instructions", "gap-chart": "gap"}
+    drawn = {name: _by_release(report, field) for name, field in fields.items()}
+    counted = _rows(report, "instructions")
     for name, kinds in kinds_of({row["size"] for row in counted}).items():
         named = [row | {"kind": kinds[row["size"]]} for row in counted if row["size"] in kinds]
+        line = _line(report, named, "instructions").encode(color=COLOUR.legend(None))
         dash = alt.StrokeDash("kind:N", sort=list(kinds.values()))
-        line = _line(report, named, "instructions", points=False)
-        legend = dash.legend(symbolType="stroke", symbolStrokeColor="#888888", columns=1)
-        lines = line.encode(strokeDash=legend, color=COLOUR.legend(None))
-        ends = line.encode(detail="kind:N", color=COLOUR.legend(None)).mark_point(filled=True)
+        dash = dash.legend(symbolType="stroke", symbolStrokeColor="#888888", columns=1)
+        points = line.encode(detail="kind:N").mark_point(filled=True)
         what = f"Line chart of instructions: {', '.join(kinds.values())}."
-        drawn[name] = alt.layer(lines, ends).properties(height=200, description=what)
+        layers = alt.layer(line.encode(strokeDash=dash), points)
+        drawn[name] = layers.properties(height=200, description=what)
     return {
         name: chart.properties(width="container").to_dict() | {"config": CONFIG}
         for name, chart in drawn.items()
+        if chart is not None
     }
 
 
@@ -64,66 +61,64 @@ def kinds_of(sizes: set[str]) -> dict[str, dict[str, str]]:
 
 def picture(report: Report, ink: str) -> dict[str, Any]:
     """The first chart of the page as a picture of its own, in a colour for letters and lines."""
-    rows = _rows(report)
-    field = "instructions" if any(row["instructions"] for row in rows) else "gap"
-    chart = _by_release(report, [row for row in rows if row[field]], field)
-    chart = chart.properties(width=760, height=340, background="transparent")
+    chart = _by_release(report, "instructions") or _by_release(report, "gap")
     faint = {"gridColor": "#8883", "domainColor": "#8888", "tickColor": "#8888"}
-    config = {
+    config = CONFIG | {
         "axis": {"labelColor": ink, "titleColor": ink, **faint},
         "legend": {**CONFIG["legend"], "labelColor": ink},
         "rule": {"color": ink}, "text": {"color": ink}, "view": {"stroke": None},
     }  # fmt: skip
-    made: dict[str, Any] = chart.to_dict() | {"config": CONFIG | config}
+    chart = chart.properties(width=760, height=340, background="transparent")
+    made: dict[str, Any] = chart.to_dict() | {"config": config}
     return made
 
 
-def _rows(report: Report) -> list[dict[str, Any]]:
-    names = ("count", "gap and range", "extra ms")
+def _rows(report: Report, field: str) -> list[dict[str, Any]]:
+    """The points that have something, as Vega-Lite takes them, with what a pointer shows."""
+    shown = ("count", "gap and range", "extra ms")
     return [
         {"release": point.release, "series": ", ".join(point.key), "size": point.size,
          "instructions": point.instructions, "gap": point.gap and point.gap.value,
          "low": point.gap and point.gap.low, "high": point.gap and point.gap.high,
-         **dict(zip(names, tables.cells(point), strict=False))}
-        for point in report.points
+         **dict(zip(shown, tables.cells(point), strict=False))}
+        for point in report.points if getattr(point, field)
     ]  # fmt: skip
 
 
-def _line(report: Report, rows: Rows, field: str, *, points: bool = True) -> alt.Chart:
+def _line(report: Report, rows: Rows, field: str) -> Any:
     """A line for each machine and unwinder; what is counted goes in steps."""
     counted = field == "instructions"
     releases = sorted({point.release for point in report.points}, key=Version)
     ticks = [10**n for n in range(10)] if counted else [1, 2, 5, 10, 20, 50, 100, 200, 500]
     y = alt.Y(f"{field}:Q", title="instructions per module" if counted else "gap (×)")
-    chart: alt.Chart = (
-        alt.Chart({"values": list(rows)})
-        .mark_line(
-            interpolate="step-after" if counted else "linear",
-            point=alt.OverlayMarkDef(size=50, filled=True) if points else False,
-        )
-        .encode(
-            x=alt.X("release:O", sort=releases, title=None).scale(domain=releases),
-            y=y.axis(format="~s", values=ticks).scale(type="log", nice=False, padding=8),
-            color=COLOUR,
-            tooltip=["release:O", "series:N", "count:N", "gap and range:N", "extra ms:N"],
-        )
+    chart = alt.Chart({"values": list(rows)}).encode(
+        x=alt.X("release:O", sort=releases, title=None).scale(domain=releases),
+        y=y.axis(format="~s", values=ticks).scale(type="log", nice=False, padding=8),
+        color=COLOUR,
+        tooltip=["release:O", "series:N", "count:N", "gap and range:N", "extra ms:N"],
     )
-    return chart
+    return chart.mark_line(interpolate="step-after" if counted else "linear")
 
 
-def _by_release(report: Report, rows: Rows, field: str) -> Any:
-    """Lines at the chosen size, with ranges and changes."""
+def _by_release(report: Report, field: str) -> Any:
+    """Lines at the chosen size, with ranges and changes, or None where there is nothing."""
+    rows = _rows(report, field)
     line = _line(report, rows, field)
     x = line.encoding.x
-    labels = [{"release": r, "label": label} for r, label in
-              sorted({(change.release, change.label) for change in report.changes})]  # fmt: skip
-    step = alt.Chart({"values": labels}).encode(x=x)
-    chosen = [line.transform_filter("datum.size == size")]
+    marks = sorted({(change.release, change.label) for change in report.changes})
+    step = alt.Chart({"values": [{"release": at, "label": label} for at, label in marks]})
+    chosen = [line, line.mark_point(size=50, filled=True, opacity=1)]
     if field == "gap":
-        ranges = alt.Chart({"values": rows}).mark_rule(strokeWidth=4, opacity=0.4)
-        ranges = ranges.encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=COLOUR)
-        chosen.insert(0, ranges.transform_filter("datum.size == size"))
-    label = step.mark_text(angle=270, dy=-8, y=160).encode(text="label:N")
-    layers = [step.mark_rule(strokeDash=[4, 4]), label, *chosen]
+        ranges = line.mark_rule(strokeWidth=4, opacity=0.4)
+        chosen.append(ranges.encode(y=alt.Y("low:Q"), y2="high:Q"))
+    layers = [
+        step.mark_rule(strokeDash=[4, 4]).encode(x=x),
+        step.mark_text(angle=270, dy=-8, y=160).encode(x=x, text="label:N"),
+        *(one.transform_filter("datum.size == size") for one in chosen),
+    ]
     what = f"Line chart of the {field} by release, on a log scale, with changes."
-    return alt.layer(*layers).add_params(SIZE).properties(height=320, description=what)
+    return (
+        alt.layer(*layers).add_params(SIZE).properties(height=320, description=what)
+        if rows
+        else None
+    )

@@ -26,7 +26,7 @@ def write_gap(site: Path, project: str, history: History) -> None:
     report = words.report(history)
     sizes = list(dict.fromkeys(point.size for point in report.points))
     measured = datetime.fromtimestamp(max(file.started for file in history.files), UTC)
-    heads, rows = platforms.matrix(report)
+    heads, rows = platforms.matrix(report, history)
     page = render(
         "page.html.jinja",
         project=project,
