@@ -38,7 +38,11 @@ def tables(
     for key, group in itertools.groupby(points, key=lambda point: point.key):
         shown = [point for point in group if point.size in sizes]
         more = ["rule", "since"] if isinstance(points[0], Era) else []
-        yield ", ".join(key), ["release", "functions", *COSTS, *more], list(map(row, shown))
+        yield (
+            ", ".join(key),
+            ["releases" if more else "release", "functions", *COSTS, *more],
+            list(map(row, shown)),
+        )
 
 
 def row(point: Point) -> list[str]:
