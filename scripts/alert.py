@@ -1,7 +1,6 @@
 """Open an issue when the newest release moved the cost or is not known, or when a run failed.
 
-There is one open issue of each kind at most: it is found by its label and brought up to date.
-GitHub is spoken to with its own program, `gh`.
+There is one open issue of each kind at most: `gh` finds it by its label and brings it up to date.
 """
 
 import argparse
@@ -25,10 +24,7 @@ FAILED = "benchmarks-failed"
 
 
 def concerns(found: Report) -> Report:
-    """What an alert is about: where the newest release of all moved the cost, or none can tell.
-
-    A machine that has measured nothing else has nothing to compare.
-    """
+    """Where the newest release of all moved the cost, or none can tell with what was before."""
     newest = max((Version(one.release) for one in found.newest), default=None)
     news = {
         (one.machine, one.unwinder)
@@ -54,10 +50,7 @@ def news_issue(found: Report, site: str) -> tuple[str, str]:
 
 
 def raise_issue(label: str, title: str, body: str) -> None:
-    """Open the issue of that label, or bring the open one up to date.
-
-    One of the same title that somebody has closed has been read.
-    """
+    """Bring the open issue of that label up to date, or open one nobody has closed yet."""
     query = ("--label", label, "--state", "all", "--limit", "100")
     issues = json.loads(_gh("issue", "list", *query, "--json", "number,title,body,state"))
     if issue := next((one for one in issues if one["state"] == "OPEN"), None):
@@ -92,14 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.failed:
             everything = report(read(Config.load("asv.conf.json")))
             print(*map(say_newest, everything.newest), sep="\n")
-            found = concerns(everything)
-            if not found.newest:
+            if not (found := concerns(everything)).newest:
                 return 0
             issue = (MOVED, *news_issue(found, options.site))
-        if options.dry_run:
-            print(*issue, sep="\n\n")
-        else:
-            raise_issue(*issue)
+        raise_issue(*issue) if not options.dry_run else print(*issue, sep="\n\n")
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

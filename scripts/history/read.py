@@ -74,10 +74,7 @@ class ResultFile:
 
 @dataclass
 class History:
-    """All that was read, and what had to be left out, with the reasons.
-
-    `newest` is the newest release that any unwinder of a machine has a file of, sound or not.
-    """
+    """All that was read, what had to be left out, and the newest file of a machine, sound or not."""
 
     machines: dict[str, dict[str, str]] = field(default_factory=dict)
     newest: dict[str, str] = field(default_factory=dict)
@@ -136,8 +133,7 @@ def read(conf: Any) -> History:
 
 def _result_file(stored: Results, benchmarks: Any, machine: str, release: str) -> ResultFile:
     names = stored.get_result_keys(benchmarks)
-    times = [stored.started_at[name] or 0 for name in names]
-    started = stored.started_at.get(RATIO) or max(times, default=0)
+    started = stored.started_at.get(RATIO) or results.started(stored)
     unwinder = stored.env_vars.get("UNWINDER", "system")
     values = {name: values for name in names if (values := dict(_values(stored, name)))}
     return ResultFile(machine, unwinder, release, started / 1000, values)
@@ -149,17 +145,17 @@ def _values(stored: Results, name: str) -> Iterator[tuple[tuple[str, ...], Value
     for combination, value, taken in zip(itertools.product(*params), values, samples, strict=True):
         if value is not None and not math.isnan(value):
             several = taken if taken and len(taken) > 1 else [None]
-            names = tuple(param.strip("'") for param in combination)
-            yield names, Value(value, min(several), max(several), len(taken or ()))
+            key = tuple(param.strip("'") for param in combination)
+            yield key, Value(value, min(several), max(several), len(taken or ()))
 
 
 def _points(file: ResultFile, library: str) -> Iterator[Point]:
     """One for each size of which something is known."""
+    fdes = file.values.get(FDES, {})
     counts, gaps, extras = (
         {named.get(shape, shape): value for (shape,), value in file.values.get(name, {}).items()}
         for name, named in ((REMOVAL, COUNTED), (RATIO, TIMED), (EXTRA, TIMED))
     )
-    fdes = file.values.get(FDES, {})
     for size in dict.fromkeys((*SIZES, *counts)):
         if size in {*counts, *gaps, *extras} and not size.endswith(OFF):
             yield Point(
