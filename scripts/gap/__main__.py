@@ -29,26 +29,21 @@ ALL_NA = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    options = argparse.ArgumentParser(prog="python -m scripts.gap", description=__doc__)
-    sizes = f"functions per module ({', '.join(SIZES)}), or what else is counted"
-    options.add_argument("--machine", help="a folder of results/; all by default")
-    options.add_argument("--size", help=sizes)
-    options.add_argument("--since", metavar="RELEASE", help="leave out what is older")
-    options.add_argument("--releases", action="store_true", help="every release, not eras")
-    options.add_argument("--format", choices=("table", "markdown", "json", "csv"), default="table")
-    options.add_argument("--check", action="store_true", help=CHECK)
-    commands = options.add_subparsers(dest="command", metavar="compare A B")
-    compare = commands.add_parser("compare", help="put two side by side, also of two machines")
-    compare.add_argument("a", metavar="A", help="machine/unwinder/release")
-    compare.add_argument("b", metavar="B", help="the other one")
-    return options
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report; the exit code is that of `--check`, or 2 on an error."""
-    options = parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m scripts.gap", description=__doc__)
+    sizes = f"functions per module ({', '.join(SIZES)}), or what else is counted"
+    parser.add_argument("--machine", help="a folder of results/; all by default")
+    parser.add_argument("--size", help=sizes)
+    parser.add_argument("--since", metavar="RELEASE", help="leave out what is older")
+    parser.add_argument("--releases", action="store_true", help="every release, not eras")
+    parser.add_argument("--format", choices=("table", "markdown", "json", "csv"), default="table")
+    parser.add_argument("--check", action="store_true", help=CHECK)
+    commands = parser.add_subparsers(dest="command", metavar="compare A B")
+    two = commands.add_parser("compare", help="put two side by side, also of two machines")
+    two.add_argument("a", metavar="A", help="machine/unwinder/release")
+    two.add_argument("b", metavar="B", help="the other one")
+    options = parser.parse_args(arguments)
     # a terminal has its own width; a pipe is as wide as the table needs
     console = Console(width=None if sys.stdout.isatty() else 200)
     try:

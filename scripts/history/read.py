@@ -74,7 +74,7 @@ class ResultFile:
 
 @dataclass
 class History:
-    """All that was read, what had to be left out, and the newest file of a machine, sound or not."""
+    """All that was read and left out, and each machine's newest release with a file, sound or not."""
 
     machines: dict[str, dict[str, str]] = field(default_factory=dict)
     newest: dict[str, str] = field(default_factory=dict)

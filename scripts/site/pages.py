@@ -1,8 +1,6 @@
 """`gap.html`, the report as a page, and `releases.html`, where asv's commit links lead.
 
-They load nothing but their own files, under any path: Vega is written beside them. asv's own pages
-keep their links to public hosts, each with a hash that the browser checks: the libraries are not on
-the package index, and copies would be ours to keep up to date.
+They load nothing but their own files, under any path: Vega is written beside them.
 """
 
 from collections.abc import Sequence
@@ -54,11 +52,7 @@ def write_gap(site: Path, project: str, history: History) -> None:
 
 
 def write_releases(site: Path, project: str, releases: Sequence[Release], history: History) -> None:
-    """Write `releases.html`: one row a release, newest first.
-
-    The commits exist nowhere but here, so `show_commit_url` is this page; asv appends the 40-digit
-    id, which names the release's row.
-    """
+    """Write `releases.html`: one row a release, named by the commit id that asv's links end on."""
     points: dict[str, list[Point]] = {}
     for point in history.points:
         if point.size == HEADLINE:

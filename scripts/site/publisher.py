@@ -29,11 +29,7 @@ class GapPage(OutputPublisher):
     def publish(
         cls, conf: Any, repo: ReleaseRepo, benchmarks: Any, graphs: Any, revisions: Any
     ) -> None:
-        """Write the pages, and link them from asv's own.
-
-        Raises:
-            UserError: asv's page is not the one this was written for.
-        """
+        """Write the pages, and link them from asv's own."""
         from scripts.site import pages  # what it imports has no wheel for every platform
 
         history, site = read(conf), Path(conf.html_dir)
