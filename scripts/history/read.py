@@ -74,7 +74,7 @@ class ResultFile:
 
 @dataclass
 class History:
-    """All that was read and left out, and each machine's newest release with a file, sound or not."""
+    """All that was read or left out; `newest` is a machine's newest release of any file."""
 
     machines: dict[str, dict[str, str]] = field(default_factory=dict)
     newest: dict[str, str] = field(default_factory=dict)
