@@ -17,10 +17,10 @@ PROJECT = Path("pyproject.toml")
 BLOCK = re.compile(r"^constraint-dependencies = \[.*?^\]$", re.MULTILINE | re.DOTALL)
 
 
-def resolve(*options: str) -> list[str]:
-    """Every package that uv installs, as `name==version`, and where."""
+def newest() -> list[str]:
+    """Every package that uv would install now, as `name==version`, and where."""
     listing = subprocess.run(
-        ["uv", "export", *options, "--quiet", "--all-groups", "--no-hashes", "--no-header",
+        ["uv", "export", "--upgrade", "--quiet", "--all-groups", "--no-hashes", "--no-header",
          "--no-annotate"],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
@@ -38,7 +38,7 @@ def main() -> int:
     direct = set(re.findall(r'"([\w.-]+==[\w.]+)"', BLOCK.sub("", text)))
     try:
         PROJECT.write_text(BLOCK.sub(block([]), text), encoding="utf-8")
-        packages = [line for line in resolve("--upgrade") if line.split(" ;")[0] not in direct]
+        packages = [line for line in newest() if line.split(" ;")[0] not in direct]
     finally:
         PROJECT.write_text(text, encoding="utf-8")
     with replacing(PROJECT) as scratch:

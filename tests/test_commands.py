@@ -12,6 +12,8 @@ from scripts.releases import pins
 
 from .conftest import COMMITS, SYSTEM, Measured
 
+pytestmark = pytest.mark.slow
+
 SMALLEST = r"time_teardown\('on', 1\)"
 QUICK = ("--quick", "--dry-run", "--bench", SMALLEST, "-E", SYSTEM)
 

@@ -20,6 +20,8 @@ from scripts.releases import pins
 
 from .conftest import COMMITS, SYSTEM, Measured
 
+pytestmark = pytest.mark.slow
+
 SMALLEST = r"time_teardown\('off', 1\)"
 QUICK = ("run", "--quick", "--bench", SMALLEST, "-E", SYSTEM, "--machine", "faults")
 NO_INDEX = {
@@ -98,9 +100,7 @@ def test_a_damaged_result_is_set_aside_and_the_releases_behind_it_are_measured(
     assert (folder / f"{path.name}.damaged").stat().st_size == 300
 
 
-def test_samples_are_always_recorded_and_outlive_a_run_without(
-    measured: Measured, folder: Path
-) -> None:
+def test_samples_are_always_recorded(measured: Measured, folder: Path) -> None:
     assert measured.asv(*[word for word in QUICK if word != "--quick"], "50.0.1").returncode == 0
     assert len(list(filter(None, samples(measured, "50.0.1")))) == 1
     assert json.loads((folder / "machine.json").read_text())["machine"] == "faults"
@@ -203,7 +203,7 @@ def test_what_a_killed_asv_left_running_is_ended(measured: Measured) -> None:
     threading.Thread(target=left.wait, daemon=True).start()  # as init does for an orphan
     try:
         answer = measured.asv("run", "--dry-run", "--bench", "nothing", "-E", SYSTEM, "50.0.1")
-        assert f"Ending process {left.pid}, which a killed asv has left" in answer.stdout
+        assert f"Ending process {left.pid}, which a stopped asv has left" in answer.stdout
         assert left.wait(timeout=60) != 0
     finally:
         left.kill()
@@ -217,14 +217,15 @@ def test_the_lock_is_one_for_all_clones(tmp_path: Path, monkeypatch: pytest.Monk
     assert there.is_absolute()
 
 
-def test_numbers_have_six_digits() -> None:
+def test_a_number_is_printed_with_the_digits_that_it_has() -> None:
     program = (
         "from math import nan; from asv.plugin_manager import plugin_manager; "
         "from asv import util; "
         "plugin_manager.import_plugin('.scripts.asv_plugin'); "
-        "print(*(util.human_value(value, '×', 0.013) for value in (1.5059999999999998, nan)))"
+        "print(*(util.human_value(value, '×', 0.013) for value in (1.5059999999999998, nan)), "
+        "*(util.human_value(value, 'instructions') for value in (469667.5, 381112.12, 1156765)))"
     )
     printed = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
-    assert printed.split() == ["1.506±0.013", "n/a"]
+    assert printed.split() == ["1.506±0.013", "n/a", "469667.5", "381112.12", "1156765"]

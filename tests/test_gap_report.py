@@ -224,6 +224,16 @@ def test_a_change_of_the_counted_library_is_named(
     assert run(capsys)[1].count("hosts.jsonl is damaged") == 1
 
 
+def test_zero_is_a_count_and_no_time(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for release in ("49.0.0", "50.0.1"):
+        edit(results, release, set_value(REMOVAL, "result", [0] * len(SHAPES)))
+    full = found(capsys)
+    assert full["left_out"] == []
+    assert moves(full) == [("libunwind", "22.0.0"), ("libunwind", "49.0.0")]
+    assert full["advice"][-1]["instructions"] == 51
+    assert run(capsys, "--check")[0] == 0
+
+
 @pytest.mark.usefixtures("results")
 @pytest.mark.parametrize(
     ("arguments", "said"),
@@ -284,7 +294,7 @@ def set_value(name: str, column: str, value: Any) -> Callable[[Any], None]:
         set_value(RATIO, "result", [1.1, 1.7, 2.0]),  # its samples give another
         set_value(RATIO, "stats_ci_99_a", [1.0, 1.7, 1.9]),  # outside its own range
         set_value(RATIO, "samples", [[1.1] * 8, [math.inf] * 8, [2.0] * 8]),
-        set_value(REMOVAL, "result", [51] * 4 + [0] * 6),
+        set_value(REMOVAL, "result", [51] * 9 + [-1]),
         set_value(FDES, "result", [0, 0, 0]),
         lambda content: content.update(env_vars=None),
         lambda content: content.update(commit_hash=None),

@@ -18,6 +18,8 @@ from scripts.releases import pins
 
 from .conftest import DEADLINE, ROOT
 
+pytestmark = pytest.mark.slow
+
 ERAS = ("13.0.0", "17.0.1", "18.0.2", "25.0.0", "39.0.0", "44.0.0", "45.0.0", "newest")
 
 

@@ -26,6 +26,8 @@ from .conftest import COMMITS, environment
 from .results import HOUR
 from .test_workflows import Runner
 
+pytestmark = pytest.mark.slow
+
 RECORDED, MAC = "linux-x86_64", "macos-15-arm64"
 DEADLINE = 300  # seconds; it takes a tenth of that
 READERS = (  # of pins, results or prose, and quick
@@ -142,7 +144,7 @@ def test_new_releases_leave_every_test_green(tmp_path: Path, story: Story) -> No
             if source.stem.endswith("system"):
                 measure(source, arrived / MAC / MAC, release, factor)
     step = "Join the results, draw the charts, commit and push"
-    assert runner.step(step, BENCH="").returncode == 0
+    assert runner.step(step, BENCH="recorded so far").returncode == 0  # counts are not yet
     pushed = runner.git("show", "--name-only", "--format=", "origin/main").split()
     for chart in ("docs/gap-light.svg", "docs/gap-dark.svg"):
         assert chart in pushed

@@ -89,7 +89,8 @@ def compare(history: History, a: str, b: str, console: Console) -> None:
         pair = by_name[a].get(size), by_name[b].get(size)
         both = (costs(filter(None, pair), counted=counted) for counted in (True, False))
         factor = next(
-            (number(two[1] / one[1]) for one, two in (p for p in both if len(p) == 2)), "n/a"
+            (number(two[1] / one[1]) for one, two in (p for p in both if len(p) == 2) if one[1]),
+            "n/a",
         )
         rows.append(
             [functions(size), *(cell for one in pair for cell in tables.cells(one)), factor]

@@ -91,7 +91,7 @@ def conclude(history: History) -> tuple[list[Change], list[Newest], list[Era]]:
 def costs(points: Iterable[Point], *, counted: bool) -> list[tuple[Point, float]]:
     """The points with what changes are found in: the count, or the gap where nothing is counted."""
     found = [(one, one.instructions if counted else one.gap and one.gap.value) for one in points]
-    return [(one, cost) for one, cost in found if cost]
+    return [(one, cost) for one, cost in found if cost is not None]
 
 
 def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> list[Change]:
@@ -102,7 +102,7 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
         series = costs((one for one in points if one.size == size), counted=counted)
         for (before, old), (now, new) in itertools.pairwise(series):
             if counted:
-                moved = abs(new / old - 1) >= CERTAIN
+                moved = new != old and abs(new - old) >= CERTAIN * old
             else:
                 moved = max(new / old, old / new) >= SUDDEN and not incomparable(
                     before, now, newest

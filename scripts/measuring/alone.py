@@ -54,11 +54,15 @@ def measuring(environments: Path) -> Iterator[None]:
         raise UserError(f"{holder} and its lock have to be written, but {error}") from error
     with held:
         end_leftovers(environments)
-        yield
+        try:
+            yield
+        except BaseException:  # an interrupt may land between the start of a process and its name
+            end_leftovers(environments)
+            raise
 
 
 def end_leftovers(environments: Path) -> None:
-    """End what a killed asv has left running: a pip would install beside the next one."""
+    """End what a stopped asv has left running: a pip would install beside the next one."""
     folder = str(environments.resolve())
     leftovers = [
         process
@@ -66,7 +70,7 @@ def end_leftovers(environments: Path) -> None:
         if (process.info["cmdline"] or [""])[0].startswith(folder + os.sep)
     ]
     for process in leftovers:
-        log.info(f"Ending process {process.pid}, which a killed asv has left in {environments}")
+        log.info(f"Ending process {process.pid}, which a stopped asv has left in {environments}")
         process.terminate()
     _, alive = psutil.wait_procs(leftovers, timeout=PATIENCE)
     for process in alive:

@@ -166,13 +166,11 @@ def how_to_go_on(options: dict[str, Any]) -> str:
     """What to do after an interruption of `asv run` that stores results."""
     if "skip_successful" not in options or options.get("dry_run"):
         return ""
+    stored = " Every release that was finished is stored;"
     if any("(" in pattern for pattern in options.get("bench") or ()):
         # the option looks at benchmarks, and knows nothing of their parameters
-        return " Every release that was finished is stored; name the others to go on."
-    return (
-        " Every release that was finished is stored; the same command with "
-        "--skip-existing-successful goes on from there."
-    )
+        return f"{stored} name the others to go on."
+    return f"{stored} the same command with --skip-existing-successful goes on from there."
 
 
 @stands_before("run", Run)
@@ -234,13 +232,13 @@ def keep_values(save: Function, measured: Results, results_dir: str) -> None:
 
 
 @stands_before("run", Publish)
-def tell_left_out(run: Function, *args: Any, **kwargs: Any) -> Any:
+def tell_left_out(run: Function, conf: Any, *args: Any, **kwargs: Any) -> Any:
     """Fail, after everything sound is published, when there is nothing or something is unknown.
 
     asv prints a warning and draws nothing for a result of a commit it does not know.
     """
-    answer = run(*args, **kwargs)
-    history = read.read(args[0] if args else kwargs["conf"])
+    answer = run(conf, *args, **kwargs)
+    history = read.read(conf)
     if not history.files:
         reasons = ["There is nothing to publish: run `uv run asv run`.", *history.left_out]
         raise UserError("\n".join(reasons))
@@ -250,13 +248,13 @@ def tell_left_out(run: Function, *args: Any, **kwargs: Any) -> Any:
 
 
 @stands_before("run", Publish, Show, Compare)
-def require_machines(run: Function, *args: Any, **kwargs: Any) -> Any:
+def require_machines(run: Function, conf: Any, *args: Any, **kwargs: Any) -> Any:
     """Stop before anything is read when results have no sound machine.json beside them.
 
     asv leaves such results out with a warning, or stops with a traceback.
     """
-    results.descriptions(Path((args[0] if args else kwargs["conf"]).results_dir))
-    return run(*args, **kwargs)
+    results.descriptions(Path(conf.results_dir))
+    return run(conf, *args, **kwargs)
 
 
 @stands_before("run", Show, Compare)
@@ -280,9 +278,9 @@ def need_samples(
 
 @stands_before("human_value", util)
 def round_value(human_value: Function, value: Any, *args: Any, **kwargs: Any) -> Any:
-    """Print six digits of a number; asv prints all that a median has."""
+    """Print 1.506 for 1.5059999999999998, and an exact count with every digit that it has."""
     if isinstance(value, float) and math.isfinite(value):
-        value = float(f"{value:.6g}")
+        value = float(f"{value:.12g}")
     return human_value(value, *args, **kwargs)
 
 

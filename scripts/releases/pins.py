@@ -27,8 +27,7 @@ COMMITTER = "wasmtime-py releases <releases@wasmtime-py.invalid>"
 # `any` wheels hold the Windows library whatever they are installed on (manylinux1 is what
 # wasmtime-py calls its glibc wheels); android is no platform that is measured.
 NATIVE = re.compile(r"(manylinux|musllinux|macosx|win)")
-
-
+# what reading the pins may raise when the file is none, cut short or edited by hand
 DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
@@ -115,14 +114,7 @@ def load(path: Path = PINS) -> list[Release]:
         _check(releases)
     except OSError as error:
         raise UserError(f"Cannot read the pinned releases: {error}. {REMEDY}") from error
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+    except DAMAGE as error:
         raise UserError(f"{path} is not a list of pinned releases ({error}). {REMEDY}") from error
     return releases
 
