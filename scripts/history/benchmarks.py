@@ -4,7 +4,6 @@ REMOVAL = "unwinder_instructions.UnwinderInstructions.track_removal"
 RATIO = "teardown_gap.TeardownGap.track_ratio"
 EXTRA = "teardown_gap.TeardownGap.track_extra"
 FDES = "unwind_tables.UnwindTables.track_fde_count"
-REMOVAL = "unwinder_instructions.UnwinderInstructions.track_removal"
 
 # A size is a number of functions per module. Counting is cheap with few modules and timing is not
 # exact with few, so that the modules × functions of 100 differ.
