@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from asv.results import Results
 
-from scripts.history.benchmarks import EXTRA, FDES, RATIO, REMOVAL
+from scripts.history.benchmarks import EXTRA, FDES, FUNCTION, RATIO, REMOVAL
 
 from .conftest import COMMITS, ROOT
 
@@ -88,10 +88,15 @@ def write_results(
             version = benchmarks.get(name, {"version": "1"})["version"]
             _add(file, name, [params], samples, version, started)
         if counts:
-            values = [counts.get(release, {}).get(shape) for shape in SHAPES]
-            version = benchmarks.get(REMOVAL, {"version": "1"})["version"]
-            _add(file, REMOVAL, [list(map(repr, SHAPES))], [None] * len(SHAPES), version, started)
-            file._results[REMOVAL] = values
+            by_shape = counts.get(release, {})
+            part = "eh_frame_section" if release.startswith("50") else "fde"
+            by_function = {f"__unw_remove_dynamic_{part}": by_shape.get("1000x8")}
+            for name, values, none in ((REMOVAL, by_shape, None), (FUNCTION, by_function, 0)):
+                (params,) = benchmarks[name]["params"]
+                _add(
+                    file, name, [params], [None] * len(params), benchmarks[name]["version"], started
+                )
+                file._results[name] = [values.get(param.strip("'"), none) for param in params]
         file.save(str(results))
 
 

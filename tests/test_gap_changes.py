@@ -62,6 +62,15 @@ def test_a_change_cuts_every_size_and_has_its_causes() -> None:
         ]
 
 
+def test_functions_explain_a_change_if_both_releases_have_them_counted() -> None:
+    before = replace(counted("49.0.0", 100), functions={"fde": 90, "section": 0, "others": 10})
+    now = replace(counted("50.0.1", 30), functions={"fde": 0, "section": 20, "others": 10})
+    (change,), _, _ = changes.conclude(whole([before, now]))
+    assert list(change.functions.items()) == [("fde", (90, 0)), ("section", (0, 20))]
+    (change,), _, _ = changes.conclude(whole([replace(before, functions={}), now]))
+    assert change.functions == {}
+
+
 def test_between_releases_that_were_not_measured_everything_that_came_is_named() -> None:
     points = [counted("21.0.0", 300.0), counted("50.0.1", 10.0)]
     for libunwind, expected in ((True, [8629, 9479, 14304]), (False, [8629])):

@@ -98,6 +98,8 @@ def test_every_form_has_the_same_numbers_and_changes(
         for sentence in (
             "22.0.0: instructions a module 54,000 → 36,135 at 1 function, 2,501,139 → 1,156,765",
             "(#14304: libunwind registers",
+            "22.0.0, by function of the unwinder: __unw_remove_dynamic_fde 2,501,139 → 1,156,765 (",
+            "__unw_remove_dynamic_fde 1,156,765 → 0, __unw_remove_dynamic_eh_frame_section 0 → 68",
             "50.0.1 moved the cost against 49.0.0",
             "system: 50.0.1 did not move the cost",
             "libunwind on Linux stands in",
@@ -331,8 +333,6 @@ def test_what_belongs_to_nothing_is_named(
     second = next(results.glob(f"linux-x86_64/{COMMITS['50.0.1'][:8]}-*libunwind.json"))
     shutil.copy(second, second.with_name(second.name.replace("3.11", "3.12")))
     assert "linux-x86_64 libunwind 50.0.1 has another file" in run(capsys)[1]
-    edit(results, "48.0.0", lambda content: content["results"].pop(RATIO))
-    assert "has no teardown_gap" in run(capsys)[1]
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"machine": "other", "version": 1}'])

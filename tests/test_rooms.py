@@ -22,6 +22,7 @@ def test_names_that_scripts_rely_on_are_benchmarks() -> None:
         if name in known or name == benchmarks.RATIO:  # what is not recorded yet may be missing
             assert {repr(shape) for shape in shapes} <= set(known[name]["params"][0])
         assert tuple(shapes.values()) == benchmarks.SIZES
+    assert "others" in str(known[benchmarks.FUNCTION]["params"])
     assert benchmarks.HEADLINE in benchmarks.SIZES
 
 

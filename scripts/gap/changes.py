@@ -17,6 +17,7 @@ from scripts.history.results import is_mac
 UPSTREAM = Path("fixtures/upstream_changes.json")
 CERTAIN = 0.01  # of a count, which is exact
 SUDDEN = 2.0  # of the gap, where nothing is counted
+FUNCTIONS = 3  # that a change is explained by
 SAMPLES = 8  # of the gap: the processes of which the median is taken
 # Milliseconds per 1000 modules that are worth a change: a tenth of a millisecond for a module that
 # is unloaded. wasmtime#10287 was about 1500.
@@ -30,8 +31,9 @@ class Change:
     """A release from which on unwind info costs another amount on a machine, with an unwinder.
 
     `moved` has what it was at `previous`, the release measured before, and what it is, by size:
-    instructions per module if it is `counted`, else the gap. `library` has the counted library
-    before and after when it is another one, `causes` the upstream changes that came in between.
+    instructions per module if it is `counted`, else the gap. `functions` has those of the
+    unwinder whose instructions moved most, `library` the counted library before and after when it
+    is another one, `causes` the upstream changes that came in between.
     """
 
     machine: str
@@ -40,6 +42,7 @@ class Change:
     release: str
     counted: bool
     moved: dict[str, tuple[float, float]]
+    functions: dict[str, tuple[float, float]]
     library: tuple[str, ...]
     causes: list[dict[str, Any]]
 
@@ -90,8 +93,11 @@ def conclude(history: History) -> tuple[list[Change], list[Newest], list[Era]]:
 
 def costs(points: Iterable[Point], *, counted: bool) -> list[tuple[Point, float]]:
     """The points with what changes are found in: the count, or the gap where nothing is counted."""
-    found = [(one, one.instructions if counted else one.gap and one.gap.value) for one in points]
-    return [(one, cost) for one, cost in found if cost is not None]
+    return [
+        (one, cost)
+        for one in points
+        if (cost := one.instructions if counted else one.gap.value if one.gap else None) is not None
+    ]
 
 
 def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> list[Change]:
@@ -102,7 +108,7 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
         series = costs((one for one in points if one.size == size), counted=counted)
         for (before, old), (now, new) in itertools.pairwise(series):
             if counted:
-                moved = new != old and abs(new - old) >= CERTAIN * old
+                moved = abs(new / old - 1) >= CERTAIN if old else new > 0
             else:
                 moved = max(new / old, old / new) >= SUDDEN and not incomparable(
                     before, now, newest
@@ -110,6 +116,7 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
             if moved:
                 found.setdefault(now.release, (before, now, {}))[2][size] = (old, new)
     upstream = json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
+    functions = {point.release: point.functions for point in points if point.functions}
     changes = []
     for release in sorted(found, key=Version):
         before, now, moves = found[release]
@@ -121,8 +128,23 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
             and (libunwind or not one.get("libunwind_only"))
         ]
         library = libraries if len(libraries) == 2 and all(libraries) else ()
-        changes.append(Change(*now.key, before.release, release, counted, moves, library, causes))
+        by_function = moved_most(*(functions.get(one, {}) for one in (before.release, release)))
+        changes.append(
+            Change(
+                *(*now.key, before.release, release, counted, moves, by_function),
+                *(library, causes),
+            )
+        )
     return changes
+
+
+def moved_most(before: dict[str, float], now: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """The functions whose instructions moved most, of those that are counted in both releases."""
+    both = {
+        name: (before[name], now[name]) for name in now if before.get(name, now[name]) != now[name]
+    }
+    moved = sorted(both, key=lambda name: -abs(now[name] - before[name]))
+    return {name: both[name] for name in moved[:FUNCTIONS]}
 
 
 def incomparable(before: Point, now: Point, newest: str) -> str:

@@ -23,11 +23,15 @@ COSTS = ("instructions", "gap", "extra ms per 1000", "FDEs")
 def sections(report: Report) -> dict[str, list[str]]:
     """What stands beside the tables: headings and their sentences."""
     rules = [words.RULE, words.UNTIMED, *[report.note] * bool(report.note)]
-    changes = list(map(words.say_change, report.changes)) or ["none found"]
+    changes = [
+        sentence
+        for change in report.changes
+        for sentence in (words.say_change(change), *words.say_functions(change))
+    ]
     return {
         "What to do": [*words.say_advice(report.advice), *rules],
         "Newest release": list(map(words.say_newest, report.newest)),
-        "Changes": [*changes, *words.CHANGES],
+        "Changes": [*(changes or ["none found"]), *words.CHANGES],
     } | ({"Left out": report.left_out} if report.left_out else {})
 
 

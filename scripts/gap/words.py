@@ -151,6 +151,14 @@ def say_change(change: Change) -> str:
     return f"{change.machine}, {change.unwinder}, {change.release}: {what} {moved} ({why})"
 
 
+def say_functions(change: Change) -> Iterator[str]:
+    """What a change was by function, if that is counted."""
+    moved = (f"{name} {' → '.join(map(count, two))}" for name, two in change.functions.items())
+    if said := ", ".join(moved):
+        at = f"instructions a module at {functions(HEADLINE)}"
+        yield f"{change.unwinder}, {change.release}, by function of the unwinder: {said} ({at})"
+
+
 def say_newest(newest: Newest) -> str:
     """One sentence for a verdict on the newest release."""
     against = f" against {newest.previous}" if newest.previous else ""

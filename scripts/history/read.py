@@ -2,19 +2,18 @@
 
 import functools
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from asv import util
 from asv.benchmarks import Benchmarks
 from asv.results import Results, iter_results_paths
 from asv.util import UserError
 from packaging.version import Version
 
-from scripts.history import results
-from scripts.history.benchmarks import COUNTED, EXTRA, FDES, OFF, RATIO, REMOVAL, SIZES, TIMED
+from scripts.history import benchmarks, results
 from scripts.releases import pins
 
 SESSION = 6 * 3600  # seconds: the longest a job of a hosted runner can take
@@ -36,7 +35,8 @@ class Point:
 
     `size` is functions per module, or the name of what else is counted, `instructions` those of the
     unwinder per module, `gap` time with unwind info over time without, `extra` what it adds, in ms
-    per 1000 modules, `library` what was counted.
+    per 1000 modules. `library` is what was counted, and `functions` has the instructions of its
+    functions, at the headline size.
     """
 
     machine: str
@@ -49,6 +49,7 @@ class Point:
     fdes: int | None = None
     started: float = 0
     library: str = ""
+    functions: dict[str, float] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -56,20 +57,19 @@ class Point:
         return self.machine, self.unwinder
 
 
-@dataclass
-class ResultFile:
-    """Every value of every benchmark of one release in one environment."""
+class ResultFile(NamedTuple):
+    """The values of one release in one environment, by benchmark and parameter."""
 
     machine: str
     unwinder: str
     release: str
-    started: float
-    values: dict[str, dict[tuple[str, ...], Value]]
+    started: float  # seconds since the epoch
+    values: dict[str, dict[str, Value]]
 
     @property
     def key(self) -> tuple[str, str, str]:
         """There is one file for each."""
-        return self.machine, self.unwinder, self.release
+        return self[:3]
 
 
 @dataclass
@@ -95,12 +95,18 @@ def read(conf: Any) -> History:
     """
     root = Path(conf.results_dir)
     history = History(machines=results.descriptions(root))
-    benchmarks = Benchmarks.load(conf)
+    known = Benchmarks.load(conf)
     releases = {release.commit: release.version for release in pins.load()}
-    for machine in history.machines:  # by the names of files: damaged ones have those too
+    hosts = {}
+    for machine in history.machines:
+        # by the names of files: damaged ones have those too
         names = {path.name[:8] for path in (root / machine).glob("*-*.json*")}
         seen = [release for commit, release in releases.items() if commit[:8] in names]
         history.newest[machine] = max(seen, key=Version, default="")
+        try:
+            hosts[machine] = results.hosts(root / machine)
+        except UserError as error:
+            history.left_out.append(str(error))
     files: dict[tuple[str, str, str], ResultFile] = {}
     for folder, name, machine in sorted(iter_results_paths(conf.results_dir)):
         path = Path(folder, name)
@@ -112,58 +118,50 @@ def read(conf: Any) -> History:
         if stored.commit_hash not in releases:
             history.unpinned.append(f"{path}: {stored.commit_hash[:8]} is no pinned release")
             continue
-        file = _result_file(stored, benchmarks, machine, releases[stored.commit_hash])
+        file = _result_file(stored, known, machine, releases[stored.commit_hash])
         if files.setdefault(file.key, file) is not file:
             history.left_out.append(f"{path}: {' '.join(file.key)} has another file")
-        elif RATIO not in stored.get_result_keys(benchmarks):  # n/a is there, and is no problem
-            history.left_out.append(f"{path}: has no {RATIO}")
     history.left_out += history.unpinned
     history.files = sorted(files.values(), key=lambda file: (*file.key[:2], Version(file.release)))
-    hosts: dict[str, list[tuple[float, Any]]] = {}
-    for machine in history.machines:
-        try:
-            hosts[machine] = results.hosts(root / machine)
-        except UserError as error:
-            history.left_out.append(str(error))
     for file in history.files:
         library = results.library(hosts.get(file.machine, []), file.unwinder, file.started)
         history.points += _points(file, library)
     return history
 
 
-def _result_file(stored: Results, benchmarks: Any, machine: str, release: str) -> ResultFile:
-    names = stored.get_result_keys(benchmarks)
-    started = stored.started_at.get(RATIO) or results.started(stored)
-    unwinder = stored.env_vars.get("UNWINDER", "system")
+def _result_file(stored: Results, known: Benchmarks, machine: str, release: str) -> ResultFile:
+    started = stored.started_at.get(benchmarks.RATIO) or results.started(stored)
+    names = [name for name in benchmarks.READ if name in stored.get_result_keys(known)]
     values = {name: values for name in names if (values := dict(_values(stored, name)))}
+    unwinder = stored.env_vars.get("UNWINDER", "system")
     return ResultFile(machine, unwinder, release, started / 1000, values)
 
 
-def _values(stored: Results, name: str) -> Iterator[tuple[tuple[str, ...], Value]]:
+def _values(stored: Results, name: str) -> Iterator[tuple[str, Value]]:
     params = stored.get_result_params(name)
     values, samples = stored.get_result_value(name, params), stored.get_result_samples(name, params)
-    for combination, value, taken in zip(itertools.product(*params), values, samples, strict=True):
-        if value is not None and not math.isnan(value):
+    for (param,), value, taken in zip(itertools.product(*params), values, samples, strict=True):
+        if not util.is_na(value):
             several = taken if taken and len(taken) > 1 else [None]
-            key = tuple(param.strip("'") for param in combination)
-            yield key, Value(value, min(several), max(several), len(taken or ()))
+            yield param.strip("'"), Value(value, min(several), max(several), len(taken or ()))
 
 
 def _points(file: ResultFile, library: str) -> Iterator[Point]:
     """One for each size of which something is known."""
-    fdes = file.values.get(FDES, {})
-    counts, gaps, extras = (
-        {named.get(shape, shape): value for (shape,), value in file.values.get(name, {}).items()}
-        for name, named in ((REMOVAL, COUNTED), (RATIO, TIMED), (EXTRA, TIMED))
+    counts, gaps, extras, fdes, functions = (
+        {sizes.get(param, param): value for param, value in file.values.get(name, {}).items()}
+        for name, sizes in benchmarks.READ.items()
     )
-    for size in dict.fromkeys((*SIZES, *counts)):
-        if size in {*counts, *gaps, *extras} and not size.endswith(OFF):
+    for size in dict.fromkeys((*benchmarks.SIZES, *counts)):
+        if size in {*counts, *gaps, *extras} and not size.endswith(benchmarks.OFF):
+            by_function = functions if size == benchmarks.HEADLINE else {}
             yield Point(
                 *(file.machine, file.unwinder, size, file.release),
                 instructions=counts[size].value if size in counts else None,
                 gap=gaps.get(size),
                 extra=extras.get(size),
-                fdes=int(fdes[size,].value) if (size,) in fdes else None,
+                fdes=int(fdes[size].value) if size in fdes else None,
                 started=file.started,
                 library=library,
+                functions={name: one.value for name, one in by_function.items()},
             )

@@ -14,7 +14,7 @@ from asv.machine import Machine
 from asv.results import Results
 from asv.util import UserError
 
-from scripts.history.benchmarks import EXTRA, REMOVAL
+from scripts.history.benchmarks import EXTRA, FUNCTION, REMOVAL
 
 LOAD = Results.load  # asv's own, which `measuring.asv_changes` replaces by `load`
 LOCAL = "local-"  # how the folders begin that git ignores
@@ -72,7 +72,8 @@ def _check(results: Results) -> None:
     for name in results.get_all_result_keys():
         params = results.get_result_params(name)
         # zero is a count, and no time; what unwind info adds may be less than nothing
-        least = -math.inf if name == EXTRA else 0 if name == REMOVAL else sys.float_info.min
+        zero = 0 if name in (REMOVAL, FUNCTION) else sys.float_info.min
+        least = -math.inf if name == EXTRA else zero
         rows = (
             results.get_result_value(name, params),
             results.get_result_samples(name, params),
