@@ -70,31 +70,26 @@ def _check(results: Results) -> None:
     if not isinstance(results.commit_hash, str) or not isinstance(results.env_vars, dict):
         raise TypeError("the commit or the environment is not named")
     for name in results.get_all_result_keys():
-        params = results.get_result_params(name)
         # zero is a count, and no time; what unwind info adds may be less than nothing
         zero = 0 if name in (REMOVAL, FUNCTION) else sys.float_info.min
         least = -math.inf if name == EXTRA else zero
-        rows = (
-            results.get_result_value(name, params),
-            results.get_result_samples(name, params),
-            results.get_result_stats(name, params),
-        )
-        for value, samples, stats in zip(*rows, strict=True):
-            if not util.is_na(value):
-                _check_value(name, value, samples or (), stats or {}, least)
+        for value, samples, stats in zip(*_columns(results, name), strict=True):
+            if util.is_na(value):
+                continue
+            for one in (value, *(samples or ())):
+                if not (least <= one < math.inf and math.isfinite(one)):
+                    raise ValueError(f"{name} cannot be {one}")
+            if samples and not math.isclose(median(samples), value, rel_tol=1e-6, abs_tol=1e-9):
+                raise ValueError(f"{name} is {value}, which its samples do not give")
+            low, high = ((stats or {}).get(f"ci_99_{end}") for end in "ab")
+            if (low is not None and value < low) or (high is not None and value > high):
+                raise ValueError(f"{name} is {value}, outside its own range")
 
 
-def _check_value(
-    name: str, value: float, samples: Sequence[float], stats: dict[str, Any], least: float
-) -> None:
-    for one in (value, *samples):
-        if not (least <= one < math.inf and math.isfinite(one)):
-            raise ValueError(f"{name} cannot be {one}")
-    if samples and not math.isclose(median(samples), value, rel_tol=1e-6, abs_tol=1e-9):
-        raise ValueError(f"{name} is {value}, which its samples do not give")
-    low, high = (stats.get(f"ci_99_{end}") for end in "ab")
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise ValueError(f"{name} is {value}, outside its own range")
+def _columns(results: Results, name: str) -> list[list[Any]]:
+    """Values, samples and statistics of a benchmark, one entry a parameter."""
+    read = (results.get_result_value, results.get_result_samples, results.get_result_stats)
+    return [column(name, results.get_result_params(name)) for column in read]
 
 
 def keep(newer: Results, older: Results) -> None:
@@ -111,14 +106,8 @@ def keep(newer: Results, older: Results) -> None:
 
 
 def _keep_values(newer: Results, older: Results, name: str) -> None:
-    params = newer.get_result_params(name)
     (values, samples, _), (old_values, old_samples, _) = new, old = [
-        [
-            results.get_result_value(name, params),
-            results.get_result_samples(name, params),
-            results.get_result_stats(name, params),
-        ]
-        for results in (newer, older)
+        _columns(results, name) for results in (newer, older)
     ]
     kept = [
         index
@@ -197,7 +186,7 @@ def hosts(folder: Path) -> list[tuple[float, Any]]:
 
 
 def library(hosts: Sequence[tuple[float, Any]], unwinder: str, started: float) -> str:
-    """The unwinder's package and build, when a result was started; nothing where it is not known.
+    """The unwinder's package and build when a result was started; nothing where it is not known.
 
     A result belongs to the last line before it.
     """
