@@ -23,7 +23,8 @@ KEPT = {  # of the environment, which decides what is loaded
     "PYTHONPATH", "TMPDIR", "UNWINDER",
 }  # fmt: skip
 
-Counts = Counter[tuple[str, str]]  # (file of a library, "instructions" or "calls" from another)
+# (file of a library, "instructions", "calls" from another, or a function with its instructions)
+Counts = Counter[tuple[str, str]]
 
 
 def read(lines: Iterable[str]) -> Counts:
@@ -35,18 +36,22 @@ def read(lines: Iterable[str]) -> Counts:
     *body, last = [*lines] or [""]
     if not last.startswith("totals:"):
         raise ValueError(f"what callgrind has written is cut off after {len(body)} lines")
-    counts, names, rest = Counts(), dict[str, str](), iter(body)
-    library = called = ""
+    counts, names, rest = Counts(), dict[tuple[str, str], str](), iter(body)
+    library = called = function = ""
     total = 0
     for line in rest:
         if line[0] in "0123456789+-*":  # where, and how many instructions
             instructions = int(line.split()[-1])
             counts[library, "instructions"] += instructions
+            counts[library, function] += instructions
             total += instructions
-        elif line.startswith(("ob=", "cob=")):  # `(1) name` at first, `(1)` later
-            number, _, name = line.strip().partition("=")[2].partition(" ")
-            called = names.setdefault(number, name or number)
-            library = called if line[0] == "o" else library
+        elif line.startswith(("ob=", "cob=", "fn=", "cfn=")):  # `(1) name` at first, `(1)` later
+            kind, _, named = line.strip().partition("=")
+            number, _, name = named.partition(" ")
+            name = names.setdefault((kind[-2:], number), name or number)
+            library = name if kind == "ob" else library
+            called = name if kind in ("ob", "cob") else called
+            function = name if kind == "fn" else function
         elif line.startswith("calls="):
             if called != library:
                 counts[called, "calls"] += int(line[6:].split()[0])

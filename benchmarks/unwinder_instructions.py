@@ -32,6 +32,11 @@ SHAPES = {  # with more modules in other orders, or more real programs, 21.0.0 w
 BY_SIZE = [["1000x1", "250x8", "1000x8", "100x100"]]
 ALL = [list(SHAPES)]
 OFF = [["1000x8 off"]]
+# That libraries export: distributions strip the names of others.
+FUNCTIONS = [
+    "__unw_remove_dynamic_fde", "__unw_remove_dynamic_eh_frame_section", "__deregister_frame",
+    "__deregister_frame_info", "__deregister_frame_info_bases",
+]  # fmt: skip
 PROCESSES = 8  # samples on macOS: the fewest whose whole range asv stores
 
 Costs = dict[tuple[str, str, str], float]  # of a module: by shape, step, and what is counted
@@ -67,7 +72,10 @@ def count() -> tuple[str, Costs]:
         if {value > 0 for value in takes[0].values()} != {shape.unwind_info == "on"}:
             raise AssertionError(f"unwind info is {shape.unwind_info}, but {unwinder}: {takes[0]}")
         costs |= takes[0]
-        costs[name, "drop", "wasmtime"] = mean(drop[wasmtime, "instructions"], shape.modules)
+        named = {function: drop[unwinder, function] for function in FUNCTIONS}
+        named["others"] = drop[unwinder, "instructions"] - sum(named.values())
+        named["wasmtime"] = drop[wasmtime, "instructions"]
+        costs |= {(name, "drop", what): mean(all_, shape.modules) for what, all_ in named.items()}
     return unwinder, costs
 
 
@@ -108,6 +116,13 @@ class UnwinderInstructions:
     def track_removal(self, _: object, shape: str) -> float:
         """Instructions of the unwinder per module that is dropped: 0 with unwind info off."""
         return self.costs[shape, "drop", "instructions"]
+
+    @shown(
+        "Remove a module: by function", params=[[*FUNCTIONS, "others"]], param_names=["function"]
+    )
+    def track_function(self, _: object, function: str) -> float:
+        """Instructions of each function of the unwinder per module that is dropped, at 1000x8."""
+        return self.costs["1000x8", "drop", function]
 
     @shown("Register a module", params=BY_SIZE)
     def track_registration(self, _: object, shape: str) -> float:

@@ -1,7 +1,6 @@
-"""Open an issue when the newest release moved the gap, or when a scheduled run failed.
+"""Open an issue when the newest release moved the cost or is not known, or when a run failed.
 
-There is one open issue of each kind at most: it is found by its label and brought up to date.
-GitHub is spoken to with its own program, `gh`.
+There is one open issue of each kind at most: `gh` finds it by its label and brings it up to date.
 """
 
 import argparse
@@ -10,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from asv.config import Config
 from asv.util import UserError
@@ -24,52 +24,36 @@ FAILED = "benchmarks-failed"
 
 
 def concerns(found: Report) -> Report:
-    """What an alert is about: the machines on which the newest release moved what users pay.
-
-    That is macOS, and libunwind, which stands in for it; libgcc has no gap to speak of. A machine
-    that has not measured the newest release has no news.
-    """
-    newest = max((Version(verdict.release) for verdict in found.newest), default=None)
-    moved = {
-        (verdict.machine, verdict.unwinder): verdict
-        for verdict in found.newest
-        if verdict.moved and Version(verdict.release) == newest and verdict.libunwind
+    """Where the newest release of all moved the cost, or none can tell with what was before."""
+    newest = max((Version(one.release) for one in found.newest), default=None)
+    news = {
+        (one.machine, one.unwinder)
+        for one in found.newest
+        if Version(one.release) == newest and (one.moved or (one.reason and one.previous))
     }
-    shown = {
-        (*key, release)
-        for key, verdict in moved.items()
-        for release in (verdict.release, verdict.previous)
+    parts: Any = {
+        name: [one for one in getattr(found, name) if (one.machine, one.unwinder) in news]
+        for name in ("newest", "advice", "changes", "eras", "points")
     }
-    return replace(
-        found,
-        gaps=[gap for gap in found.gaps if (*gap.series[:2], gap.release) in shown],
-        measured=[key for key in found.measured if key in shown],
-        steps=[step for step in found.steps if (step.machine, step.unwinder) in moved],
-        newest=list(moved.values()),
-        advice=[advice for advice in found.advice if (advice.machine, advice.unwinder) in moved],
-        libraries=[],
-        left_out=[],
-    )
+    return replace(found, **parts)
 
 
-def moved_issue(found: Report, site: str) -> tuple[str, str]:
-    """Title and body of the issue for a gap that moved."""
-    releases = ", ".join(dict.fromkeys(verdict.release for verdict in found.newest))
-    machines = ", ".join(f"{verdict.machine} ({verdict.unwinder})" for verdict in found.newest)
+def news_issue(found: Report, site: str) -> tuple[str, str]:
+    """Title and body of the issue about the newest release."""
+    said: dict[str, list[str]] = {}
+    for one in sorted(found.newest, key=lambda one: not one.moved):
+        what = "moved the gap on" if one.moved else "is not known on"
+        said.setdefault(what, []).append(f"{one.machine} ({one.unwinder})")
+    title = "; ".join(f"{what} {', '.join(where)}" for what, where in said.items())
     link = f"[The gap]({site}gap.html) · [releases]({site}releases.html)\n\n" if site else ""
-    return f"{releases} moved the gap on {machines}", link + tables.markdown(found)
+    return f"{found.newest[0].release} {title}", link + tables.markdown(found)
 
 
 def raise_issue(label: str, title: str, body: str) -> None:
-    """Open the issue of that label, or bring the open one up to date.
-
-    One of the same title that somebody has closed has been read.
-    """
+    """Bring the open issue of that label up to date, or open one nobody has closed yet."""
     query = ("--label", label, "--state", "all", "--limit", "100")
     issues = json.loads(_gh("issue", "list", *query, "--json", "number,title,body,state"))
-    open_ones = [issue for issue in issues if issue["state"] == "OPEN"]
-    if open_ones:
-        issue = open_ones[0]
+    if issue := next((one for one in issues if one["state"] == "OPEN"), None):
         if (issue["title"], issue["body"].strip()) != (title, body.strip()):
             number = str(issue["number"])
             _gh("issue", "edit", number, "--title", title, "--body", body)
@@ -96,20 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--failed", metavar="RUN", help="the address of a run that failed")
     parser.add_argument("--dry-run", action="store_true", help="print the issue instead")
     options = parser.parse_args(arguments)
+    issue = (FAILED, "A scheduled run failed", f"See {options.failed}.")
     try:
-        if options.failed:
-            issue = (FAILED, "A scheduled run failed", f"See {options.failed}.")
-        else:
+        if not options.failed:
             everything = report(read(Config.load("asv.conf.json")))
             print(*map(say_newest, everything.newest), sep="\n")
-            found = concerns(everything)
-            if not found.newest:
+            if not (found := concerns(everything)).newest:
                 return 0
-            issue = (MOVED, *moved_issue(found, options.site))
-        if options.dry_run:
-            print(*issue, sep="\n\n")
-        else:
-            raise_issue(*issue)
+            issue = (MOVED, *news_issue(found, options.site))
+        raise_issue(*issue) if not options.dry_run else print(*issue, sep="\n\n")
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

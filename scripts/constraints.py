@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.base.files import replacing
+from scripts.base.files import write
 
 PROJECT = Path("pyproject.toml")
 BLOCK = re.compile(r"^constraint-dependencies = \[.*?^\]$", re.MULTILINE | re.DOTALL)
@@ -41,8 +41,7 @@ def main() -> int:
         packages = [line for line in newest() if line.split(" ;")[0] not in direct]
     finally:
         PROJECT.write_text(text, encoding="utf-8")
-    with replacing(PROJECT) as scratch:
-        scratch.write_text(BLOCK.sub(block(packages), text), encoding="utf-8", newline="\n")
+    write(PROJECT, BLOCK.sub(block(packages), text))
     print(f"{len(packages)} packages are pinned in {PROJECT}")
     return 0
 

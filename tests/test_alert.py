@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import stat
 import sys
 from pathlib import Path
@@ -12,9 +11,9 @@ import pytest
 
 from scripts import alert
 
-from .conftest import ROOT
-from .results import write_results
-from .test_gap_report import FLAT, HALF, NEW
+from .conftest import COMMITS
+from .results import repository, write_results
+from .test_gap_report import FLAT, HALF, LIBGCC, NEW
 
 GH = """#!{python}
 import argparse, json, sys
@@ -71,10 +70,7 @@ def fake_gh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The issues of a repository, which is the working folder."""
     state = fake_gh(tmp_path, monkeypatch)
-    for name in ("asv.conf.json", "fixtures", "results/benchmarks.json"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, tmp_path / name)
+    repository(tmp_path)
     monkeypatch.chdir(tmp_path)
     return state
 
@@ -94,15 +90,14 @@ def test_a_moved_gap_is_one_issue_that_is_kept_up_to_date(github: Path) -> None:
     write_results(
         Path("results"), {"48.0.0": HALF, "49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64"
     )
-    write_results(Path("results"), {"49.0.0": FLAT, "50.0.1": HALF}, "ubuntu", unwinder="system")
+    write_results(Path("results"), {"49.0.0": NEW, "50.0.1": NEW}, "ubuntu", unwinder="system")
     assert alert.main(["--site", "https://example.org/site/"]) == 0
     (issue,) = issues(github)
     assert issue["title"] == "50.0.1 moved the gap on macos-15-arm64 (libunwind)"
     assert "[The gap](https://example.org/site/gap.html)" in issue["body"]
-    assert "8.01× → 1.6× at 1000x8" in issue["body"]
+    assert "→ 1.6× at 8 functions" in issue["body"]
     assert "#14304" in issue["body"]
-    assert "ubuntu" not in issue["body"]  # libgcc stands for nobody
-    assert "48.0.0 |" not in issue["body"]
+    assert "ubuntu" not in issue["body"]
     # nothing new: the issue is left alone
     before = github.read_text()
     assert alert.main(["--site", "https://example.org/site/"]) == 0
@@ -143,6 +138,29 @@ def test_a_gap_that_did_not_move_is_no_issue(
     assert alert.main([]) == 0
     assert "did not move" in capsys.readouterr().out
     assert issues(github) == []
+
+
+def test_a_newest_release_that_is_not_known_is_an_issue(github: Path) -> None:
+    for machine in ("macos-15-arm64", "ubuntu-24.04"):
+        write_results(Path("results"), {"49.0.0": HALF, "50.0.1": NEW}, machine)
+    (path,) = Path("results/ubuntu-24.04").glob(f"{COMMITS['50.0.1'][:8]}-*.json")
+    path.write_text("{")
+    write_results(Path("results"), {"50.0.1": NEW}, "new")  # has nothing to compare yet
+    assert alert.main([]) == 0
+    (issue,) = issues(github)
+    assert issue["title"] == (
+        "50.0.1 moved the gap on macos-15-arm64 (libunwind); is not known on ubuntu-24.04 "
+        "(libunwind)"
+    )
+    assert "50.0.1 is not known against 49.0.0: it is not measured, or" in issue["body"]
+
+
+def test_a_count_of_libgcc_that_moved_is_an_issue(github: Path) -> None:
+    counts = {"49.0.0": LIBGCC, "50.0.1": LIBGCC | {"1000x8": 53}}
+    write_results(Path("results"), dict.fromkeys(counts, FLAT), unwinder="system", counts=counts)
+    assert alert.main([]) == 0
+    (issue,) = issues(github)
+    assert "instructions a module 51 → 53 at 8 functions" in issue["body"]
 
 
 def test_a_failed_run_has_an_issue_of_its_own(github: Path) -> None:

@@ -225,6 +225,27 @@ def test_a_recorded_machine_stays_what_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "linux-x86_64/hosts.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "system"),
+    [
+        ("macos-15-arm64-tester", "Debian 12, libgcc 12"), ("my-mac", "Windows 11"),
+        ("linux-x86_64", "macOS 15"), ("windows-2025", "Alpine 3.22, musl"), ("ubuntu", "macOS 26"),
+    ],
+)  # fmt: skip
+def test_a_name_of_another_system_is_refused(tmp_path: Path, name: str, system: str) -> None:
+    save = changed(asv_changes.save_machine, Machine.save)
+    with pytest.raises(UserError, match="names another system than this one"):
+        save(machine(name, os=system), str(tmp_path))
+    assert not any(tmp_path.iterdir())
+    for own, described in (
+        ("macos-15-arm64", "macOS 15"),
+        ("alpine-x", "Alpine 3.22, musl"),
+        ("machine-of-mine", "Debian 12"),
+        ("windows-2025", "Windows 2025"),
+    ):
+        save(machine(own, os=described), str(tmp_path))  # fmt: skip
+
+
 def test_a_local_machine_may_change(tmp_path: Path) -> None:
     save = changed(asv_changes.save_machine, Machine.save)
     save(machine(machines.local_name()), str(tmp_path))

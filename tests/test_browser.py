@@ -128,9 +128,7 @@ def test_the_charts_are_drawn(page: Page, address: str) -> None:
         page.locator("#gap-chart [role=graphics-document][aria-label*='gap by release']").count()
         == 1
     )
-    fdes = page.locator("#fde-chart .mark-symbol path[aria-label*='release']")
-    assert fdes.count() == 2 * len(WITH_VALUES)
-    assert page.locator("#gap-chart text", has_text="50.0.1").count() == 1
+    assert page.locator("#gap-chart text", has_text="50.0.1").count() >= 1
     shoot(page, "gap-light")
 
 
@@ -139,45 +137,37 @@ def test_a_point_tells_its_numbers(page: Page, address: str) -> None:
     page.locator("#gap-chart .mark-symbol path[aria-label*='49.0.0']").first.hover(force=True)
     tooltip = page.locator("#vg-tooltip-element.visible")
     tooltip.wait_for()
-    for part in ("49.0.0", "99 %", "ms per 1000 modules"):
+    for part in ("49.0.0", "gap and range", "extra ms"):
         assert part in tooltip.inner_text()
 
 
 def test_the_size_is_chosen_with_the_keyboard(page: Page, address: str) -> None:
     open_gap(page, address)
-    small, middle = (page.locator(f"div.table[data-size='{s}']") for s in ("1000x1", "1000x8"))
-    assert middle.first.is_visible()
-    assert not small.first.is_visible()
     before = page.locator("#gap-chart").inner_html()
     page.locator("#size").focus()
     page.keyboard.press("ArrowUp")
-    page.wait_for_selector("body[data-drawn='1000x1']")
-    assert small.first.is_visible()
-    assert not middle.first.is_visible()
+    page.wait_for_selector("body[data-drawn='1']")
     assert page.locator("#gap-chart").inner_html() != before
-    assert page.url.endswith("#1000x1")
-
-
-def test_a_link_opens_at_its_size(page: Page, address: str) -> None:
-    open_gap(page, address, "#1000x1")
-    assert page.locator("#size").input_value() == "1000x1"
-    assert page.locator("div.table[data-size='1000x1']").first.is_visible()
+    assert page.url.endswith("#1")
 
 
 def test_the_size_follows_the_address(page: Page, address: str) -> None:
     open_gap(page, address, "#%")
-    assert page.locator("#size").input_value() == "1000x8"
-    page.evaluate("location.hash = '#1000x1'")
-    page.wait_for_selector("body[data-drawn='1000x1']")
-    page.evaluate("location.hash = '#advice-heading'")
-    assert page.url.endswith("#advice-heading")
-    assert page.locator("#size").input_value() == "1000x1"
+    assert page.locator("#size").input_value() == "8"
+    page.evaluate("location.hash = '#1'")
+    page.wait_for_selector("body[data-drawn='1']")
+    page.evaluate("location.hash = '#do-heading'")
+    assert page.url.endswith("#do-heading")
+    assert page.locator("#size").input_value() == "1"
+    page.evaluate("location.hash = '#100'")  # was not measured
+    assert page.locator("#size").input_value() == "1"
 
 
 def test_without_scripts_the_numbers_are_there(browser: Browser, address: str) -> None:
     opened = browser.new_page(java_script_enabled=False)
     opened.goto(f"{address}gap.html")
     assert opened.get_by_role("table").count() >= 2 * len(WITH_VALUES)
+    assert opened.get_by_role("rowheader", name="macOS", exact=True).is_visible()
     assert not opened.locator("#size").is_visible()
     opened.close()
 
@@ -188,7 +178,7 @@ def test_the_numbers_can_be_taken_away(page: Page, address: str, published: Path
         page.get_by_role("link", name="JSON").click()
     taken = json.loads(Path(download.value.path()).read_text())
     assert taken == json.loads((published / "gap.json").read_text())
-    assert {gap["release"] for gap in taken["gaps"]} == {"49.0.0", "50.0.1"}
+    assert {point["release"] for point in taken["points"]} == {"49.0.0", "50.0.1"}
 
 
 @pytest.mark.parametrize(
@@ -218,9 +208,9 @@ def test_asv_s_own_pages_open_and_link_to_ours(page: Page, address: str) -> None
     page.goto(f"{address}index.html")
     page.get_by_text("Gap: what unwind info costs").first.wait_for()
     shoot(page, "asv-grid")
-    page.get_by_role("link", name="Gap", exact=True).click()
+    page.locator("a[href='gap.html']").click()
     page.wait_for_selector("body[data-drawn]")
-    raw = page.get_by_role("link", name="raw graph")
+    raw = page.locator("section a[href*=track_ratio]")
     hrefs = raw.evaluate_all("links => links.map(link => link.getAttribute('href'))")
     for unwinder in UNWINDERS:
         assert any(f"env-UNWINDER={unwinder}" in href for href in hrefs)

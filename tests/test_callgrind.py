@@ -105,6 +105,14 @@ def test_instructions_are_those_of_a_library_s_own_lines() -> None:
     assert counts[LIBUNWIND, "instructions"] == 1000 + 40
 
 
+def test_instructions_are_those_of_a_function_too() -> None:
+    counts = read(FILE)
+    assert counts[PYTHON, "main"] == 100 + 20 + 1 + 5
+    assert counts[PYTHON, "helper"] == 60
+    assert counts[WASMTIME, "wasmtime::drop"] == 40 + 10
+    assert counts[LIBUNWIND, "scan"] == 40
+
+
 def test_calls_are_those_from_one_library_into_another() -> None:
     counts = read(FILE)
     assert counts[WASMTIME, "calls"] == 1000 + 4

@@ -92,8 +92,8 @@ def check(options: dict[str, Any]) -> None:
         assert (ROOT / "results" / machine / "machine.json").exists(), machine
     assert options.get("size") in (None, *SIZES)
     if "a" in options:
-        gaps = {"/".join((*gap.series[:2], gap.release)) for gap in read(config).gaps}
-        assert {options["a"], options["b"]} <= gaps
+        measured = {"/".join((*one.key, one.release)) for one in read(config).points}
+        assert {options["a"], options["b"]} <= measured
 
 
 def parse(command: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

@@ -7,122 +7,96 @@ from collections.abc import Sequence
 
 from asv.config import Config
 from asv.util import UserError
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
 from scripts.base.names import known
 from scripts.base.numbers import number
-from scripts.gap import eras, tables
-from scripts.gap.words import Report, report
+from scripts.gap import tables
+from scripts.gap.changes import costs
+from scripts.gap.words import functions, report
 from scripts.history.benchmarks import SIZES
-from scripts.history.read import Gap, History, read
+from scripts.history.read import History, Point, read
 
-MOVED, ERROR, NO_SESSION = 1, 2, 3  # exit codes of --check
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    options = argparse.ArgumentParser(prog="python -m scripts.gap", description=__doc__)
-    options.add_argument("--machine", help="a folder of results/; all by default")
-    options.add_argument("--size", help=f"one of {', '.join(SIZES)}; all by default")
-    options.add_argument("--since", metavar="RELEASE", help="leave out what is older")
-    options.add_argument("--format", choices=("table", "markdown", "json", "csv"), default="table")
-    options.add_argument(
-        "--check", action="store_true",
-        help="exit 1 when the newest release moved the gap, 0 when it did not, 2 on an error, 3 "
-        "when it was not measured in one session with the release before it",
-    )  # fmt: skip
-    commands = options.add_subparsers(dest="command", metavar="compare A B | eras")
-    commands.add_parser("eras", help="everything that is measured, between the change points")
-    compare = commands.add_parser("compare", help="put two side by side, also of two machines")
-    for name in ("a", "b"):
-        compare.add_argument(name, metavar=name.upper(), help="machine/unwinder/release")
-    return options
+MOVED, ERROR, UNKNOWN = 1, 2, 3  # exit codes of --check
+CHECK = (
+    "exit 1 when the newest release moved the cost, 0 when it did not, 2 on an error, 3 when that "
+    "is not known"
+)
+NO_RESULTS = "results/ holds no results. Run `uv run asv run`."
+ALL_NA = (
+    "Nothing is measured in the {} results: it is n/a on Windows, where unwind info cannot be "
+    "turned off, and without the unwinder that was asked for; or TeardownGap was left out."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report; the exit code is that of `--check`, or 2 on an error."""
-    options = parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m scripts.gap", description=__doc__)
+    sizes = f"functions per module ({', '.join(SIZES)}), or what else is counted"
+    parser.add_argument("--machine", help="a folder of results/; all by default")
+    parser.add_argument("--size", help=sizes)
+    parser.add_argument("--since", metavar="RELEASE", help="leave out what is older")
+    parser.add_argument("--releases", action="store_true", help="every release, not eras")
+    parser.add_argument("--format", choices=("table", "markdown", "json", "csv"), default="table")
+    parser.add_argument("--check", action="store_true", help=CHECK)
+    commands = parser.add_subparsers(dest="command", metavar="compare A B")
+    two = commands.add_parser("compare", help="put two side by side, also of two machines")
+    two.add_argument("a", metavar="A", help="machine/unwinder/release")
+    two.add_argument("b", metavar="B", help="the other one")
+    options = parser.parse_args(arguments)
+    # a terminal has its own width; a pipe is as wide as the table needs
+    console = Console(width=None if sys.stdout.isatty() else 200)
     try:
         history = read(Config.load("asv.conf.json"))
-        if not history.gaps:
-            raise UserError(no_gap(history))
+        if not history.points:
+            reason = ALL_NA.format(len(history.files)) if history.files else NO_RESULTS
+            raise UserError("\n".join([reason, *history.left_out]))
         if options.command == "compare":
             if options.check or options.machine or options.size or options.since:
                 raise UserError("compare takes two machine/unwinder/release and nothing else.")
-            compare(history, options.a, options.b)
+            compare(history, options.a, options.b, console)
             return 0
         found = report(history, options.machine, options.size, options.since)
         if not found.newest:
-            raise UserError(f"No gap is measured on {options.machine}.")
-        if options.command == "eras":
-            if options.check or options.size or options.since or options.format != "table":
-                raise UserError("eras takes --machine and nothing else.")
-            for table in eras.tables(history, found):
-                tables.print_table(*table, console())
-            return 0
+            raise UserError(f"Nothing is measured on {options.machine}.")
     except UserError as error:
         print(error, file=sys.stderr)
         return ERROR
-    print_report(found, options.format)
-    return exit_code(found) if options.check else 0
-
-
-def no_gap(history: History) -> str:
-    """Why there is nothing to report."""
-    if not history.files:
-        reason = "results/ holds no results. Run `uv run asv run`."
+    if options.format == "table":
+        tables.terminal(found, console, releases=options.releases)
+    elif options.format == "markdown":
+        print(tables.markdown(found, releases=options.releases), end="")
     else:
-        reason = (
-            f"No gap is measured in the {len(history.files)} results: it is n/a on Windows, "
-            "where unwind info cannot be turned off, and without the unwinder that was asked for; "
-            "or TeardownGap was left out."
-        )
-    return "\n".join([reason, *history.left_out])
+        print((tables.to_json if options.format == "json" else tables.to_csv)(found), end="")
+    moved, unknown = any(one.moved for one in found.newest), any(one.reason for one in found.newest)
+    # a move that is certain comes before what is not known
+    return options.check and (MOVED if moved else UNKNOWN if unknown else 0)
 
 
-def print_report(found: Report, form: str) -> None:
-    """Print the report in the form that was asked for."""
-    if form == "table":
-        tables.terminal(found, console())
-    else:
-        forms = {"markdown": tables.markdown, "json": tables.to_json, "csv": tables.to_csv}
-        print(forms[form](found), end="")
-
-
-def console() -> Console:
-    """A terminal of its own width; a pipe is as wide as the table needs."""
-    return Console() if sys.stdout.isatty() else Console(width=200)
-
-
-def exit_code(found: Report) -> int:
-    """What `--check` answers; a move that is certain comes before what cannot be told."""
-    if any(newest.moved for newest in found.newest):
-        return MOVED
-    return NO_SESSION if any(newest.reason for newest in found.newest) else 0
-
-
-def compare(history: History, a: str, b: str) -> None:
+def compare(history: History, a: str, b: str, console: Console) -> None:
     """Print two releases of any machine and unwinder side by side.
 
     Raises:
         UserError: one of them was not measured; it names the near ones.
     """
-    by_name: dict[str, dict[str, Gap]] = {}
-    for gap in history.gaps:
-        by_name.setdefault("/".join((*gap.series[:2], gap.release)), {})[gap.size] = gap
+    by_name: dict[str, dict[str, Point]] = {}
+    for point in history.points:
+        by_name.setdefault("/".join((*point.key, point.release)), {})[point.size] = point
     for name in (a, b):
         known(name, by_name, "measured machine/unwinder/release")
-    table = Table(box=SIMPLE)
-    for column in ("size", a, "99 %", b, "99 %", "B / A"):
-        table.add_column(column, justify="right", overflow="fold")
-    for size in SIZES:
-        left, right = by_name[a].get(size), by_name[b].get(size)
-        cells = [*tables.cells(left), *tables.cells(right)]
-        factor = number(right.ratio / left.ratio) if left and right else "n/a"
-        table.add_row(size, *cells, factor)
-    console().print(table)
+    rows = []
+    for size in dict.fromkeys((*by_name[a], *by_name[b])):
+        pair = by_name[a].get(size), by_name[b].get(size)
+        both = (costs(filter(None, pair), counted=counted) for counted in (True, False))
+        factor = next(
+            (number(two[1] / one[1]) for one, two in (p for p in both if len(p) == 2) if one[1]),
+            "n/a",
+        )
+        rows.append(
+            [functions(size), *(cell for one in pair for cell in tables.cells(one)), factor]
+        )
+    head = ["size", *(f"{name}: {what}" for name in "AB" for what in tables.COSTS), "B / A"]
+    tables.print_table(f"A = {a}, B = {b}", head, rows, console)
 
 
 if __name__ == "__main__":

@@ -1,272 +1,219 @@
-"""Conclusions from the gaps: when they changed, whether the newest release did, and what to do."""
+"""Conclusions from the points: when the cost changed, the eras in between, the newest release."""
 
 import itertools
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from asv._stats import mann_whitney_u
-from asv.step_detect import solve_potts
 from packaging.version import Version
 
-from scripts.history.benchmarks import PAIRED
-from scripts.history.read import SESSION, Gap, History
+from scripts.history.benchmarks import SIZES
+from scripts.history.read import SESSION, History, Point, Value
 from scripts.history.results import is_mac
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
-# A step of less than this factor is not reported. Processes differ by more than the samples of one
-# can tell: with libunwind, on a shared virtual machine, by a standard deviation of 11 %, where
-# nothing has changed.
-SMALLEST = 1.35
-# So the samples of a process count no more when they lie closer together than this,
-PROCESSES = math.log(1.22)
-# and a level is one that lasts: three releases at that factor, two at 1.6, or one at 2.5.
-LASTING = 3 * math.log(SMALLEST)
-# The newest release has but one process, and two of 21.0.0 were a factor of 1.84 apart.
-SUDDEN = 2.0
-SAMPLES = 8  # of each release; with fewer the rank test cannot be certain of anything
-SIGNIFICANCE = 0.01  # of all sizes together, for the newest release
+CERTAIN = 0.01  # of a count, which is exact
+SUDDEN = 2.0  # of the gap, where nothing is counted
+FUNCTIONS = 3  # that a change is explained by
+SAMPLES = 8  # of the gap: the processes of which the median is taken
 # Milliseconds per 1000 modules that are worth a change: a tenth of a millisecond for a module that
 # is unloaded. wasmtime#10287 was about 1500.
 WORTH = 100.0
+FEWEST, MOST = 1_000, 20_000  # instructions of such a scan that a processor executes in a µs
+KEEP, TURN_OFF, UNKNOWN = "keep it", "turn it off", "not known"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What upstream changed in a release, by pull request number; some for libunwind alone."""
+    """A release from which on unwind info costs another amount on a machine, with an unwinder.
 
-    release: str
-    pull_request: int
-    what: str
-    libunwind_only: bool = False
-
-    @property
-    def url(self) -> str:
-        """Its page."""
-        return f"https://github.com/bytecodealliance/wasmtime/pull/{self.pull_request}"
-
-
-@dataclass(frozen=True)
-class Step:
-    """A release from which on the gap of a series is another one.
-
-    Attributes:
-        before: the gap up to `previous`, the release measured before; `after` is that from
-            `release` on.
-        changes: the upstream changes that came in between.
+    `moved` has what it was at `previous`, the release measured before, and what it is, by size:
+    instructions per module if it is `counted`, else the gap. `functions` has those of the
+    unwinder whose instructions moved most, `library` the counted library before and after when it
+    is another one, `causes` the upstream changes that came in between.
     """
 
     machine: str
     unwinder: str
-    size: str
     previous: str
     release: str
-    before: float
-    after: float
-    changes: tuple[Change, ...]
+    counted: bool
+    moved: dict[str, tuple[float, float]]
+    functions: dict[str, tuple[float, float]]
+    library: tuple[str, ...]
+    causes: list[dict[str, Any]]
 
     @property
     def label(self) -> str:
-        """What a chart has room for: the numbers of the pull requests."""
-        return " ".join(f"#{change.pull_request}" for change in self.changes) or "?"
+        """What a chart has room for: the release, and the numbers of the pull requests."""
+        causes = [f"#{cause['pull_request']}" for cause in self.causes]
+        return " ".join([self.release, *causes, *["another library"] * bool(self.library)])
 
 
 @dataclass(frozen=True)
 class Newest:
-    """The newest release of a machine and unwinder against the release measured before it.
-
-    Attributes:
-        libunwind: whether wasmtime meets a libunwind there, Apple's or LLVM's.
-        moved: the sizes at which the gap moved, with the gap before and after.
-        reason: why the two cannot be compared, or nothing.
-    """
+    """Whether the newest release of a machine moved the cost, or the `reason` why none can tell."""
 
     machine: str
     unwinder: str
-    libunwind: bool
     release: str
-    previous: str | None
-    moved: dict[str, tuple[float, float]]
+    previous: str
+    moved: bool
     reason: str
 
 
 @dataclass(frozen=True)
-class Advice:
-    """Whether to keep unwind info on a machine and unwinder, at its newest release.
+class Era(Point):
+    """What unwind info costs from `release` to `last`, between two changes: medians of releases.
 
-    Attributes:
-        costs: milliseconds per 1000 modules, by size.
-        too_much: the sizes at which that is certainly more than `WORTH`.
+    `says` is what the rule says, `why` the change that it begins with, or nothing.
     """
 
-    machine: str
-    unwinder: str
-    release: str
-    costs: dict[str, float]
-    too_much: tuple[str, ...]
+    last: str = ""
+    releases: int = 0
+    says: str = ""
+    why: str = ""
 
 
-def upstream_changes() -> list[Change]:
-    """The upstream changes that are known to bear on teardown, oldest first."""
-    changes = json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
-    return sorted(
-        (Change(**change) for change in changes), key=lambda change: Version(change.release)
-    )
+def conclude(history: History) -> tuple[list[Change], list[Newest], list[Era]]:
+    """The changes of every machine and unwinder, the verdicts on the newest release, the eras."""
+    changes, verdicts, eras = list[Change](), list[Newest](), list[Era]()
+    for (machine, unwinder), group in itertools.groupby(history.points, key=lambda one: one.key):
+        points, newest = list(group), history.newest[machine]
+        libunwind = unwinder == "libunwind" or is_mac(history.machines[machine])
+        here = find_changes(points, newest, libunwind=libunwind)
+        changes += here
+        verdicts.append(_judge(points, newest, [one for one in here if one.release == newest]))
+        eras += _split(points, here)
+    return changes, verdicts, eras
 
 
-def steps(
-    gaps: Sequence[Gap], changes: Iterable[Change], *, libunwind: bool, moved: bool = False
-) -> list[Step]:
-    """The steps of one series, found on the logarithm of the gap, weighted by the intervals.
-
-    Step detection knows too little of the very last release, and is misled by it: whether that
-    `moved` is for the verdict on the newest release to say.
-    """
-    found = []
-    logs, last = [math.log(gap.ratio) for gap in gaps], len(gaps) - 1
-    levels = _levels(logs[:last], [_weight(gap) for gap in gaps[:last]])
-    if moved and levels and abs(logs[last] - levels[-1][1]) >= math.log(SMALLEST):
-        levels.append((last, logs[last]))
-    for (_, before), (start, after) in itertools.pairwise(levels):
-        previous, first = gaps[start - 1], gaps[start]
-        span = Version(previous.release), Version(first.release)
-        causes = (
-            change
-            for change in changes
-            if span[0] < Version(change.release) <= span[1]
-            and (libunwind or not change.libunwind_only)
-        )
-        ratios = math.exp(before), math.exp(after)
-        found.append(Step(*first.series, previous.release, first.release, *ratios, tuple(causes)))
-    return found
+def costs(points: Iterable[Point], *, counted: bool) -> list[tuple[Point, float]]:
+    """The points with what changes are found in: the count, or the gap where nothing is counted."""
+    return [
+        (one, cost)
+        for one in points
+        if (cost := one.instructions if counted else one.gap.value if one.gap else None) is not None
+    ]
 
 
-def _levels(logs: list[float], weights: list[float]) -> list[tuple[int, float]]:
-    """Where each level begins and what it is; levels that are too near become one.
-
-    A new level has to bring the values nearer to theirs by `LASTING` in all. asv's own choice of
-    that number takes three releases of half the gap, at one end of forty, for noise: it allows for
-    noise that lasts from one value to the next, and processes know nothing of each other.
-    """
-    starts = [0, *solve_potts(logs, weights, LASTING)[0][:-1]] if logs else []
-    while True:
-        pieces = itertools.pairwise([*starts, len(logs)])
-        levels = [(start, median(logs[start:end])) for start, end in pieces]
-        apart = [
-            (abs(after - before), start)
-            for (_, before), (start, after) in itertools.pairwise(levels)
+def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> list[Change]:
+    """The changes of one machine and unwinder, oldest first."""
+    counted = bool(costs(points, counted=True))
+    found: dict[str, tuple[Point, Point, dict[str, tuple[float, float]]]] = {}
+    for size in dict.fromkeys(point.size for point in points):
+        series = costs((one for one in points if one.size == size), counted=counted)
+        for (before, old), (now, new) in itertools.pairwise(series):
+            if counted:
+                moved = abs(new / old - 1) >= CERTAIN if old else new > 0
+            else:
+                moved = max(new / old, old / new) >= SUDDEN and not incomparable(
+                    before, now, newest
+                )
+            if moved:
+                found.setdefault(now.release, (before, now, {}))[2][size] = (old, new)
+    upstream = json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
+    functions = {point.release: point.functions for point in points if point.functions}
+    changes = []
+    for release in sorted(found, key=Version):
+        before, now, moves = found[release]
+        libraries = tuple(dict.fromkeys((before.library, now.library))) if counted else ()
+        causes = [
+            one
+            for one in upstream
+            if Version(before.release) < Version(one["release"]) <= Version(release)
+            and (libunwind or not one.get("libunwind_only"))
         ]
-        nearest, start = min(apart, default=(math.inf, 0))
-        if nearest >= math.log(SMALLEST):
-            return levels
-        starts.remove(start)
+        library = libraries if len(libraries) == 2 and all(libraries) else ()
+        by_function = moved_most(*(functions.get(one, {}) for one in (before.release, release)))
+        changes.append(
+            Change(
+                *(*now.key, before.release, release, counted, moves, by_function),
+                *(library, causes),
+            )
+        )
+    return changes
 
 
-def _weight(gap: Gap) -> float:
-    """1, or less for an interval that is wider than what processes differ by."""
-    if not gap.low or not gap.high:
-        return 1
-    return PROCESSES / max(math.log(gap.high / gap.low), PROCESSES)
+def moved_most(before: dict[str, float], now: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """The functions whose instructions moved most, of those that are counted in both releases."""
+    both = {
+        name: (before[name], now[name]) for name in now if before.get(name, now[name]) != now[name]
+    }
+    moved = sorted(both, key=lambda name: -abs(now[name] - before[name]))
+    return {name: both[name] for name in moved[:FUNCTIONS]}
 
 
-def all_steps(
-    gaps: Iterable[Gap], changes: Sequence[Change], verdicts: Iterable[Newest]
-) -> list[Step]:
-    """The steps of every series that is measured in pairs."""
-    ordered = sorted(
-        (gap for gap in gaps if gap.size in PAIRED),
-        key=lambda gap: (gap.series, Version(gap.release)),
-    )
-    newest_of = {(verdict.machine, verdict.unwinder): verdict for verdict in verdicts}
-    found = []
-    for series, group in itertools.groupby(ordered, key=lambda gap: gap.series):
-        points, verdict = list(group), newest_of[series[:2]]
-        moved = points[-1].release == verdict.release and series[2] in verdict.moved
-        found += steps(points, changes, libunwind=verdict.libunwind, moved=moved)
-    return found
-
-
-def newest(history: History) -> list[Newest]:
-    """The verdict on the newest release of every machine and unwinder.
-
-    The samples of each size, of that release and of the one measured before it, are compared by
-    the rank test of Mann and Whitney, with Holm's correction for several sizes. A size has moved
-    when that finds a difference and the gaps differ by the factor `SUDDEN`.
-    """
-    verdicts = []
-    for (machine, unwinder), files in itertools.groupby(
-        history.files, key=lambda file: file.key[:2]
-    ):
-        gaps = [gap for gap in history.gaps if gap.series[:2] == (machine, unwinder)]
-        if gaps:
-            libunwind = unwinder == "libunwind" or is_mac(history.machines[machine])
-            release = [file.release for file in files][-1]
-            verdicts.append(_newest(machine, unwinder, libunwind, release, gaps))
-    return verdicts
-
-
-def _newest(machine: str, unwinder: str, libunwind: bool, release: str, gaps: list[Gap]) -> Newest:
-    paired = [gap for gap in gaps if gap.size in PAIRED]
-    now = {gap.size: gap for gap in paired if gap.release == release}
-    earlier = [gap.release for gap in paired if gap.release != release]
-    previous = earlier[-1] if earlier else None
-    before = {gap.size: gap for gap in paired if gap.release == previous}
-    sizes = [size for size in PAIRED if size in before and size in now]
-    reason = _reason_against(sizes, before, now)
-    moved = {} if reason else _moved(sizes, before, now)
-    return Newest(machine, unwinder, libunwind, release, previous, moved, reason)
-
-
-def _reason_against(sizes: list[str], before: dict[str, Gap], now: dict[str, Gap]) -> str:
-    """Why two releases cannot be compared, or nothing."""
-    if not now:
-        return "its gap is not measured"
-    if not before:
-        return "no release before it has a gap"
-    if not sizes:
-        return "they have no size in common"
-    both = [(before[size], now[size]) for size in sizes]
-    apart = max(abs(earlier.started - later.started) for earlier, later in both)
-    if apart > SESSION:
-        return f"they were not measured in one session, but {apart / 3600:.0f} hours apart"
-    if any(len(gap.samples) < SAMPLES for pair in both for gap in pair):
+def incomparable(before: Point, now: Point, newest: str) -> str:
+    """Why the gaps of two releases cannot be compared, or nothing."""
+    if any(not point.gap or point.gap.samples < SAMPLES for point in (before, now)):
         return f"less than {SAMPLES} samples are recorded: measure both again"
+    apart = abs(before.started - now.started)
+    if now.release == newest and apart > SESSION:
+        return f"they were not measured in one session, but {apart / 3600:.0f} hours apart"
     return ""
 
 
-def _moved(
-    sizes: list[str], before: dict[str, Gap], now: dict[str, Gap]
-) -> dict[str, tuple[float, float]]:
-    """The sizes at which the gap moved; Holm's correction takes the clearest first."""
-    tests = sorted(
-        (mann_whitney_u(before[size].samples, now[size].samples)[1], size) for size in sizes
-    )
-    found: dict[str, tuple[float, float]] = {}
-    for number, (p, size) in enumerate(tests):
-        if p * (len(tests) - number) > SIGNIFICANCE:
-            break
-        ratios = before[size].ratio, now[size].ratio
-        if abs(math.log(ratios[1] / ratios[0])) >= math.log(SUDDEN):
-            found[size] = ratios
-    return {size: found[size] for size in sizes if size in found}
+def _judge(points: Sequence[Point], newest: str, here: Sequence[Change]) -> Newest:
+    counted = bool(costs(points, counted=True))
+    usable = [point for point, _ in costs(points, counted=counted)]
+    now = {point.size: point for point in usable if point.release == newest}
+    previous = next((one.release for one in usable[::-1] if one.release != newest), "")
+    before = [point for point in usable if point.release == previous]
+    missing = [point.size for point in before if point.size not in now]
+    if not now:
+        reason = "it is not measured, or its file is left out"
+    elif not before:
+        reason = "no release before it is measured"
+    elif missing:
+        reason = f"it is not measured at {', '.join(missing)}"
+    elif here and here[0].library:
+        reason = f"the counted library is another one, {' → '.join(here[0].library)}"
+    else:
+        reasons = (incomparable(one, now[one.size], newest) for one in before if not counted)
+        reason = next(filter(None, reasons), "")
+    return Newest(*points[0].key, newest, previous, bool(here) and not reason, reason)
 
 
-def advice(history: History) -> list[Advice]:
-    """What to do at the newest release of every machine and unwinder.
+def _split(points: Sequence[Point], changes: Sequence[Change]) -> list[Era]:
+    """The eras of every series."""
+    starts, eras = [(Version(one.release), one.label) for one in changes], []
+    for size in dict.fromkeys(point.size for point in points):
+        series = (point for point in points if point.size == size)
+        for labels, group in itertools.groupby(
+            series, key=lambda one: [label for at, label in starts if at <= Version(one.release)]
+        ):
+            era = list(group)
+            counts = [one.instructions for one in era if one.instructions is not None]
+            count, extra = median(counts) if counts else None, over(one.extra for one in era)
+            eras.append(
+                Era(
+                    *(*era[0].key, size, era[0].release, count),
+                    *(over(one.gap for one in era), extra, era[-1].fdes),
+                    last=era[-1].release,
+                    releases=len(era),
+                    says=rule(extra, count) if size in SIZES else "",
+                    why=labels[-1] if labels else "",
+                )
+            )
+    return eras
 
-    Turn unwind info off for modules whose teardown it makes longer by more than `WORTH`, by the
-    lower end of the interval; else keep it.
-    """
-    advices = []
-    for (machine, unwinder), group in itertools.groupby(
-        history.gaps, key=lambda gap: gap.series[:2]
-    ):
-        gaps = list(group)
-        last = [gap for gap in gaps if gap.release == gaps[-1].release]
-        costs = {gap.size: gap.excess for gap in last if gap.excess is not None}
-        too_much = tuple(gap.size for gap in last if (gap.at_least or 0) > WORTH)
-        advices.append(Advice(machine, unwinder, gaps[-1].release, costs, too_much))
-    return advices
+
+def over(values: Iterable[Value | None]) -> Value | None:
+    """The median of several, with the range of all their samples."""
+    known = [one for one in values if one is not None]
+    ends = [end for one in known for end in (one.low, one.value, one.high) if end is not None]
+    samples, middle = sum(one.samples for one in known), [one.value for one in known]
+    return Value(median(middle), min(ends), max(ends), samples) if known else None
+
+
+def rule(extra: Value | None, instructions: float | None) -> str:
+    """Keep unwind info or turn it off; without a time only where instructions leave no doubt."""
+    if extra is not None:
+        return TURN_OFF if extra.value > WORTH else KEEP
+    if instructions is None or FEWEST * WORTH < instructions <= MOST * WORTH:
+        return UNKNOWN  # µs a module are ms per 1000 modules
+    return TURN_OFF if instructions > MOST * WORTH else KEEP

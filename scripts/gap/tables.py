@@ -11,111 +11,98 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from scripts.base.numbers import interval, number, times
-from scripts.gap.changes import WORTH
-from scripts.gap.words import Report, say_advice, say_newest, say_step
-from scripts.history.benchmarks import PAIRED, SIZES
-from scripts.history.read import Gap
+from scripts.gap import words
+from scripts.gap.changes import Era
+from scripts.gap.words import Report
+from scripts.history.read import Point
 
-WIDTH = 110  # columns that the table of all sizes takes
-RULE = (
-    f"Unwind info is worth turning off where it costs more than {WORTH:.0f} ms per 1000 modules, "
-    "by the lower end of the interval."
-)
+WIDTH = 130  # columns that the tables take with ranges
+COSTS = ("instructions", "gap", "extra ms per 1000", "FDEs")
 
 
-def sections(report: Report) -> Iterator[tuple[str, list[str]]]:
-    """What stands below the tables: a heading and its sentences."""
-    yield "Change points", [say_step(step) for step in report.steps] or ["none found"]
-    yield "Newest release", [say_newest(newest) for newest in report.newest]
-    notes = [report.note] if report.note else []
-    yield "Advice", [*map(say_advice, report.advice), RULE, *notes]
-    if report.libraries:
-        yield "Counted libraries", report.libraries
-    if report.left_out:
-        yield "Left out", report.left_out
+def sections(report: Report) -> dict[str, list[str]]:
+    """What stands beside the tables: headings and their sentences."""
+    rules = [words.RULE, words.UNTIMED, *[report.note] * bool(report.note)]
+    changes = [
+        sentence
+        for change in report.changes
+        for sentence in (words.say_change(change), *words.say_functions(change))
+    ]
+    return {
+        "What to do": [*words.say_advice(report.advice), *rules],
+        "Newest release": list(map(words.say_newest, report.newest)),
+        "Changes": [*(changes or ["none found"]), *words.CHANGES],
+    } | ({"Left out": report.left_out} if report.left_out else {})
 
 
 def tables(
-    gaps: Sequence[Gap], measured: Sequence[tuple[str, str, str]]
+    points: Sequence[Point], sizes: Sequence[str]
 ) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    """A title, a head and rows for every machine and unwinder: one row a measured release."""
-    for (machine, unwinder), group in itertools.groupby(gaps, key=lambda gap: gap.series[:2]):
-        points = list(group)
-        sizes = [size for size in SIZES if any(gap.size == size for gap in points)]
-        columns = _details if len(sizes) == 1 else cells
-        head = (
-            ["gap", "99 %", "≈ ms per 1000 modules", "≈ µs per FDE"]
-            if len(sizes) == 1
-            else list(itertools.chain.from_iterable((size, "99 %") for size in sizes))
+    """A title, a head and rows for every machine and unwinder: a row for each point, or era."""
+    for key, group in itertools.groupby(points, key=lambda point: point.key):
+        shown = [point for point in group if point.size in sizes]
+        more = ["rule", "since"] if isinstance(points[0], Era) else []
+        yield (
+            ", ".join(key),
+            ["releases" if more else "release", "functions", *COSTS, *more],
+            list(map(row, shown)),
         )
-        by_size = {(gap.release, gap.size): gap for gap in points}
-        rows = [
-            [release, *itertools.chain(*(columns(by_size.get((release, size))) for size in sizes))]
-            for *key, release in measured
-            if key == [machine, unwinder]
-        ]
-        title = f"{machine}, {unwinder}" + (f", {sizes[0]}" if len(sizes) == 1 else "")
-        yield title, ["release", *head], rows
 
 
-def cells(gap: Gap | None) -> list[str]:
-    """The gap and its interval."""
-    if gap is None:
-        return ["n/a", ""]
-    if gap.size not in PAIRED:
-        return [f"≈{times(gap.ratio)}", ""]
-    return [times(gap.ratio), interval(gap.low, gap.high)]
+def row(point: Point) -> list[str]:
+    """The cells of a release or of an era."""
+    if not isinstance(point, Era):
+        return [point.release, point.size, *cells(point)]
+    releases = f"{words.span(point.release, point.last)} ({point.releases})"
+    return [releases, point.size, *cells(point), point.says, point.why]
 
 
-def _details(gap: Gap | None) -> list[str]:
-    costs = (gap.excess, gap.per_fde) if gap else (None, None)
-    return [*cells(gap), *map(number, costs)]
+def cells(one: Point | None) -> list[str]:
+    """What unwind info costs: instructions, gap, extra time and FDEs."""
+    if one is None:
+        return ["n/a"] * len(COSTS)
+    gap, extra = words.ranged(one.gap, "×"), words.ranged(one.extra)
+    return [words.count(one.instructions), gap, extra, words.count(one.fdes)]
 
 
-def terminal(report: Report, console: Console) -> None:
-    """Print tables and sentences; nothing depends on colour.
+def terminal(report: Report, console: Console, *, releases: bool) -> None:
+    """Print sentences and tables; nothing depends on colour.
 
-    Where there is no room for intervals, they are left out, and that is said.
+    Where there is no room for ranges, they are left out, and that is said.
     """
-    narrow = console.width < WIDTH and len({gap.size for gap in report.gaps}) > 1
-    for title, head, rows in tables(report.gaps, report.measured):
+    said, narrow = sections(report), console.width < WIDTH
+    lines = [report.verdict, "", "What to do", *(f"  {line}" for line in said.pop("What to do"))]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    for title, head, rows in tables(report.points if releases else report.eras, report.sizes):
         if narrow:
-            head, *rows = (line[:1] + line[1::2] for line in (head, *rows))
+            rows = [[line[0], *(cell.split(" (")[0] for cell in line[1:])] for line in rows]
         print_table(title, head, rows, console)
-    if narrow:
-        console.print("A wider terminal, or --size, shows the intervals.\n")
-    for heading, sentences in sections(report):
-        console.print(f"[bold]{heading}[/bold]", highlight=False)
-        for sentence in sentences:
-            console.print(f"  {sentence}", highlight=False, markup=False, soft_wrap=True)
+    lines = ["A wider terminal shows the ranges."] * narrow
+    for heading, sentences in said.items():
+        lines += [heading, *(f"  {sentence}" for sentence in sentences)]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def print_table(
-    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], console: Console
-) -> None:
+def print_table(title: str, head: Sequence[str], rows: list[list[str]], console: Console) -> None:
     """Print a table: the first column is aligned left, the numbers right."""
     table = Table(title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left")
     for index, column in enumerate(head):
         table.add_column(column, justify="right" if index else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
+    for line in rows:
+        table.add_row(*line)
     console.print(table)
 
 
-def markdown(report: Report) -> str:
+def markdown(report: Report, *, releases: bool = False) -> str:
     """The same for a pull request or an issue."""
-    lines = []
-    for title, head, rows in tables(report.gaps, report.measured):
-        lines += [f"### What unwind info costs: {title}", "", _line(head)]
-        lines += [_line(["---", *["--:"] * (len(head) - 1)]), *map(_line, rows), ""]
-    for heading, sentences in sections(report):
+    lines = [report.verdict, ""]
+    for title, head, rows in tables(report.points if releases else report.eras, report.sizes):
+        ruled = (head, ["---", *["--:"] * (len(head) - 1)], *rows)
+        lines += [f"### What unwind info costs: {title}", ""]
+        lines += [*(f"| {' | '.join(line)} |" for line in ruled), ""]
+    for heading, sentences in sections(report).items():
         lines += [f"### {heading}", "", *(f"- {sentence}" for sentence in sentences), ""]
     return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def to_json(report: Report) -> str:
@@ -124,10 +111,17 @@ def to_json(report: Report) -> str:
 
 
 def to_csv(report: Report) -> str:
-    """One row for each gap."""
+    """One row for each point; a value has columns for its range and samples."""
+    rows = [
+        {
+            name if part == "value" else f"{name}_{part}": one
+            for name, cell in asdict(point).items()
+            for part, one in (cell if isinstance(cell, dict) else {"value": cell}).items()
+        }
+        for point in report.points
+    ]
     out = io.StringIO()
-    columns = [name for name in Gap.__annotations__ if name != "samples"]
-    writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(out, list(dict.fromkeys(itertools.chain(*rows))), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(gap) for gap in report.gaps)
+    writer.writerows(rows)
     return out.getvalue()

@@ -1,19 +1,28 @@
 """The report: everything that is said of a history, once, for every form it is said in."""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from packaging.version import Version
 
 from scripts.base.names import known
-from scripts.base.numbers import number, times
-from scripts.gap import changes
-from scripts.gap.changes import Advice, Newest, Step
-from scripts.history.benchmarks import HEADLINE, PAIRED, SIZES
-from scripts.history.read import Gap, History
+from scripts.base.numbers import interval, number, times
+from scripts.gap.changes import FEWEST, MOST, WORTH, Change, Era, Newest, conclude
+from scripts.history.benchmarks import HEADLINE, SIZES
+from scripts.history.read import History, Point, Value
 from scripts.history.results import LOCAL, is_mac
 
+RULE = f"Unwind info is worth turning off where it costs more than {WORTH:.0f} ms per 1000 modules."
+UNTIMED = (
+    f"Where no time is recorded, a processor executes {FEWEST:,} to {MOST:,} instructions in a µs; "
+    "where that leaves it open, nothing is said."
+)
+CHANGES = (
+    "Counts are exact: a change is where one differs from the release before by 1 % or more.",
+    "Where nothing is counted, a change is where the gap differs from that of the release before "
+    "by a factor of two or more. The newest release has to be measured in one session with it.",
+)
 STAND_IN = (
     "No result of a Mac is recorded here: libunwind on Linux stands in for it. It takes the code "
     "path of macOS, not its times."
@@ -22,14 +31,18 @@ STAND_IN = (
 
 @dataclass(frozen=True)
 class Report:
-    """What the gap is, when it changed, whether the newest release moved it, and what to do."""
+    """What unwind info costs, when that changed, what the newest release did, and what to do.
 
-    gaps: list[Gap]
-    measured: list[tuple[str, str, str]]  # also where it is n/a: machine, unwinder, release
-    steps: list[Step]
+    `advice` has the newest era of each series; `sizes` are those that tables show.
+    """
+
+    verdict: str
+    advice: list[Era]
     newest: list[Newest]
-    advice: list[Advice]
-    libraries: list[str]
+    changes: list[Change]
+    eras: list[Era]
+    points: list[Point]
+    sizes: tuple[str, ...]
     left_out: list[str]
     note: str
 
@@ -45,114 +58,143 @@ def report(
         UserError: there is no such machine, size or release; it names the near ones.
     """
     known(machine, dict.fromkeys(file.machine for file in history.files), "machine with results")
-    known(size, SIZES, "size")
+    known(size, dict.fromkeys([*SIZES, *(point.size for point in history.points)]), "size")
     known(since, dict.fromkeys(file.release for file in history.files), "measured release")
-    selected = History(
-        machines=history.machines,
-        files=[file for file in history.files if machine in (None, file.machine)],
-        gaps=[gap for gap in history.gaps if machine in (None, gap.machine)],
-    )
-    shown = [gap for gap in selected.gaps if size in (None, gap.size)]
-    verdicts = changes.newest(selected)
+    points = [point for point in history.points if machine in (None, point.machine)]
+    changes, newest, eras = conclude(replace(history, points=points))
+    last = {(*era.key, era.size): era for era in eras if era.size in SIZES}
+    macs = {name for name, described in history.machines.items() if is_mac(described)}
     oldest = Version(since or "0")
-    machines = {gap.machine for gap in recorded(history.gaps)}
     return Report(
-        gaps=[gap for gap in shown if Version(gap.release) >= oldest],
-        measured=[file.key for file in selected.files if Version(file.release) >= oldest],
-        steps=changes.all_steps(shown, changes.upstream_changes(), verdicts),
-        newest=verdicts,
-        advice=changes.advice(selected),
-        libraries=list(other_libraries(selected)),
-        left_out=history.left_out,
-        note="" if any(is_mac(history.machines[name]) for name in machines) else STAND_IN,
+        verdict=say_verdict(eras, newest, macs),
+        advice=list(last.values()),
+        newest=newest,
+        changes=changes,
+        eras=[e for e in eras if size in (None, e.size) and Version(e.last) >= oldest],
+        points=[p for p in points if size in (None, p.size) and Version(p.release) >= oldest],
+        sizes=(size,) if size else SIZES,
+        left_out=[*say_nothing(history, machine), *history.left_out],
+        note="" if macs & set(recorded(history.points)) else STAND_IN,
     )
 
 
-def other_libraries(history: History) -> Iterator[str]:
-    """A sentence where the unwinder that is counted is another build than at the release before.
-
-    Counts move then, and no release is the cause.
-    """
-    for before, now in itertools.pairwise(history.files):
-        same = before.key[:2] == now.key[:2]
-        if same and before.library and now.library and before.library != now.library:
-            yield (
-                f"{now.machine}, {now.unwinder}: from {now.release} on another library is counted "
-                f"({before.library} → {now.library}); counts that move there are no change of "
-                "Wasmtime"
-            )
+def recorded(points: Iterable[Point]) -> list[str]:
+    """The recorded machines; all where there are none but local ones."""
+    machines = list(dict.fromkeys(point.machine for point in points))
+    return [name for name in machines if not name.startswith(LOCAL)] or machines
 
 
-def recorded(gaps: Sequence[Gap]) -> Sequence[Gap]:
-    """Those of recorded machines; all where there are none but of local ones."""
-    return [gap for gap in gaps if not gap.machine.startswith(LOCAL)] or gaps
+def span(first: str, last: str) -> str:
+    """From one release to another."""
+    return " to ".join(dict.fromkeys((first, last)))
 
 
-def say_step(step: Step) -> str:
-    """One sentence for a change point."""
-    causes = "; ".join(f"#{change.pull_request}: {change.what}" for change in step.changes)
-    return (
-        f"{step.machine}, {step.unwinder}, {step.size}: {times(step.before)} up to "
-        f"{step.previous}, {times(step.after)} from {step.release} on"
-        f"{f' ({causes})' if causes else ', with no upstream change known'}"
+def functions(size: str) -> str:
+    """A size in words."""
+    return f"{size} function{'s' * (size != '1')}" if size.isdigit() else size
+
+
+def count(instructions: float | None) -> str:
+    """Instructions, to the last one."""
+    return "n/a" if instructions is None else f"{instructions:,.0f}"
+
+
+def ranged(value: Value | None, unit: str = "") -> str:
+    """A value with its range."""
+    if value is None:
+        return "n/a"
+    said = f"{number(value.value)}{unit}"
+    if value.low is None:
+        return said
+    ends = interval(value.low, value.high)
+    return f"{said} ({ends.replace('–', ' to ') if value.low < 0 else ends})"
+
+
+def cost(one: Point) -> str:
+    """What unwind info costs: extra time, or else instructions, or else the gap."""
+    if one.extra:
+        return f"{ranged(one.extra, ' ms')} per 1000 modules"
+    if one.instructions is not None:
+        return f"{count(one.instructions)} instructions a module"
+    return f"{ranged(one.gap, '×')} the time"
+
+
+def advise(eras: Sequence[Era]) -> str:
+    """What the rule says of several sizes."""
+    sizes: dict[str, list[str]] = {}
+    for era in eras:
+        sizes.setdefault(era.says, []).append(era.size)
+    if len(sizes) == 1:
+        return eras[0].says
+    return ", ".join(f"{says} at {' and '.join(sizes[says])}" for says in sorted(sizes)[::-1])
+
+
+def say_advice(advice: Sequence[Era]) -> Iterator[str]:
+    """One sentence for every machine and unwinder."""
+    for key, group in itertools.groupby(advice, key=lambda era: era.key):
+        eras = list(group)
+        costs = "; ".join(f"{functions(era.size)}: {cost(era)}" for era in eras)
+        yield f"{', '.join(key)}, {eras[-1].last}: {advise(eras)}. {costs}"
+
+
+def say_change(change: Change) -> str:
+    """One sentence for a change."""
+    sizes = [size for size in SIZES if size in change.moved] or list(change.moved)
+    say, what = (count, "instructions a module") if change.counted else (times, "the gap")
+    moved = ", ".join(
+        f"{' → '.join(map(say, change.moved[size]))} at {functions(size)}" for size in sizes
     )
+    causes = [f"#{cause['pull_request']}: {cause['what']}" for cause in change.causes]
+    if change.library:
+        causes.insert(0, f"the counted library changed, {' → '.join(change.library)}")
+    why = "; ".join(causes) or "no upstream change is known"
+    return f"{change.machine}, {change.unwinder}, {change.release}: {what} {moved} ({why})"
+
+
+def say_functions(change: Change) -> Iterator[str]:
+    """What a change was by function, if that is counted."""
+    moved = (f"{name} {' → '.join(map(count, two))}" for name, two in change.functions.items())
+    if said := ", ".join(moved):
+        at = f"instructions a module at {functions(HEADLINE)}"
+        yield f"{change.unwinder}, {change.release}, by function of the unwinder: {said} ({at})"
 
 
 def say_newest(newest: Newest) -> str:
     """One sentence for a verdict on the newest release."""
-    where = f"{newest.machine}, {newest.unwinder}: {newest.release}"
+    against = f" against {newest.previous}" if newest.previous else ""
+    said = "moved the cost" if newest.moved else "did not move the cost"
     if newest.reason:
-        against = f" with {newest.previous}" if newest.previous else ""
-        return f"{where} cannot be compared{against}: {newest.reason}"
-    if not newest.moved:
-        return f"{where} did not move the gap against {newest.previous}"
-    sizes = ", ".join(
-        f"{times(before)} → {times(now)} at {size}" for size, (before, now) in newest.moved.items()
-    )
-    return f"{where} moved the gap against {newest.previous}: {sizes}"
+        said, against = "is not known", f"{against}: {newest.reason}"
+    return f"{newest.machine}, {newest.unwinder}: {newest.release} {said}{against}"
 
 
-def say_advice(advice: Advice) -> str:
-    """One sentence for an advice."""
-    costs = ", ".join(
-        f"{'under 1' if abs(cost) < 1 else number(cost)} ms at {size}"
-        for size, cost in advice.costs.items()
-    )
-    if not advice.costs:
-        what = "no advice: the times are not measured"
-    elif not advice.too_much:
-        what = "keep unwind info"
-    elif set(PAIRED) & set(advice.costs) <= set(advice.too_much):
-        what = "turn unwind info off if you unload modules often"
-    else:
-        functions = dict.fromkeys(size.split("x")[1] for size in advice.too_much)
-        what = (
-            f"turn unwind info off if you unload many modules of {' or '.join(functions)} functions"
-        )
-    cost = f" It costs, per 1000 modules: {costs}." if costs else ""
-    return f"{advice.machine}, {advice.unwinder}, {advice.release}: {what}.{cost}"
+def say_nothing(history: History, machine: str | None) -> Iterator[str]:
+    """A line for every machine and unwinder about the releases in which all is n/a."""
+    measured = {(*point.key, point.release) for point in history.points}
+    for key, files in itertools.groupby(history.files, key=lambda file: file.key[:2]):
+        releases = [file.release for file in files if file.key not in measured]
+        if releases and machine in (None, key[0]):
+            yield f"n/a: {', '.join(key)}, {span(releases[0], releases[-1])} ({len(releases)})"
 
 
-def verdict(report: Report) -> str:
-    """The sentence that stands first: the gap where it matters most, now and before it changed.
+def say_verdict(eras: Sequence[Era], newest: Sequence[Newest], macs: set[str]) -> str:
+    """The sentence that stands first: the cost where it matters most, now and before it changed.
 
-    That is in the newest release, on a Mac, else with libunwind on Linux, else wherever something
-    is measured; with 1000 modules of 8 functions.
+    That is on a Mac, else with libunwind on Linux, else wherever something is measured.
     """
-    gaps = recorded([gap for gap in report.gaps if gap.size == HEADLINE] or report.gaps)
-    libunwind = {(one.machine, one.unwinder) for one in report.newest if one.libunwind}
-    gap = max(
-        gaps,
-        key=lambda gap: (
-            Version(gap.release),
-            gap.series[:2] in libunwind and gap.unwinder == "system",
-            gap.unwinder == "libunwind",
-        ),
+    machines = recorded(eras)
+    now = max(
+        [era for era in eras if era.machine in machines and era.size == HEADLINE] or eras,
+        key=lambda one: (one.machine in macs, one.unwinder == "libunwind", Version(one.last)),
+        default=None,
     )
-    modules, functions = gap.size.split("x")
-    steps = [s for s in report.steps if (s.machine, s.unwinder, s.size) == gap.series]
-    before = f"; it was {times(steps[-1].before)} up to {steps[-1].previous}" if steps else ""
-    return (
-        f"With unwind info, dropping {modules} modules of {functions} functions takes "
-        f"{times(gap.ratio)} as long in {gap.release} ({gap.machine}, {gap.unwinder}){before}."
+    if now is None:
+        return ""
+    (judged,) = [one for one in newest if (one.machine, one.unwinder) == now.key]
+    said = (
+        f"In {now.last} ({', '.join(now.key)}), unwind info costs {cost(now)} when modules of "
+        f"{functions(now.size)} are dropped: {advise([now])}."
     )
+    for before in [era for era in eras if (era.key, era.size) == (now.key, now.size)][-2:-1]:
+        said += f" It was {cost(before)} from {span(before.release, before.last)}."
+    return said + (f" {judged.release} is not known: {judged.reason}." if judged.reason else "")

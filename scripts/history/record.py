@@ -5,10 +5,10 @@ workflow commits and pushes.
 """
 
 import argparse
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from asv.results import Results, get_filename
 from asv.util import UserError
 from packaging.version import Version
 
-from scripts.base.files import replacing
+from scripts.base.files import write
 from scripts.history import results
 from scripts.releases import pins
 
@@ -56,8 +56,9 @@ def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
     joined, benchmarks = Joined(), Benchmarks.load(Config.load("asv.conf.json"))
     versions = {release.commit: release.version for release in pins.load()}
     for folder in sorted(sources):
+        machine, recorded = folder.name, RESULTS / folder.name
         try:
-            machine = _machine(folder)
+            check_machine(folder, recorded)
         except UserError as error:
             joined.problems.append(str(error))
             continue
@@ -73,49 +74,32 @@ def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
                 joined.problems.append(str(error))
                 continue
             problems = list(incomplete(measured, benchmarks, partial))
-            if _store(measured, RESULTS / machine / path.name):
+            if store(measured, recorded / path.name):
                 joined.problems += [f"{path}: {problem}" for problem in problems]
                 joined.taken.setdefault(machine, set()).add(versions[measured.commit_hash])
         if machine in joined.taken:
-            _copy(folder / "machine.json", RESULTS / machine / "machine.json")
-            _join_hosts(folder, RESULTS / machine)
+            write(recorded / "machine.json", (folder / "machine.json").read_text(encoding="utf-8"))
+            paths = [place / "hosts.jsonl" for place in (recorded, folder)]
+            texts = [path.read_text(encoding="utf-8") for path in paths if path.exists()]
+            hosts = sorted({line for text in texts for line in text.splitlines()})
+            # by time: each line begins with it
+            write(recorded / "hosts.jsonl", "".join(f"{line}\n" for line in hosts))
     return joined
 
 
-def _machine(folder: Path) -> str:
-    """The name of a machine folder that may be joined.
+def check_machine(folder: Path, recorded: Path) -> None:
+    """Refuse a folder of results that is no machine's, or not of the machine that is recorded.
 
     Raises:
-        UserError: it may not.
+        UserError: with the reason.
     """
-    fields, recorded = results.description(folder), RESULTS / folder.name
+    fields = results.description(folder)
     if folder.name.startswith(results.LOCAL):
         raise UserError(f"{folder}: results of local machines are not recorded")
     if (recorded / "machine.json").exists() and results.description(recorded) != fields:
         raise UserError(
             f"{folder} contradicts {recorded}: {folder.name} is another kind of machine"
         )
-    return folder.name
-
-
-def _store(measured: Results, target: Path) -> bool:
-    """Write a result file together with what is recorded; whether that changed anything."""
-    try:
-        recorded = results.load(str(target)) if target.exists() else None
-    except UserError:  # damage is no better than anything
-        recorded = None
-    newer = measured
-    if recorded is not None:
-        older, newer = sorted((measured, recorded), key=results.started)
-        results.keep(newer, older)
-    with tempfile.TemporaryDirectory(dir=RESULTS, suffix=".tmp") as scratch:
-        newer.save(scratch)
-        written = Path(scratch, newer._filename)
-        if target.exists() and target.read_bytes() == written.read_bytes():
-            return False
-        target.parent.mkdir(exist_ok=True)
-        written.replace(target)
-    return True
 
 
 def incomplete(measured: Results, benchmarks: Any, partial: bool) -> Iterator[str]:
@@ -129,18 +113,20 @@ def incomplete(measured: Results, benchmarks: Any, partial: bool) -> Iterator[st
             yield f"{name} is missing"
 
 
-def _copy(source: Path, target: Path) -> None:
-    with replacing(target) as scratch:
-        shutil.copyfile(source, scratch)
-
-
-def _join_hosts(folder: Path, target: Path) -> None:
-    """The lines of both lists of hosts, once each, by time."""
-    paths = [place / "hosts.jsonl" for place in (target, folder)]
-    lines = {line for path in paths if path.exists() for line in path.read_text().splitlines()}
-    with replacing(target / "hosts.jsonl") as scratch:
-        # each begins with its time
-        scratch.write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8", newline="\n")
+def store(measured: Results, target: Path) -> bool:
+    """Write a result file together with what is recorded; whether that changed anything."""
+    newer = measured
+    with suppress(OSError, UserError):  # nothing is recorded; damage is no better than nothing
+        older, newer = sorted((measured, results.load(str(target))), key=results.started)
+        results.keep(newer, older)
+    with tempfile.TemporaryDirectory(dir=RESULTS, suffix=".tmp") as scratch:
+        newer.save(scratch)
+        written = Path(scratch, newer._filename)
+        if target.exists() and target.read_bytes() == written.read_bytes():
+            return False
+        target.parent.mkdir(exist_ok=True)
+        written.replace(target)
+    return True
 
 
 def machine_folders(root: Path) -> list[Path]:

@@ -1,11 +1,12 @@
 """Files of `results/`: read with a check, and joined so that nothing measured is lost."""
 
-import itertools
 import json
 import math
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from asv import util
@@ -13,7 +14,7 @@ from asv.machine import Machine
 from asv.results import Results
 from asv.util import UserError
 
-from scripts.history.benchmarks import EXTRA, REMOVAL
+from scripts.history.benchmarks import EXTRA, FUNCTION, REMOVAL
 
 LOAD = Results.load  # asv's own, which `measuring.asv_changes` replaces by `load`
 LOCAL = "local-"  # how the folders begin that git ignores
@@ -69,13 +70,26 @@ def _check(results: Results) -> None:
     if not isinstance(results.commit_hash, str) or not isinstance(results.env_vars, dict):
         raise TypeError("the commit or the environment is not named")
     for name in results.get_all_result_keys():
-        params = results.get_result_params(name)
-        samples = itertools.chain(*filter(None, results.get_result_samples(name, params)))
-        for value in itertools.chain(results.get_result_value(name, params), samples):
-            off = value == 0 and name == REMOVAL  # of modules without unwind info
-            low = -math.inf if name == EXTRA else 0  # noise, where unwind info adds nothing
-            if not (util.is_na(value) or off or low < value < math.inf):
-                raise ValueError(f"{name} cannot be {value}")
+        # zero is a count, and no time; what unwind info adds may be less than nothing
+        zero = 0 if name in (REMOVAL, FUNCTION) else sys.float_info.min
+        least = -math.inf if name == EXTRA else zero
+        for value, samples, stats in zip(*_columns(results, name), strict=True):
+            if util.is_na(value):
+                continue
+            for one in (value, *(samples or ())):
+                if not (least <= one < math.inf and math.isfinite(one)):
+                    raise ValueError(f"{name} cannot be {one}")
+            if samples and not math.isclose(median(samples), value, rel_tol=1e-6, abs_tol=1e-9):
+                raise ValueError(f"{name} is {value}, which its samples do not give")
+            low, high = ((stats or {}).get(f"ci_99_{end}") for end in "ab")
+            if (low is not None and value < low) or (high is not None and value > high):
+                raise ValueError(f"{name} is {value}, outside its own range")
+
+
+def _columns(results: Results, name: str) -> list[list[Any]]:
+    """Values, samples and statistics of a benchmark, one entry a parameter."""
+    read = (results.get_result_value, results.get_result_samples, results.get_result_stats)
+    return [column(name, results.get_result_params(name)) for column in read]
 
 
 def keep(newer: Results, older: Results) -> None:
@@ -92,14 +106,8 @@ def keep(newer: Results, older: Results) -> None:
 
 
 def _keep_values(newer: Results, older: Results, name: str) -> None:
-    params = newer.get_result_params(name)
     (values, samples, _), (old_values, old_samples, _) = new, old = [
-        [
-            results.get_result_value(name, params),
-            results.get_result_samples(name, params),
-            results.get_result_stats(name, params),
-        ]
-        for results in (newer, older)
+        _columns(results, name) for results in (newer, older)
     ]
     kept = [
         index
@@ -160,7 +168,7 @@ def descriptions(results: Path) -> dict[str, dict[str, str]]:
     return machines
 
 
-def hosts(folder: Path) -> list[tuple[float, dict[str, Any]]]:
+def hosts(folder: Path) -> list[tuple[float, Any]]:
     """Since when, in seconds since the epoch, and which unwinders a machine had from then on.
 
     Raises:
@@ -170,22 +178,22 @@ def hosts(folder: Path) -> list[tuple[float, dict[str, Any]]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [
-            (datetime.fromisoformat(host["since"]).timestamp(), host["facts"].get("unwinders", {}))
-            for host in map(json.loads, lines)
+            (datetime.fromisoformat(one["since"]).timestamp(), one["facts"].get("unwinders", {}))
+            for one in map(json.loads, lines)
         ]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}). Restore it from git.") from error
 
 
-def library(known: Sequence[tuple[float, dict[str, Any]]], unwinder: str, started: float) -> str:
-    """The counted unwinder's package and build when a result was started, or nothing.
+def library(hosts: Sequence[tuple[float, Any]], unwinder: str, started: float) -> str:
+    """The unwinder's package and build when a result was started; nothing where it is not known.
 
     A result belongs to the last line before it.
     """
     name = "libunwind" if unwinder == "libunwind" else "libgcc"
-    before = [unwinders for since, unwinders in known if since <= started]
-    facts = before[-1].get(name) if before else None
-    return f"{facts['package'] or name}, build {facts['build_id'][:8]}" if facts else ""
+    had = [unwinders for since, unwinders in hosts if since <= started]
+    found = had[-1].get(name) if had else None
+    return f"{found['package'] or name} ({found['build_id'][:8]})" if found else ""
 
 
 def is_mac(machine: dict[str, str]) -> bool:

@@ -114,6 +114,16 @@ def save_machine(save: Function, machine: Machine, results_dir: str) -> None:
         raise UserError(
             f"--machine '{fields['machine']}': a name has letters, digits, '.', '_' and '-'."
         )
+    named = re.search(
+        r"mac(?=os|-|\b)|windows|linux|ubuntu|debian|alpine", fields["machine"].lower()
+    )
+    systems = {"mac": "macOS", "windows": "Windows"}
+    here = next((name for name, os in systems.items() if fields["os"].startswith(os)), "linux")
+    if named and here != (named[0] if named[0] in systems else "linux"):
+        raise UserError(
+            f"--machine '{fields['machine']}' names another system than this one, {fields['os']}: "
+            "whoever reads its results would believe the name."
+        )
     folder = Path(results_dir, fields["machine"])
     path = folder / "machine.json"
     if path.exists() and fields["machine"] != machines.local_name():

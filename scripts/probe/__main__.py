@@ -26,7 +26,7 @@ from rich.table import Table
 from scripts.base.names import known
 from scripts.base.numbers import interval, number, times
 from scripts.gap.changes import WORTH
-from scripts.gap.tables import RULE
+from scripts.gap.words import RULE
 from scripts.probe.environments import ROOT, python_of
 from scripts.releases import pins
 from scripts.releases.pins import Release
@@ -210,10 +210,8 @@ def sentences(result: Probed) -> Iterator[str]:
             yield f"{name}: cost by modules loaded at once, {costs}; {basis}"
         else:
             yield f"{name}: no prediction for other counts: {basis}"
-    at_least = result.off * (result.low - 1) * 1000 / result.modules
-    advice = (
-        "turn unwind info off if you unload it often" if at_least > WORTH else "keep unwind info"
-    )
+    off, keep = "turn unwind info off if you unload it often", "keep unwind info"
+    advice = off if result.excess > WORTH else keep
     cost = f"{number(max(result.excess, 0))} ms per 1000 modules, {result.modules} at a time"
     yield f"{name}: {advice}; it costs {cost}"
 

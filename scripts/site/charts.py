@@ -6,107 +6,119 @@ from typing import Any
 import altair as alt
 from packaging.version import Version
 
-from scripts.base.numbers import number
 from scripts.gap import tables
 from scripts.gap.words import Report
-from scripts.history.benchmarks import HEADLINE
+from scripts.history.benchmarks import BESIDE, COUNTED, FEWER, HEADLINE, MORE, ORDERS
 
 # Okabe and Ito's: told apart by all kinds of eyes, on light and on dark ground
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 COLOUR = alt.Color("series:N").scale(range=COLOURS)
-AXIS = 48  # pixels left of every chart, so that releases stand below each other
 SIZE = alt.param("size", value=HEADLINE)  # set by the page's selector
+CONFIG: dict[str, dict[str, Any]] = {
+    "axisY": {"minExtent": 64, "maxExtent": 64},  # so that releases stand below each other
+    "axisX": {"labelOverlap": True, "labelAngle": -90},
+    "legend": {"orient": "top", "labelLimit": 0, "title": None, "symbolOpacity": 1},
+}
+Rows = Sequence[dict[str, Any]]
 
 
 def charts(report: Report) -> dict[str, dict[str, Any]]:
     """Vega-Lite by the id of the element it is drawn in."""
-    releases = sorted({gap.release for gap in report.gaps}, key=Version)
-    x = alt.X("release:O", sort=releases, title=None).scale(domain=releases)
-    drawn = {"gap-chart": _gap(report, x), "fde-chart": _fdes(report, x)}
+    fields = {"count-chart": "instructions", "gap-chart": "gap"}
+    drawn = {name: _by_release(report, field) for name, field in fields.items()}
+    counted = _rows(report, "instructions")
+    for name, kinds in kinds_of({row["size"] for row in counted}).items():
+        named = [row | {"kind": kinds[row["size"]]} for row in counted if row["size"] in kinds]
+        line = _line(report, named, "instructions").encode(color=COLOUR.legend(None))
+        dash = alt.StrokeDash("kind:N", sort=list(kinds.values()))
+        dash = dash.legend(symbolType="stroke", symbolStrokeColor="#888888", columns=1)
+        points = line.encode(detail="kind:N").mark_point(filled=True)
+        what = f"Line chart of instructions: {', '.join(kinds.values())}."
+        layers = alt.layer(line.encode(strokeDash=dash), points)
+        drawn[name] = layers.properties(height=200, description=what)
     return {
-        name: _configured(chart.properties(width="container")).to_dict()
+        name: chart.properties(width="container").to_dict() | {"config": CONFIG}
         for name, chart in drawn.items()
+        if chart is not None
     }
 
 
-def picture(report: Report, ink: str) -> dict[str, Any]:
-    """The chart of the gap as a picture of its own, in a colour for letters and lines."""
-    releases = sorted({gap.release for gap in report.gaps}, key=Version)
-    x = alt.X("release:O", sort=releases, title="wasmtime-py release").scale(domain=releases)
-    size = {"width": 760, "height": 340, "background": "transparent"}
-    axis = {"labelColor": ink, "titleColor": ink, "gridColor": "#8883", "domainColor": "#8888"}
-    chart: dict[str, Any] = (
-        _configured(_gap(report, x).properties(**size))
-        .configure_axis(**axis, tickColor="#8888")
-        .configure_legend(labelColor=ink, orient="top", title=None, labelLimit=0, symbolOpacity=1)
-        .configure_rule(color=ink)
-        .configure_text(color=ink)
-        .configure_view(stroke=None)
-        .to_dict()
-    )
-    return chart
-
-
-def _configured(chart: Any) -> Any:
-    return (
-        chart.configure_axisY(minExtent=AXIS, maxExtent=AXIS)
-        .configure_axisX(labelOverlap=True, labelAngle=-90)
-        .configure_legend(orient="top", labelLimit=0, title=None, symbolOpacity=1)
-    )
-
-
-def _line(rows: Sequence[dict[str, Any]], x: alt.X, y: alt.Y, tooltip: list[str]) -> alt.Chart:
-    chart: alt.Chart = (
-        alt.Chart({"values": list(rows)})
-        .mark_line(point=alt.OverlayMarkDef(size=50, filled=True))
-        .encode(x=x, y=y, color=COLOUR, tooltip=["release:O", "series:N", *tooltip])
-    )
-    return chart
-
-
-def _gap(report: Report, x: alt.X) -> Any:
-    rows = [
-        {
-            "release": gap.release,
-            "series": f"{gap.machine}, {gap.unwinder}",
-            "size": gap.size,
-            "gap": gap.ratio,
-            "low": gap.low,
-            "high": gap.high,
-            "99 %": tables.cells(gap)[1],
-            "ms per 1000 modules": number(gap.excess),
+def kinds_of(sizes: set[str]) -> dict[str, dict[str, str]]:
+    """By chart, the sizes that are compared in it, and what they are called there."""
+    found: dict[str, dict[str, str]] = {}
+    if FEWER in sizes:
+        found["growth-chart"] = {
+            COUNTED.get(shape, shape): f"{shape.split('x')[0]} modules" for shape in (FEWER, MORE)
         }
-        for gap in report.gaps
-    ]
-    marks = sorted({(step.size, step.release, step.label) for step in report.steps})
-    y = alt.Y("gap:Q", title="gap (×)").scale(type="log", nice=False, padding=8)
-    line = _line(rows, x, y, ["gap:Q", "99 %:N", "ms per 1000 modules:N"])
-    band = (
-        alt.Chart({"values": rows})
-        .mark_area(opacity=0.25)
-        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=COLOUR)
-    )
-    step = alt.Chart(
-        {"values": [dict(zip(("size", "release", "pr"), mark, strict=True)) for mark in marks]}
-    )
-    rule = step.mark_rule(strokeDash=[4, 4]).encode(x=x)
-    label = step.mark_text(angle=270, align="right", dy=-8, y=4).encode(x=x, text="pr:N")
-    layers = [chart.transform_filter("datum.size == size") for chart in (band, rule, label, line)]
-    return alt.layer(*layers).add_params(SIZE).properties(
-        height=320,
-        description="Line chart of the gap by release, with 99 % intervals and change points.",
-    )  # fmt: skip
+    for size in sorted(sizes):
+        if size.endswith((*ORDERS, BESIDE)):
+            chart, plain = ("busy", "alone") if size.endswith(BESIDE) else ("order", "last first")
+            shape, kind = size.split(" ", 1)
+            kinds = found.setdefault(f"{chart}-chart", {COUNTED.get(shape, shape): plain})
+            kinds[size] = {"fifo": "first first", "random": "any order"}.get(kind, kind)
+    return found
 
 
-def _fdes(report: Report, x: alt.X) -> alt.Chart:
-    rows = [
-        {"release": gap.release, "size": gap.size, "FDEs": gap.fdes,
-         "series": f"{gap.machine}, {gap.unwinder}"}
-        for gap in report.gaps
-        if gap.fdes is not None
+def picture(report: Report, ink: str) -> dict[str, Any]:
+    """The first chart of the page as a picture of its own, in a colour for letters and lines."""
+    chart = _by_release(report, "instructions") or _by_release(report, "gap")
+    faint = {"gridColor": "#8883", "domainColor": "#8888", "tickColor": "#8888"}
+    config = CONFIG | {
+        "axis": {"labelColor": ink, "titleColor": ink, **faint},
+        "legend": {**CONFIG["legend"], "labelColor": ink},
+        "rule": {"color": ink}, "text": {"color": ink}, "view": {"stroke": None},
+    }  # fmt: skip
+    chart = chart.properties(width=760, height=340, background="transparent")
+    made: dict[str, Any] = chart.to_dict() | {"config": config}
+    return made
+
+
+def _rows(report: Report, field: str) -> list[dict[str, Any]]:
+    """The points that have something, as Vega-Lite takes them, with what a pointer shows."""
+    shown = ("count", "gap and range", "extra ms")
+    return [
+        {"release": point.release, "series": ", ".join(point.key), "size": point.size,
+         "instructions": point.instructions, "gap": point.gap and point.gap.value,
+         "low": point.gap and point.gap.low, "high": point.gap and point.gap.high,
+         **dict(zip(shown, tables.cells(point), strict=False))}
+        for point in report.points if getattr(point, field)
     ]  # fmt: skip
-    y = alt.Y("FDEs:Q", title="FDEs").scale(zero=True)
-    chart = _line(rows, x, y, ["FDEs:Q"]).encode(color=COLOUR.legend(None))
-    return chart.transform_filter("datum.size == size").add_params(SIZE).properties(
-        height=110, description="Line chart of the FDEs of one module, by release."
-    )  # fmt: skip
+
+
+def _line(report: Report, rows: Rows, field: str) -> Any:
+    """A line for each machine and unwinder; what is counted goes in steps."""
+    counted = field == "instructions"
+    releases = sorted({point.release for point in report.points}, key=Version)
+    ticks = [10**n for n in range(10)] if counted else [1, 2, 5, 10, 20, 50, 100, 200, 500]
+    y = alt.Y(f"{field}:Q", title="instructions per module" if counted else "gap (×)")
+    chart = alt.Chart({"values": list(rows)}).encode(
+        x=alt.X("release:O", sort=releases, title=None).scale(domain=releases),
+        y=y.axis(format="~s", values=ticks).scale(type="log", nice=False, padding=8),
+        color=COLOUR,
+        tooltip=["release:O", "series:N", "count:N", "gap and range:N", "extra ms:N"],
+    )
+    return chart.mark_line(interpolate="step-after" if counted else "linear")
+
+
+def _by_release(report: Report, field: str) -> Any:
+    """Lines at the chosen size, with ranges and changes, or None where there is nothing."""
+    rows = _rows(report, field)
+    line = _line(report, rows, field)
+    x = line.encoding.x
+    marks = sorted({(change.release, change.label) for change in report.changes})
+    step = alt.Chart({"values": [{"release": at, "label": label} for at, label in marks]})
+    chosen = [line, line.mark_point(size=50, filled=True, opacity=1)]
+    if field == "gap":
+        ranges = line.mark_rule(strokeWidth=4, opacity=0.4)
+        chosen.append(ranges.encode(y=alt.Y("low:Q"), y2="high:Q"))
+    layers = [
+        step.mark_rule(strokeDash=[4, 4]).encode(x=x),
+        step.mark_text(angle=270, dy=-8, y=160).encode(x=x, text="label:N"),
+        *(one.transform_filter("datum.size == size") for one in chosen),
+    ]
+    what = f"Line chart of the {field} by release, on a log scale, with changes."
+    return (
+        alt.layer(*layers).add_params(SIZE).properties(height=320, description=what)
+        if rows
+        else None
+    )

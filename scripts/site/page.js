@@ -1,4 +1,4 @@
-// Draws the charts, and keeps charts, lists and tables at the size that is chosen.
+// Draws the charts, and keeps them at the size that is chosen.
 (() => {
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const size = document.getElementById("size");
@@ -31,12 +31,6 @@
   }
 
   async function choose() {
-    for (const part of document.querySelectorAll("[data-size]")) {
-      part.hidden = part.dataset.size !== size.value;
-    }
-    for (const none of document.querySelectorAll("[data-none]")) {
-      none.hidden = [...none.parentElement.children].some((part) => part !== none && !part.hidden);
-    }
     for (const view of views) {
       if ("size" in view.getState().signals) await view.signal("size", size.value).runAsync();
     }

@@ -7,7 +7,7 @@ import vl_convert
 from asv.config import Config
 from asv.util import UserError
 
-from scripts.base.files import replacing
+from scripts.base.files import write
 from scripts.gap.words import report
 from scripts.history.read import read
 from scripts.site.charts import picture
@@ -24,8 +24,8 @@ def main() -> int:
     """
     try:
         recorded = read(Config.load("asv.conf.json"))
-        if all(gap.machine != MACHINE for gap in recorded.gaps):
-            print(f"No gap is measured on {MACHINE}: nothing is drawn.", file=sys.stderr)
+        if all(point.machine != MACHINE for point in recorded.points):
+            print(f"Nothing is measured on {MACHINE}: nothing is drawn.", file=sys.stderr)
             return 0
         history = report(recorded, MACHINE)
     except UserError as error:
@@ -33,9 +33,7 @@ def main() -> int:
         return 1
     for ground, ink in INK.items():
         path = FOLDER / f"gap-{ground}.svg"
-        with replacing(path) as scratch:
-            svg = vl_convert.vegalite_to_svg(picture(history, ink))
-            scratch.write_text(svg, encoding="utf-8", newline="\n")
+        write(path, vl_convert.vegalite_to_svg(picture(history, ink)))
         print(path)
     return 0
 

@@ -29,17 +29,13 @@ class GapPage(OutputPublisher):
     def publish(
         cls, conf: Any, repo: ReleaseRepo, benchmarks: Any, graphs: Any, revisions: Any
     ) -> None:
-        """Write the pages, and link them from asv's own.
-
-        Raises:
-            UserError: asv's page is not the one this was written for.
-        """
+        """Write the pages, and link them from asv's own."""
         from scripts.site import pages  # what it imports has no wheel for every platform
 
         history, site = read(conf), Path(conf.html_dir)
         pages.write_releases(site, conf.project, repo.releases, history)
-        link_from_index(site / "index.html", gap=bool(history.gaps))
-        if history.gaps:
+        link_from_index(site / "index.html", gap=bool(history.points))
+        if history.points:
             pages.write_gap(site, conf.project, history)
         else:
             log.warning(f"No {RATIO} is measured, so there is no gap.html.")

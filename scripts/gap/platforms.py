@@ -1,0 +1,94 @@
+"""What to do, by the platforms that readers have and the eras of releases."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from packaging.version import Version
+
+from scripts.gap import words
+from scripts.gap.changes import UNKNOWN, Era, rule
+from scripts.history.benchmarks import SIZES
+from scripts.history.read import History, Value
+
+PER = " per 1000 modules"  # so is all that the matrix says
+REPORTED = Path("fixtures/reported.json")
+MAC, LIBUNWIND, TREE, LIST, WINDOWS = "macOS", "libunwind", "libgcc 13", "libgcc 12", "Windows"
+PLATFORMS = {
+    MAC: "macOS",
+    LIBUNWIND: "Linux with LLVM's libunwind in the process, as in builds for musl with Rust's own",
+    TREE: "Linux with libgcc 13 or later",
+    LIST: "Linux with libgcc 12 or older",
+    WINDOWS: "Windows",
+}
+
+
+class Cell(NamedTuple):
+    """What to do on a platform in an era, what unwind info costs there, and who says so."""
+
+    says: str
+    costs: list[str]
+    source: str
+    reports: list[dict[str, Any]]
+
+
+def reported() -> list[dict[str, Any]]:
+    """What others have published of Macs and of libunwind, as they gave it."""
+    entries: list[dict[str, Any]] = json.loads(REPORTED.read_text(encoding="utf-8"))["reported"]
+    return entries
+
+
+def matrix(report: words.Report, history: History) -> tuple[list[str], dict[str, list[Cell]]]:
+    """The eras, and a cell for each of them by platform."""
+    starts, columns = {change.release for change in report.changes}, list[list[str]]()
+    for release in sorted({file.release for file in history.files}, key=Version):
+        if not columns or release in starts:
+            columns.append([])
+        columns[-1].append(release)
+    machines, eras = words.recorded(report.eras), dict[str, list[Era]]()
+    for era in report.eras:
+        if era.machine in machines and era.size in SIZES:
+            platform = platform_of(history.machines[era.machine]["os"], era.unwinder)
+            eras.setdefault(platform, []).append(era)
+    return [words.span(column[0], column[-1]) for column in columns], {
+        name: [_cell(platform, Version(column[0]), Version(column[-1]), eras) for column in columns]
+        for platform, name in PLATFORMS.items()
+    }
+
+
+def platform_of(system: str, unwinder: str) -> str:
+    """Which of the platforms a machine is, with an unwinder."""
+    libgcc = re.search(r"libgcc (\d+)", system)
+    if system.startswith((MAC, WINDOWS)):
+        return system.split()[0]
+    if unwinder == LIBUNWIND or libgcc is None:
+        return unwinder
+    return TREE if int(libgcc[1]) >= 13 else LIST
+
+
+def _cell(platform: str, first: Version, last: Version, eras: dict[str, list[Era]]) -> Cell:
+    if platform == WINDOWS:
+        return Cell("cannot", ["creating an Engine aborts the process"], "Wasmtime's own limit", [])
+    reports = [one for one in reported() if one["platform"] == platform and one["release"]]
+    reports = [one for one in reports if first <= Version(one["release"]) <= last]
+    stand_in = [] if platform != MAC or MAC in eras else eras.get(LIBUNWIND, [])
+    worst: dict[str, Era] = {}  # of several machines
+    for era in eras.get(platform, stand_in):
+        if first <= Version(era.last) and Version(era.release) <= last:
+            worst[era.size] = max(
+                worst.get(era.size, era), era,
+                key=lambda one: (one.extra.value if one.extra else 0, one.instructions or 0),
+            )  # fmt: skip
+    for one in reports:
+        if not worst and (milliseconds := one.get("ms_per_1000_modules")):
+            says = rule(Value(milliseconds), None)
+            return Cell(says, [one["numbers"]], "reported elsewhere", reports)
+    if not worst:
+        return Cell(UNKNOWN, [], "nothing recorded", reports)
+    shown = list(worst.values())
+    costs = [f"{words.functions(era.size)}: {words.cost(era).removesuffix(PER)}" for era in shown]
+    since = f" from {shown[0].release} on" if Version(shown[0].release) > first else ""
+    source = f"{'stand-in, libunwind on Linux' if stand_in else 'measured here'}{since}: "
+    machines = ", ".join(dict.fromkeys(era.machine for era in shown))
+    return Cell(words.advise(shown), costs, source + machines, reports)
