@@ -1,4 +1,4 @@
-"""Open an issue when the newest release moved the cost or is not known, or when a run failed.
+"""Open an issue when the newest release changed the cost or is not known, or when a run failed.
 
 There is one open issue of each kind at most: `gh` finds it by its label and brings it up to date.
 """
@@ -24,7 +24,7 @@ FAILED = "benchmarks-failed"
 
 
 def concerns(found: Report) -> Report:
-    """Where the newest release of all moved the cost, or none can tell with what was before."""
+    """Where the newest release of all changed the cost, or none can tell with what was before."""
     newest = max((Version(one.release) for one in found.newest), default=None)
     news = {
         (one.machine, one.unwinder)
@@ -42,7 +42,7 @@ def news_issue(found: Report, site: str) -> tuple[str, str]:
     """Title and body of the issue about the newest release."""
     said: dict[str, list[str]] = {}
     for one in sorted(found.newest, key=lambda one: not one.moved):
-        what = "moved the gap on" if one.moved else "is not known on"
+        what = "changed the cost on" if one.moved else "is not known on"
         said.setdefault(what, []).append(f"{one.machine} ({one.unwinder})")
     title = "; ".join(f"{what} {', '.join(where)}" for what, where in said.items())
     link = f"[The gap]({site}gap.html) · [releases]({site}releases.html)\n\n" if site else ""

@@ -93,7 +93,7 @@ def test_a_moved_gap_is_one_issue_that_is_kept_up_to_date(github: Path) -> None:
     write_results(Path("results"), {"49.0.0": NEW, "50.0.1": NEW}, "ubuntu", unwinder="system")
     assert alert.main(["--site", "https://example.org/site/"]) == 0
     (issue,) = issues(github)
-    assert issue["title"] == "50.0.1 moved the gap on macos-15-arm64 (libunwind)"
+    assert issue["title"] == "50.0.1 changed the cost on macos-15-arm64 (libunwind)"
     assert "[The gap](https://example.org/site/gap.html)" in issue["body"]
     assert "→ 1.6× at 8 functions" in issue["body"]
     assert "#14304" in issue["body"]
@@ -136,7 +136,7 @@ def test_a_gap_that_did_not_move_is_no_issue(
 ) -> None:
     write_results(Path("results"), {"49.0.0": NEW, "50.0.1": NEW}, "macos-15-arm64")
     assert alert.main([]) == 0
-    assert "did not move" in capsys.readouterr().out
+    assert "did not change" in capsys.readouterr().out
     assert issues(github) == []
 
 
@@ -149,10 +149,13 @@ def test_a_newest_release_that_is_not_known_is_an_issue(github: Path) -> None:
     assert alert.main([]) == 0
     (issue,) = issues(github)
     assert issue["title"] == (
-        "50.0.1 moved the gap on macos-15-arm64 (libunwind); is not known on ubuntu-24.04 "
+        "50.0.1 changed the cost on macos-15-arm64 (libunwind); is not known on ubuntu-24.04 "
         "(libunwind)"
     )
-    assert "50.0.1 is not known against 49.0.0: it is not measured, or" in issue["body"]
+    assert (
+        "50.0.1 changed the cost is not known, compared with 49.0.0: it is not measured, or"
+        in issue["body"]
+    )
 
 
 def test_a_count_of_libgcc_that_moved_is_an_issue(github: Path) -> None:
@@ -181,7 +184,7 @@ def test_a_dry_run_prints_the_issue(github: Path, capsys: pytest.CaptureFixture[
     write_results(Path("results"), {"49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64")
     assert alert.main(["--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert "50.0.1 moved the gap on macos-15-arm64 (libunwind)\n\n" in said
+    assert "50.0.1 changed the cost on macos-15-arm64 (libunwind)\n\n" in said
     assert "#14304" in said
     assert issues(github) == []
 

@@ -222,7 +222,7 @@ def test_from_pins_to_alert(
     failed = "Open an issue when a scheduled run failed"
     assert runner.step(failed, RUN="https://example.org/run", PATH=path).returncode == 0
     about_gap, about_run = json.loads(issues.read_text())[0]
-    assert "50.0.1 moved the gap on" in about_gap["title"]
+    assert "50.0.1 changed the cost on" in about_gap["title"]
     assert all(f"{machine} (libunwind)" in about_gap["title"] for machine in (FIRST, SECOND))
     assert "https://example.org/gap.html" in about_gap["body"]
     assert "https://example.org/run" in about_run["body"]

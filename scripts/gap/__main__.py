@@ -19,8 +19,8 @@ from scripts.history.read import History, Point, read
 
 MOVED, ERROR, UNKNOWN = 1, 2, 3  # exit codes of --check
 CHECK = (
-    "exit 1 when the newest release moved the cost, 0 when it did not, 2 on an error, 3 when that "
-    "is not known"
+    "exit 1 when the newest release changed the cost, 0 when it did not, 3 when that is not known, "
+    "2 on an error"
 )
 NO_RESULTS = "results/ holds no results. Run `uv run asv run`."
 ALL_NA = (
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print((tables.to_json if options.format == "json" else tables.to_csv)(found), end="")
     moved, unknown = any(one.moved for one in found.newest), any(one.reason for one in found.newest)
-    # a move that is certain comes before what is not known
+    # a change that is certain comes before what is not known
     return options.check and (MOVED if moved else UNKNOWN if unknown else 0)
 
 

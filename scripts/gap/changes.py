@@ -55,7 +55,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Newest:
-    """Whether the newest release of a machine moved the cost, or the `reason` why none can tell."""
+    """Whether the newest release of a machine changed the cost, or why that is not known."""
 
     machine: str
     unwinder: str

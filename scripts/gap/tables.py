@@ -41,7 +41,7 @@ def tables(
     """A title, a head and rows for every machine and unwinder: a row for each point, or era."""
     for key, group in itertools.groupby(points, key=lambda point: point.key):
         shown = [point for point in group if point.size in sizes]
-        more = ["rule", "since"] if isinstance(points[0], Era) else []
+        more = ["what to do", "since"] if isinstance(points[0], Era) else []
         yield (
             ", ".join(key),
             ["releases" if more else "release", "functions", *COSTS, *more],

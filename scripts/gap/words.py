@@ -8,25 +8,44 @@ from packaging.version import Version
 
 from scripts.base.names import known
 from scripts.base.numbers import interval, number, times
-from scripts.gap.changes import FEWEST, MOST, WORTH, Change, Era, Newest, conclude
+from scripts.gap.changes import (
+    FEWEST,
+    KEEP,
+    MOST,
+    TURN_OFF,
+    UNKNOWN,
+    WORTH,
+    Change,
+    Era,
+    Newest,
+    conclude,
+)
 from scripts.history.benchmarks import HEADLINE, SIZES
 from scripts.history.read import History, Point, Value
 from scripts.history.results import LOCAL, is_mac
 
-RULE = f"Unwind info is worth turning off where it costs more than {WORTH:.0f} ms per 1000 modules."
+RULE = (
+    f"Turn unwind info off where it costs more than {WORTH:.0f} ms per 1000 modules, else keep it."
+)
 UNTIMED = (
-    f"Where no time is recorded, a processor executes {FEWEST:,} to {MOST:,} instructions in a µs; "
-    "where that leaves it open, nothing is said."
+    f"Where no milliseconds are recorded, instructions stand for them: {FEWEST:,} to {MOST:,} take "
+    "a µs. Where that range leaves it open, and where neither is recorded, it is not known."
 )
 CHANGES = (
-    "Counts are exact: a change is where one differs from the release before by 1 % or more.",
-    "Where nothing is counted, a change is where the gap differs from that of the release before "
-    "by a factor of two or more. The newest release has to be measured in one session with it.",
+    "Counts are exact: a count that differs by 1 % or more from the release before is a change.",
+    "Where nothing is counted, a gap that differs by a factor of two or more from the release "
+    "before is a change. The newest release and the one before it have to be measured in one "
+    "session.",
 )
 STAND_IN = (
-    "No result of a Mac is recorded here: libunwind on Linux stands in for it. It takes the code "
-    "path of macOS, not its times."
+    "No Mac is recorded here. libunwind on Linux stands in for one: Wasmtime takes the same path "
+    "there as on macOS, in other times."
 )
+DO = {
+    KEEP: "Keep it.",
+    TURN_OFF: "Turn it off.",
+    UNKNOWN: "Whether to turn it off is not known: no milliseconds are recorded.",
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +135,7 @@ def cost(one: Point) -> str:
         return f"{ranged(one.extra, ' ms')} per 1000 modules"
     if one.instructions is not None:
         return f"{count(one.instructions)} instructions a module"
-    return f"{ranged(one.gap, '×')} the time"
+    return f"{ranged(one.gap, '×')} the time without it"
 
 
 def advise(eras: Sequence[Era]) -> str:
@@ -140,7 +159,7 @@ def say_advice(advice: Sequence[Era]) -> Iterator[str]:
 def say_change(change: Change) -> str:
     """One sentence for a change."""
     sizes = [size for size in SIZES if size in change.moved] or list(change.moved)
-    say, what = (count, "instructions a module") if change.counted else (times, "the gap")
+    say, what = (count, "instructions a module") if change.counted else (times, "gap")
     moved = ", ".join(
         f"{' → '.join(map(say, change.moved[size]))} at {functions(size)}" for size in sizes
     )
@@ -152,20 +171,22 @@ def say_change(change: Change) -> str:
 
 
 def say_functions(change: Change) -> Iterator[str]:
-    """What a change was by function, if that is counted."""
+    """One sentence for what a change is by function, if that is counted."""
     moved = (f"{name} {' → '.join(map(count, two))}" for name, two in change.functions.items())
     if said := ", ".join(moved):
-        at = f"instructions a module at {functions(HEADLINE)}"
-        yield f"{change.unwinder}, {change.release}, by function of the unwinder: {said} ({at})"
+        where = f"{change.machine}, {change.unwinder}, {change.release}"
+        yield f"{where}, by function of the unwinder: {said} at {functions(HEADLINE)}"
 
 
 def say_newest(newest: Newest) -> str:
     """One sentence for a verdict on the newest release."""
-    against = f" against {newest.previous}" if newest.previous else ""
-    said = "moved the cost" if newest.moved else "did not move the cost"
+    against = f", compared with {newest.previous}" if newest.previous else ""
     if newest.reason:
-        said, against = "is not known", f"{against}: {newest.reason}"
-    return f"{newest.machine}, {newest.unwinder}: {newest.release} {said}{against}"
+        said = f"whether {newest.release} changed the cost is not known{against}: {newest.reason}"
+    else:
+        changed = "changed" if newest.moved else "did not change"
+        said = f"{newest.release} {changed} the cost{against}"
+    return f"{newest.machine}, {newest.unwinder}: {said}"
 
 
 def say_nothing(history: History, machine: str | None) -> Iterator[str]:
@@ -190,11 +211,14 @@ def say_verdict(eras: Sequence[Era], newest: Sequence[Newest], macs: set[str]) -
     )
     if now is None:
         return ""
-    (judged,) = [one for one in newest if (one.machine, one.unwinder) == now.key]
     said = (
         f"In {now.last} ({', '.join(now.key)}), unwind info costs {cost(now)} when modules of "
-        f"{functions(now.size)} are dropped: {advise([now])}."
+        f"{functions(now.size)} are dropped."
     )
     for before in [era for era in eras if (era.key, era.size) == (now.key, now.size)][-2:-1]:
-        said += f" It was {cost(before)} from {span(before.release, before.last)}."
-    return said + (f" {judged.release} is not known: {judged.reason}." if judged.reason else "")
+        said += f" From {span(before.release, before.last)} it cost {cost(before)}."
+    (judged,) = [one for one in newest if (one.machine, one.unwinder) == now.key]
+    unknown = (
+        [f"What {judged.release} changed is not known: {judged.reason}."] if judged.reason else []
+    )
+    return " ".join([said, DO[now.says], *unknown])
