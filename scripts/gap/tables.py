@@ -85,9 +85,15 @@ def terminal(report: Report, console: Console, *, releases: bool) -> None:
 
 def print_table(title: str, head: Sequence[str], rows: list[list[str]], console: Console) -> None:
     """Print a table: the first column is aligned left, the numbers right."""
-    table = Table(title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left")
+    table = Table(
+        title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left",
+        collapse_padding=console.width < WIDTH,
+    )  # fmt: skip
     for index, column in enumerate(head):
-        table.add_column(column, justify="right" if index else "left", overflow="fold")
+        whole = column in ("functions", "instructions")  # a narrow terminal would break the words
+        table.add_column(
+            column, justify="right" if index else "left", no_wrap=whole, overflow="fold"
+        )
     for line in rows:
         table.add_row(*line)
     console.print(table)

@@ -145,7 +145,8 @@ def advise(eras: Sequence[Era]) -> str:
         sizes.setdefault(era.says, []).append(era.size)
     if len(sizes) == 1:
         return eras[0].says
-    return ", ".join(f"{says} at {' and '.join(sizes[says])}" for says in sorted(sizes)[::-1])
+    said = {says: " and ".join((*at[:-1], functions(at[-1]))) for says, at in sizes.items()}
+    return ", ".join(f"{says} at {said[says]}" for says in sorted(said)[::-1])
 
 
 def say_advice(advice: Sequence[Era]) -> Iterator[str]:

@@ -55,7 +55,7 @@ def kinds_of(sizes: set[str]) -> dict[str, dict[str, str]]:
             chart, plain = ("busy", "alone") if size.endswith(BESIDE) else ("order", "last first")
             shape, kind = size.split(" ", 1)
             kinds = found.setdefault(f"{chart}-chart", {COUNTED.get(shape, shape): plain})
-            kinds[size] = {"fifo": "first first", "random": "any order"}.get(kind, kind)
+            kinds[size] = {"fifo": "first first", "random": "random order"}.get(kind, kind)
     return found
 
 
