@@ -119,7 +119,7 @@ def test_the_answer_comes_first(results: Path, capsys: pytest.CaptureFixture[str
         r"In 50.0.1 \(linux-x86_64, libunwind\), unwind info costs "
         r"8.[34]\d ms \([\d.–]*\) per 1000 "
         r"modules when modules of 8 functions are dropped. From 22.0.0 to 49.0.0 it cost 12\d ms "
-        r"\(.*\) per 1000 modules. Keep it.",
+        r"\(.*\) per 1000 modules. What to do: keep it.",
         verdict,
     )
     assert heading == "What to do"
