@@ -103,48 +103,43 @@ def costs(points: Iterable[Point], *, counted: bool) -> list[tuple[Point, float]
 def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> list[Change]:
     """The changes of one machine and unwinder, oldest first."""
     counted = bool(costs(points, counted=True))
-    found: dict[str, tuple[Point, Point, dict[str, tuple[float, float]]]] = {}
+    functions = {point.release: point.functions for point in points if point.functions}
+    found: dict[str, Change] = {}
     for size in dict.fromkeys(point.size for point in points):
         series = costs((one for one in points if one.size == size), counted=counted)
         for (before, old), (now, new) in itertools.pairwise(series):
             if counted:
-                moved = abs(new / old - 1) >= CERTAIN if old else new > 0
+                changed = abs(new / old - 1) >= CERTAIN if old else new > 0
             else:
-                moved = max(new / old, old / new) >= SUDDEN and not incomparable(
-                    before, now, newest
+                factor = max(new / old, old / new)
+                changed = factor >= SUDDEN and not incomparable(before, now, newest)
+            if changed:
+                both = (functions.get(one.release, {}) for one in (before, now))
+                libraries = (before.library, now.library) if counted else ("", "")
+                change = Change(
+                    *(*now.key, before.release, now.release, counted, {}, moved_most(*both)),
+                    libraries if all(libraries) and len({*libraries}) == 2 else (),
+                    upstream_changes(before.release, now.release, libunwind=libunwind),
                 )
-            if moved:
-                found.setdefault(now.release, (before, now, {}))[2][size] = (old, new)
-    upstream = json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
-    functions = {point.release: point.functions for point in points if point.functions}
-    changes = []
-    for release in sorted(found, key=Version):
-        before, now, moves = found[release]
-        libraries = tuple(dict.fromkeys((before.library, now.library))) if counted else ()
-        causes = [
-            one
-            for one in upstream
-            if Version(before.release) < Version(one["release"]) <= Version(release)
-            and (libunwind or not one.get("libunwind_only"))
-        ]
-        library = libraries if len(libraries) == 2 and all(libraries) else ()
-        by_function = moved_most(*(functions.get(one, {}) for one in (before.release, release)))
-        changes.append(
-            Change(
-                *(*now.key, before.release, release, counted, moves, by_function),
-                *(library, causes),
-            )
-        )
-    return changes
+                found.setdefault(now.release, change).moved[size] = (old, new)
+    return sorted(found.values(), key=lambda change: Version(change.release))
+
+
+def upstream_changes(before: str, now: str, *, libunwind: bool) -> list[dict[str, Any]]:
+    """What came to Wasmtime after one release, up to another, that moves the cost."""
+    return [
+        one
+        for one in json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
+        if Version(before) < Version(one["release"]) <= Version(now)
+        and (libunwind or not one.get("libunwind_only"))
+    ]
 
 
 def moved_most(before: dict[str, float], now: dict[str, float]) -> dict[str, tuple[float, float]]:
     """The functions whose instructions moved most, of those that are counted in both releases."""
-    both = {
-        name: (before[name], now[name]) for name in now if before.get(name, now[name]) != now[name]
-    }
-    moved = sorted(both, key=lambda name: -abs(now[name] - before[name]))
-    return {name: both[name] for name in moved[:FUNCTIONS]}
+    moved = [name for name in now if name in before and before[name] != now[name]]
+    moved.sort(key=lambda name: -abs(now[name] - before[name]))
+    return {name: (before[name], now[name]) for name in moved[:FUNCTIONS]}
 
 
 def incomparable(before: Point, now: Point, newest: str) -> str:

@@ -22,31 +22,29 @@ COSTS = ("instructions", "gap", "extra ms per 1000", "FDEs")
 
 def sections(report: Report) -> dict[str, list[str]]:
     """What stands beside the tables: headings and their sentences."""
-    rules = [words.RULE, words.UNTIMED, *[report.note] * bool(report.note)]
     changes = [
         sentence
         for change in report.changes
         for sentence in (words.say_change(change), *words.say_functions(change))
     ]
-    return {
-        "What to do": [*words.say_advice(report.advice), *rules],
+    found = {
+        "What to do": [*words.say_advice(report.advice), words.RULE, words.UNTIMED, report.note],
         "Newest release": list(map(words.say_newest, report.newest)),
         "Changes": [*(changes or ["none found"]), *words.CHANGES],
-    } | ({"Left out": report.left_out} if report.left_out else {})
+        "Left out": report.left_out,
+    }
+    return {heading: said for heading, all_ in found.items() if (said := list(filter(None, all_)))}
 
 
 def tables(
-    points: Sequence[Point], sizes: Sequence[str]
+    report: Report, *, releases: bool = False
 ) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    """A title, a head and rows for every machine and unwinder: a row for each point, or era."""
+    """A title, a head and rows for every machine and unwinder: a row for each era, or release."""
+    head = ["release" if releases else "releases", "functions", *COSTS]
+    points = report.points if releases else report.eras
     for key, group in itertools.groupby(points, key=lambda point: point.key):
-        shown = [point for point in group if point.size in sizes]
-        more = ["what to do", "since"] if isinstance(points[0], Era) else []
-        yield (
-            ", ".join(key),
-            ["releases" if more else "release", "functions", *COSTS, *more],
-            list(map(row, shown)),
-        )
+        rows = [row(point) for point in group if point.size in report.sizes]
+        yield ", ".join(key), head if releases else [*head, "what to do", "since"], rows
 
 
 def row(point: Point) -> list[str]:
@@ -73,7 +71,7 @@ def terminal(report: Report, console: Console, *, releases: bool) -> None:
     said, narrow = sections(report), console.width < WIDTH
     lines = [report.verdict, "", "What to do", *(f"  {line}" for line in said.pop("What to do"))]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    for title, head, rows in tables(report.points if releases else report.eras, report.sizes):
+    for title, head, rows in tables(report, releases=releases):
         if narrow:
             rows = [[line[0], *(cell.split(" (")[0] for cell in line[1:])] for line in rows]
         print_table(title, head, rows, console)
@@ -85,9 +83,15 @@ def terminal(report: Report, console: Console, *, releases: bool) -> None:
 
 def print_table(title: str, head: Sequence[str], rows: list[list[str]], console: Console) -> None:
     """Print a table: the first column is aligned left, the numbers right."""
-    table = Table(title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left")
+    table = Table(
+        title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left",
+        collapse_padding=console.width < WIDTH,
+    )  # fmt: skip
     for index, column in enumerate(head):
-        table.add_column(column, justify="right" if index else "left", overflow="fold")
+        whole = column in ("functions", "instructions")  # a narrow terminal would break the words
+        table.add_column(
+            column, justify="right" if index else "left", no_wrap=whole, overflow="fold"
+        )
     for line in rows:
         table.add_row(*line)
     console.print(table)
@@ -96,7 +100,7 @@ def print_table(title: str, head: Sequence[str], rows: list[list[str]], console:
 def markdown(report: Report, *, releases: bool = False) -> str:
     """The same for a pull request or an issue."""
     lines = [report.verdict, ""]
-    for title, head, rows in tables(report.points if releases else report.eras, report.sizes):
+    for title, head, rows in tables(report, releases=releases):
         ruled = (head, ["---", *["--:"] * (len(head) - 1)], *rows)
         lines += [f"### What unwind info costs: {title}", ""]
         lines += [*(f"| {' | '.join(line)} |" for line in ruled), ""]

@@ -8,18 +8,7 @@ from packaging.version import Version
 
 from scripts.base.names import known
 from scripts.base.numbers import interval, number, times
-from scripts.gap.changes import (
-    FEWEST,
-    KEEP,
-    MOST,
-    TURN_OFF,
-    UNKNOWN,
-    WORTH,
-    Change,
-    Era,
-    Newest,
-    conclude,
-)
+from scripts.gap.changes import FEWEST, MOST, WORTH, Change, Era, Newest, conclude
 from scripts.history.benchmarks import HEADLINE, SIZES
 from scripts.history.read import History, Point, Value
 from scripts.history.results import LOCAL, is_mac
@@ -41,11 +30,6 @@ STAND_IN = (
     "No Mac is recorded here. libunwind on Linux stands in for one: Wasmtime takes the same path "
     "there as on macOS, in other times."
 )
-DO = {
-    KEEP: "Keep it.",
-    TURN_OFF: "Turn it off.",
-    UNKNOWN: "Whether to turn it off is not known: no milliseconds are recorded.",
-}
 
 
 @dataclass(frozen=True)
@@ -145,7 +129,8 @@ def advise(eras: Sequence[Era]) -> str:
         sizes.setdefault(era.says, []).append(era.size)
     if len(sizes) == 1:
         return eras[0].says
-    return ", ".join(f"{says} at {' and '.join(sizes[says])}" for says in sorted(sizes)[::-1])
+    said = {says: " and ".join((*at[:-1], functions(at[-1]))) for says, at in sizes.items()}
+    return ", ".join(f"{says} at {said[says]}" for says in sorted(said)[::-1])
 
 
 def say_advice(advice: Sequence[Era]) -> Iterator[str]:
@@ -217,8 +202,8 @@ def say_verdict(eras: Sequence[Era], newest: Sequence[Newest], macs: set[str]) -
     )
     for before in [era for era in eras if (era.key, era.size) == (now.key, now.size)][-2:-1]:
         said += f" From {span(before.release, before.last)} it cost {cost(before)}."
+    said += f" What to do: {now.says}."
     (judged,) = [one for one in newest if (one.machine, one.unwinder) == now.key]
-    unknown = (
-        [f"What {judged.release} changed is not known: {judged.reason}."] if judged.reason else []
-    )
-    return " ".join([said, DO[now.says], *unknown])
+    if judged.reason:
+        said += f" What {judged.release} changed is not known: {judged.reason}."
+    return said

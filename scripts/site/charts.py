@@ -55,7 +55,7 @@ def kinds_of(sizes: set[str]) -> dict[str, dict[str, str]]:
             chart, plain = ("busy", "alone") if size.endswith(BESIDE) else ("order", "last first")
             shape, kind = size.split(" ", 1)
             kinds = found.setdefault(f"{chart}-chart", {COUNTED.get(shape, shape): plain})
-            kinds[size] = {"fifo": "first first", "random": "any order"}.get(kind, kind)
+            kinds[size] = {"fifo": "first first", "random": "random order"}.get(kind, kind)
     return found
 
 
@@ -102,7 +102,8 @@ def _line(report: Report, rows: Rows, field: str) -> Any:
 
 def _by_release(report: Report, field: str) -> Any:
     """Lines at the chosen size, with ranges and changes, or None where there is nothing."""
-    rows = _rows(report, field)
+    if not (rows := _rows(report, field)):
+        return None
     line = _line(report, rows, field)
     x = line.encoding.x
     marks = sorted({(change.release, change.label) for change in report.changes})
@@ -117,8 +118,4 @@ def _by_release(report: Report, field: str) -> Any:
         *(one.transform_filter("datum.size == size") for one in chosen),
     ]
     what = f"Line chart of the {field} by release, on a log scale, with changes."
-    return (
-        alt.layer(*layers).add_params(SIZE).properties(height=320, description=what)
-        if rows
-        else None
-    )
+    return alt.layer(*layers).add_params(SIZE).properties(height=320, description=what)

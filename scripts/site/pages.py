@@ -4,6 +4,7 @@ They load nothing but their own files, under any path: Vega is written beside th
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from scripts.site.charts import charts
 def write_gap(site: Path, project: str, history: History) -> None:
     """Write `gap.html`, what it loads, and what it lets people take away."""
     report = words.report(history)
-    sizes = list(dict.fromkeys(point.size for point in report.points))
+    sizes = tuple(dict.fromkeys(point.size for point in report.points))
+    whole = replace(report, sizes=sizes)
     measured = datetime.fromtimestamp(max(file.started for file in history.files), UTC)
     heads, rows = platforms.matrix(report, history)
     page = render(
@@ -33,8 +35,8 @@ def write_gap(site: Path, project: str, history: History) -> None:
         rows=rows,
         reported=platforms.reported(),
         sections=dict(tables.sections(report)),
-        eras=[(link(*one[0].split(", ")), *one) for one in tables.tables(report.eras, sizes)],
-        releases=list(tables.tables(report.points, sizes)),
+        eras=[(link(*one[0].split(", ")), *one) for one in tables.tables(whole)],
+        releases=list(tables.tables(whole, releases=True)),
         charts=charts(report),
         sizes=[size for size in SIZES if size in sizes],
         results=len(history.files),
