@@ -159,7 +159,7 @@ def test_the_size_follows_the_address(page: Page, address: str) -> None:
     page.evaluate("location.hash = '#do-heading'")
     assert page.url.endswith("#do-heading")
     assert page.locator("#size").input_value() == "1"
-    page.evaluate("location.hash = '#100'")  # was not measured
+    page.evaluate("location.hash = '#2000'")  # no such size
     assert page.locator("#size").input_value() == "1"
 
 

@@ -46,7 +46,8 @@ def test_it_agrees_with_the_suite(cache: Path, install: Callable[[str], Path]) -
     (one,) = probed(cache, EIGHT, "--release", "49.0.0", "--unwinder", "libunwind")
     program = (
         "import json; from benchmarks.teardown_gap import TeardownGap; "
-        "gap = TeardownGap(); gap.setup('1000x8'); print(json.dumps(gap.track_ratio('1000x8')))"
+        "gap = TeardownGap(); gap.setup(gap.setup_cache(), '1000x8'); "
+        "print(json.dumps(gap.track_ratio(None, '1000x8')))"
     )
     answer = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True,
