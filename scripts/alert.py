@@ -25,14 +25,15 @@ FAILED = "benchmarks-failed"
 
 def concerns(found: Report) -> Report:
     """Where the newest release of all changed the cost, or none can tell with what was before."""
-    newest = max((Version(one.release) for one in found.newest), default=None)
+    newest = max((Version(verdict.release) for verdict in found.newest), default=None)
     news = {
-        (one.machine, one.unwinder)
-        for one in found.newest
-        if Version(one.release) == newest and (one.moved or (one.reason and one.previous))
+        (verdict.machine, verdict.unwinder)
+        for verdict in found.newest
+        if Version(verdict.release) == newest
+        and (verdict.moved or (verdict.reason and verdict.previous))
     }
     parts: Any = {
-        name: [one for one in getattr(found, name) if (one.machine, one.unwinder) in news]
+        name: [entry for entry in getattr(found, name) if (entry.machine, entry.unwinder) in news]
         for name in ("newest", "advice", "changes", "eras", "points")
     }
     return replace(found, **parts)
@@ -41,9 +42,9 @@ def concerns(found: Report) -> Report:
 def news_issue(found: Report, site: str) -> tuple[str, str]:
     """Title and body of the issue about the newest release."""
     said: dict[str, list[str]] = {}
-    for one in sorted(found.newest, key=lambda one: not one.moved):
-        what = "changed the cost on" if one.moved else "is not known on"
-        said.setdefault(what, []).append(f"{one.machine} ({one.unwinder})")
+    for verdict in sorted(found.newest, key=lambda verdict: not verdict.moved):
+        what = "changed the cost on" if verdict.moved else "is not known on"
+        said.setdefault(what, []).append(f"{verdict.machine} ({verdict.unwinder})")
     title = "; ".join(f"{what} {', '.join(where)}" for what, where in said.items())
     link = f"[The gap]({site}gap.html) · [releases]({site}releases.html)\n\n" if site else ""
     return f"{found.newest[0].release} {title}", link + tables.markdown(found)
@@ -53,7 +54,7 @@ def raise_issue(label: str, title: str, body: str) -> None:
     """Bring the open issue of that label up to date, or open one nobody has closed yet."""
     query = ("--label", label, "--state", "all", "--limit", "100")
     issues = json.loads(_gh("issue", "list", *query, "--json", "number,title,body,state"))
-    if issue := next((one for one in issues if one["state"] == "OPEN"), None):
+    if issue := next((issue for issue in issues if issue["state"] == "OPEN"), None):
         if (issue["title"], issue["body"].strip()) != (title, body.strip()):
             number = str(issue["number"])
             _gh("issue", "edit", number, "--title", title, "--body", body)

@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(tables.markdown(found, releases=options.releases), end="")
     else:
         print((tables.to_json if options.format == "json" else tables.to_csv)(found), end="")
-    moved, unknown = any(one.moved for one in found.newest), any(one.reason for one in found.newest)
+    moved = any(verdict.moved for verdict in found.newest)
+    unknown = any(verdict.reason for verdict in found.newest)
     # a change that is certain comes before what is not known
     return options.check and (MOVED if moved else UNKNOWN if unknown else 0)
 
@@ -93,7 +94,7 @@ def compare(history: History, a: str, b: str, console: Console) -> None:
             "n/a",
         )
         rows.append(
-            [functions(size), *(cell for one in pair for cell in tables.cells(one)), factor]
+            [functions(size), *(cell for point in pair for cell in tables.cells(point)), factor]
         )
     head = ["size", *(f"{name}: {what}" for name in "AB" for what in tables.COSTS), "B / A"]
     tables.print_table(f"A = {a}, B = {b}", head, rows, console)

@@ -81,12 +81,15 @@ class Era(Point):
 def conclude(history: History) -> tuple[list[Change], list[Newest], list[Era]]:
     """The changes of every machine and unwinder, the verdicts on the newest release, the eras."""
     changes, verdicts, eras = list[Change](), list[Newest](), list[Era]()
-    for (machine, unwinder), group in itertools.groupby(history.points, key=lambda one: one.key):
+    for (machine, unwinder), group in itertools.groupby(
+        history.points, key=lambda point: point.key
+    ):
         points, newest = list(group), history.newest[machine]
         libunwind = unwinder == "libunwind" or is_mac(history.machines[machine])
         here = find_changes(points, newest, libunwind=libunwind)
         changes += here
-        verdicts.append(_judge(points, newest, [one for one in here if one.release == newest]))
+        latest = [change for change in here if change.release == newest]
+        verdicts.append(_judge(points, newest, latest))
         eras += _split(points, here)
     return changes, verdicts, eras
 
@@ -94,9 +97,10 @@ def conclude(history: History) -> tuple[list[Change], list[Newest], list[Era]]:
 def costs(points: Iterable[Point], *, counted: bool) -> list[tuple[Point, float]]:
     """The points with what changes are found in: the count, or the gap where nothing is counted."""
     return [
-        (one, cost)
-        for one in points
-        if (cost := one.instructions if counted else one.gap.value if one.gap else None) is not None
+        (point, cost)
+        for point in points
+        if (cost := point.instructions if counted else point.gap.value if point.gap else None)
+        is not None
     ]
 
 
@@ -106,7 +110,7 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
     functions = {point.release: point.functions for point in points if point.functions}
     found: dict[str, Change] = {}
     for size in dict.fromkeys(point.size for point in points):
-        series = costs((one for one in points if one.size == size), counted=counted)
+        series = costs((point for point in points if point.size == size), counted=counted)
         for (before, old), (now, new) in itertools.pairwise(series):
             if counted:
                 changed = abs(new / old - 1) >= CERTAIN if old else new > 0
@@ -114,7 +118,7 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
                 factor = max(new / old, old / new)
                 changed = factor >= SUDDEN and not incomparable(before, now, newest)
             if changed:
-                both = (functions.get(one.release, {}) for one in (before, now))
+                both = (functions.get(point.release, {}) for point in (before, now))
                 libraries = (before.library, now.library) if counted else ("", "")
                 change = Change(
                     *(*now.key, before.release, now.release, counted, {}, moved_most(*both)),
@@ -128,10 +132,10 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
 def upstream_changes(before: str, now: str, *, libunwind: bool) -> list[dict[str, Any]]:
     """What came to Wasmtime after one release, up to another, that moves the cost."""
     return [
-        one
-        for one in json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
-        if Version(before) < Version(one["release"]) <= Version(now)
-        and (libunwind or not one.get("libunwind_only"))
+        change
+        for change in json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
+        if Version(before) < Version(change["release"]) <= Version(now)
+        and (libunwind or not change.get("libunwind_only"))
     ]
 
 
@@ -156,7 +160,7 @@ def _judge(points: Sequence[Point], newest: str, here: Sequence[Change]) -> Newe
     counted = bool(costs(points, counted=True))
     usable = [point for point, _ in costs(points, counted=counted)]
     now = {point.size: point for point in usable if point.release == newest}
-    previous = next((one.release for one in usable[::-1] if one.release != newest), "")
+    previous = next((point.release for point in usable[::-1] if point.release != newest), "")
     before = [point for point in usable if point.release == previous]
     missing = [point.size for point in before if point.size not in now]
     if not now:
@@ -168,26 +172,27 @@ def _judge(points: Sequence[Point], newest: str, here: Sequence[Change]) -> Newe
     elif here and here[0].library:
         reason = f"the counted library is another one, {' → '.join(here[0].library)}"
     else:
-        reasons = (incomparable(one, now[one.size], newest) for one in before if not counted)
+        reasons = (incomparable(point, now[point.size], newest) for point in before if not counted)
         reason = next(filter(None, reasons), "")
     return Newest(*points[0].key, newest, previous, bool(here) and not reason, reason)
 
 
 def _split(points: Sequence[Point], changes: Sequence[Change]) -> list[Era]:
     """The eras of every series."""
-    starts, eras = [(Version(one.release), one.label) for one in changes], []
+    starts, eras = [(Version(change.release), change.label) for change in changes], []
     for size in dict.fromkeys(point.size for point in points):
         series = (point for point in points if point.size == size)
         for labels, group in itertools.groupby(
-            series, key=lambda one: [label for at, label in starts if at <= Version(one.release)]
+            series,
+            key=lambda point: [label for at, label in starts if at <= Version(point.release)],
         ):
             era = list(group)
-            counts = [one.instructions for one in era if one.instructions is not None]
-            count, extra = median(counts) if counts else None, over(one.extra for one in era)
+            counts = [point.instructions for point in era if point.instructions is not None]
+            count, extra = median(counts) if counts else None, over(point.extra for point in era)
             eras.append(
                 Era(
                     *(*era[0].key, size, era[0].release, count),
-                    *(over(one.gap for one in era), extra, era[-1].fdes),
+                    *(over(point.gap for point in era), extra, era[-1].fdes),
                     last=era[-1].release,
                     releases=len(era),
                     says=rule(extra, count) if size in SIZES else "",
@@ -199,9 +204,11 @@ def _split(points: Sequence[Point], changes: Sequence[Change]) -> list[Era]:
 
 def over(values: Iterable[Value | None]) -> Value | None:
     """The median of several, with the range of all their samples."""
-    known = [one for one in values if one is not None]
-    ends = [end for one in known for end in (one.low, one.value, one.high) if end is not None]
-    samples, middle = sum(one.samples for one in known), [one.value for one in known]
+    known = [value for value in values if value is not None]
+    ends = [
+        end for value in known for end in (value.low, value.value, value.high) if end is not None
+    ]
+    samples, middle = sum(value.samples for value in known), [value.value for value in known]
     return Value(median(middle), min(ends), max(ends), samples) if known else None
 
 

@@ -70,20 +70,20 @@ def platform_of(system: str, unwinder: str) -> str:
 def _cell(platform: str, first: Version, last: Version, eras: dict[str, list[Era]]) -> Cell:
     if platform == WINDOWS:
         return Cell("cannot", ["creating an Engine aborts the process"], "Wasmtime's own limit", [])
-    reports = [one for one in reported() if one["platform"] == platform and one["release"]]
-    reports = [one for one in reports if first <= Version(one["release"]) <= last]
+    here = [report for report in reported() if report["platform"] == platform and report["release"]]
+    reports = [report for report in here if first <= Version(report["release"]) <= last]
     stand_in = [] if platform != MAC or MAC in eras else eras.get(LIBUNWIND, [])
     worst: dict[str, Era] = {}  # of several machines
     for era in eras.get(platform, stand_in):
         if first <= Version(era.last) and Version(era.release) <= last:
             worst[era.size] = max(
                 worst.get(era.size, era), era,
-                key=lambda one: (one.extra.value if one.extra else 0, one.instructions or 0),
+                key=lambda era: (era.extra.value if era.extra else 0, era.instructions or 0),
             )  # fmt: skip
-    for one in reports:
-        if not worst and (milliseconds := one.get("ms_per_1000_modules")):
+    for report in reports:
+        if not worst and (milliseconds := report.get("ms_per_1000_modules")):
             says = rule(Value(milliseconds), None)
-            return Cell(says, [one["numbers"]], "reported elsewhere", reports)
+            return Cell(says, [report["numbers"]], "reported elsewhere", reports)
     if not worst:
         return Cell(UNKNOWN, [], "nothing recorded", reports)
     shown = list(worst.values())

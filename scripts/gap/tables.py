@@ -55,12 +55,12 @@ def row(point: Point) -> list[str]:
     return [releases, point.size, *cells(point), point.says, point.why]
 
 
-def cells(one: Point | None) -> list[str]:
+def cells(point: Point | None) -> list[str]:
     """What unwind info costs: instructions, gap, extra time and FDEs."""
-    if one is None:
+    if point is None:
         return ["n/a"] * len(COSTS)
-    gap, extra = words.ranged(one.gap, "×"), words.ranged(one.extra)
-    return [words.count(one.instructions), gap, extra, words.count(one.fdes)]
+    gap, extra = words.ranged(point.gap, "×"), words.ranged(point.extra)
+    return [words.count(point.instructions), gap, extra, words.count(point.fdes)]
 
 
 def terminal(report: Report, console: Console, *, releases: bool) -> None:

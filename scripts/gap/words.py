@@ -113,13 +113,13 @@ def ranged(value: Value | None, unit: str = "") -> str:
     return f"{said} ({ends.replace('–', ' to ') if value.low < 0 else ends})"
 
 
-def cost(one: Point) -> str:
+def cost(point: Point) -> str:
     """What unwind info costs: extra time, or else instructions, or else the gap."""
-    if one.extra:
-        return f"{ranged(one.extra, ' ms')} per 1000 modules"
-    if one.instructions is not None:
-        return f"{count(one.instructions)} instructions a module"
-    return f"{ranged(one.gap, '×')} the time without it"
+    if point.extra:
+        return f"{ranged(point.extra, ' ms')} per 1000 modules"
+    if point.instructions is not None:
+        return f"{count(point.instructions)} instructions a module"
+    return f"{ranged(point.gap, '×')} the time without it"
 
 
 def advise(eras: Sequence[Era]) -> str:
@@ -191,7 +191,7 @@ def say_verdict(eras: Sequence[Era], newest: Sequence[Newest], macs: set[str]) -
     machines = recorded(eras)
     now = max(
         [era for era in eras if era.machine in machines and era.size == HEADLINE] or eras,
-        key=lambda one: (one.machine in macs, one.unwinder == "libunwind", Version(one.last)),
+        key=lambda era: (era.machine in macs, era.unwinder == "libunwind", Version(era.last)),
         default=None,
     )
     if now is None:
@@ -203,7 +203,7 @@ def say_verdict(eras: Sequence[Era], newest: Sequence[Newest], macs: set[str]) -
     for before in [era for era in eras if (era.key, era.size) == (now.key, now.size)][-2:-1]:
         said += f" From {span(before.release, before.last)} it cost {cost(before)}."
     said += f" What to do: {now.says}."
-    (judged,) = [one for one in newest if (one.machine, one.unwinder) == now.key]
+    (judged,) = [verdict for verdict in newest if (verdict.machine, verdict.unwinder) == now.key]
     if judged.reason:
         said += f" What {judged.release} changed is not known: {judged.reason}."
     return said

@@ -163,5 +163,5 @@ def _points(file: ResultFile, library: str) -> Iterator[Point]:
                 fdes=int(fdes[size].value) if size in fdes else None,
                 started=file.started,
                 library=library,
-                functions={name: one.value for name, one in by_function.items()},
+                functions={name: value.value for name, value in by_function.items()},
             )

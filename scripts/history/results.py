@@ -76,9 +76,9 @@ def _check(results: Results) -> None:
         for value, samples, stats in zip(*_columns(results, name), strict=True):
             if util.is_na(value):
                 continue
-            for one in (value, *(samples or ())):
-                if not (least <= one < math.inf and math.isfinite(one)):
-                    raise ValueError(f"{name} cannot be {one}")
+            for number in (value, *(samples or ())):
+                if not (least <= number < math.inf and math.isfinite(number)):
+                    raise ValueError(f"{name} cannot be {number}")
             if samples and not math.isclose(median(samples), value, rel_tol=1e-6, abs_tol=1e-9):
                 raise ValueError(f"{name} is {value}, which its samples do not give")
             low, high = ((stats or {}).get(f"ci_99_{end}") for end in "ab")
@@ -178,8 +178,8 @@ def hosts(folder: Path) -> list[tuple[float, Any]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [
-            (datetime.fromisoformat(one["since"]).timestamp(), one["facts"].get("unwinders", {}))
-            for one in map(json.loads, lines)
+            (datetime.fromisoformat(host["since"]).timestamp(), host["facts"].get("unwinders", {}))
+            for host in map(json.loads, lines)
         ]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}). Restore it from git.") from error

@@ -115,7 +115,7 @@ def _by_release(report: Report, field: str) -> Any:
     layers = [
         step.mark_rule(strokeDash=[4, 4]).encode(x=x),
         step.mark_text(angle=270, dy=-8, y=160).encode(x=x, text="label:N"),
-        *(one.transform_filter("datum.size == size") for one in chosen),
+        *(chart.transform_filter("datum.size == size") for chart in chosen),
     ]
     what = f"Line chart of the {field} by release, on a log scale, with changes."
     return alt.layer(*layers).add_params(SIZE).properties(height=320, description=what)

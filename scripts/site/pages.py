@@ -35,7 +35,7 @@ def write_gap(site: Path, project: str, history: History) -> None:
         rows=rows,
         reported=platforms.reported(),
         sections=dict(tables.sections(report)),
-        eras=[(link(*one[0].split(", ")), *one) for one in tables.tables(whole)],
+        eras=[(link(*table[0].split(", ")), *table) for table in tables.tables(whole)],
         releases=list(tables.tables(whole, releases=True)),
         charts=charts(report),
         sizes=[size for size in SIZES if size in sizes],
