@@ -12,7 +12,7 @@ from ._shown import shown
 
 
 class ModuleTeardown(Destructive):
-    """Time to drop 1000 modules, or 250 of 100 functions.
+    """CPU time to drop 1000 modules, or 250 of 100 functions.
 
     `unwind_info` is what `native_unwind_info` is set to; `modules_x_functions` is how many modules
     are dropped and how many functions each has, of which 1, 8 and 7 are exported.
@@ -33,7 +33,7 @@ class ModuleTeardown(Destructive):
 
     @shown("Drop modules")
     def time_teardown(self, unwind_info: UnwindInfo, shape: str) -> None:
-        """Seconds for all modules."""
+        """CPU seconds for all modules."""
         drop_all(self.modules, SHAPES[shape][0])
 
 

@@ -3,7 +3,7 @@
 Two separate series cannot tell that: between them the machine changes more than many a release. On
 a shared virtual machine loading decides how fast dropping is, by a factor of 1.6, for reasons that
 have nothing to do with unwind info. So both sets of modules are loaded before either is dropped.
-One process tells little of the next, so several are asked.
+One process tells little of the next, so several are asked. Times are those of the CPU.
 """
 
 import itertools
