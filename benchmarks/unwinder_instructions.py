@@ -37,8 +37,10 @@ PROCESSES = 8  # samples on macOS: the fewest of which asv gives an interval tha
 Costs = dict[tuple[str, str, str], float]  # of a module: by shape, step, and what is counted
 
 
-def count() -> tuple[str, Costs]:
+def count(named: dict[str, Shape] | None = None) -> tuple[str, Costs]:
     """The file of the unwinder, and what was counted in it and in wasmtime, in one process.
+
+    All shapes are counted, or those that are `named`.
 
     Raises:
         NotImplementedError, RuntimeError, ValueError: as `require` and `_callgrind.run`.
@@ -47,12 +49,13 @@ def count() -> tuple[str, Costs]:
     if sys.platform != "linux":
         raise NotImplementedError("valgrind counts instructions on Linux")
     unwinder, wasmtime = (os.path.realpath(str(file)) for file in (require(), wasmtime_library()))
-    shapes = list(SHAPES.values())
+    named = SHAPES if named is None else named
+    shapes = list(named.values())
     compiled = {(shape.wasm, shape.unwind_info) for shape in shapes}
     data = pickle.dumps((shapes, {key: plain_image(*key) for key in compiled}))
     before, *files = _callgrind.run("benchmarks._counted", 1 + 2 * TAKES * len(shapes), data)
     costs: Costs = {}
-    for name, shape in SHAPES.items():
+    for name, shape in named.items():
         takes: list[Costs] = []
         for _ in range(TAKES):
             loaded, dropped, *files = files

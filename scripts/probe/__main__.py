@@ -1,262 +1,219 @@
-"""What unwind info costs for a module of your own, on this machine, release by release.
+"""What unwind info costs for a module of your own, on this machine, build by build.
 
-Each release has an environment of its own, made from its pinned wheel. The suite's own code
-(`benchmarks/_one_module.py`) measures in it.
+The suite's own code counts and times it. A build is a pinned release, a library of your own, or
+what a Python has installed. Ends with 1 when a module failed and 2 on an error; --fail-above ends
+with 1 when a count grew by more, and 2 when that is not known.
 """
 
 import argparse
 import json
-import math
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from asv.util import UserError
-from asv_runner.benchmarks import _maxrss
-from asv_runner.statistics import compute_stats
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from scripts.base.names import known
-from scripts.base.numbers import interval, number, times
 from scripts.gap.changes import WORTH
-from scripts.gap.tables import RULE
-from scripts.probe.environments import ROOT, python_of
+from scripts.probe.builds import ROOT, Build, installed, prepare, with_library
 from scripts.releases import pins
-from scripts.releases.pins import Release
 
 MAGIC, VERSION = b"\0asm", b"\x01\0\0\0"
-COUNTS = (10, 100, 1000, 10_000)
-TOLD = 1.1  # a gap below that is not told from noise, and so does not grow in any way
-FAR = 10  # a prediction goes no further than to ten times the modules that were measured
-AGREES = 1.5  # how far the check of a prediction may be off
+STEP = 20  # modules are dropped by tenths, and counted with a quarter of them
+LOADED = (10, 100, 1000, 10_000)  # where counts are predicted,
+FAR = 10  # but no further than to ten times what was counted
+EXACT, ROUND = ",.10g", ".3g"
+COLUMNS = {
+    "fdes": EXACT, "counted": EXACT, "remove": EXACT, "register": EXACT, "remove_calls": EXACT,
+    "timed": EXACT, "on": ROUND, "off": ROUND, "ratio": ROUND, "low": ROUND, "high": ROUND,
+    "extra": ROUND,
+}  # fmt: skip
+
+Found = dict[str, Any]  # what one module costs under one build, as in --json
 
 
-@dataclass(frozen=True)
-class Probed:
-    """What one module costs under one release, or why that is not known.
-
-    Attributes:
-        on, off: milliseconds to drop `modules` modules with unwind info and without; `ratio` is
-            that of the pairs, with its 99 % interval in the process.
-        excess: milliseconds per 1000 modules that unwind info adds, `modules` at a time.
-        exponent: how the excess grows with the modules, from a quarter of them to all; the excess
-            of half of them is `half`, and what the exponent makes of that is `predicted`.
-    """
-
-    module: str
-    release: str
-    error: str = ""
-    modules: int = 0
-    reduced: str = ""
-    on: float = math.nan
-    off: float = math.nan
-    ratio: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    excess: float = math.nan
-    fdes: int = 0
-    eh_frame_bytes: int = 0
-    load: float = math.nan
-    peak_memory: int = 0
-    exponent: float | None = None
-    half: float | None = None
-    predicted: float | None = None
-
-
-def find_modules(paths: Sequence[Path]) -> list[Path]:
-    """The modules in files and folders.
+def find_modules(paths: Sequence[Path]) -> dict[Path, str]:
+    """The modules in files and folders, each with what is wrong with it, if anything.
 
     Raises:
-        UserError: there is no such file, or it holds no module.
+        UserError: a file that is named is no module, or a folder has none.
     """
-    found: list[Path] = []
+    found: dict[Path, str] = {}
     for path in paths:
-        inside = sorted([*path.rglob("*.wasm"), *path.rglob("*.wat")]) if path.is_dir() else [path]
-        if not inside:
-            raise UserError(f"{path} holds no .wasm or .wat file.")
-        found += inside
-    for path in found:
-        try:
-            with path.open("rb") as file:
-                start = file.read(8)
-        except OSError as error:
-            raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-        if path.suffix != ".wat" and start[:4] != MAGIC:
-            raise UserError(f"{path} is no WebAssembly: it does not begin with \\0asm.")
-        if path.suffix != ".wat" and start[4:] != VERSION:
-            raise UserError(f"{path} is no core module but a component, or cut short.")
-    return [path.resolve() for path in found]
+        inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in (".wasm", ".wat"))
+        if not inside and fault(path):
+            raise UserError(fault(path))
+        found |= {one.resolve(): fault(one) for one in inside or [path]}
+    return found
 
 
-def choose_releases(names: Sequence[str], python: str | None) -> list[Release]:
-    """The pinned releases of these names; else the newest, and that which `python` has installed.
+def fault(path: Path) -> str:
+    """Why a file is no module, or nothing."""
+    if path.is_dir():
+        return f"{path} holds no .wasm or .wat file."
+    try:
+        start = path.read_bytes()[:8]
+    except OSError as error:
+        return f"Cannot read {path}: {error.strerror}."
+    if path.suffix.lower() == ".wat" or start == MAGIC + VERSION:
+        return ""
+    if start[:4] != MAGIC:
+        return f"{path} is no WebAssembly: it does not begin with \\0asm."
+    return f"{path} is no core module but a component, or cut short."
 
-    Raises:
-        UserError: one of them is not pinned; it names the near ones.
-    """
+
+def choose(options: argparse.Namespace) -> list[Build]:
+    """The builds that are asked for, else the newest release; last what they are held against."""
     pinned = {release.version: release for release in pins.load(ROOT / pins.PINS)}
-    wanted = list(names) or [list(pinned)[-1]]
-    if python is not None:
-        program = "from importlib.metadata import version; print(version('wasmtime'))"
-        try:
-            answer = subprocess.run(
-                [python, "-c", program], capture_output=True, text=True, check=False
-            )
-        except OSError as error:
-            raise UserError(f"--python {python} cannot be started: {error.strerror}.") from error
-        if answer.returncode != 0:
-            raise UserError(f"--python {python} has no wasmtime installed.")
-        wanted.insert(0, answer.stdout.strip())
-    for name in wanted:
+    *_, newest = pinned
+    for name in (*options.release, options.bindings, options.against):
         known(name, pinned, "pinned release")
-    return [pinned[name] for name in dict.fromkeys(wanted)]
+    builds = [Build(name, pinned[name]) for name in options.release]
+    if options.python:
+        builds.append(installed(options.python, pinned[newest]))
+    if options.library:
+        builds.append(with_library(options.library, pinned[options.bindings or newest]))
+    builds = builds or [Build(newest, pinned[newest])]
+    against = [Build(name, pinned[name]) for name in [options.against] if name]
+    return [build for build in builds if build not in against] + against
 
 
 def probe(
-    module: Path, release: Release, wanted: int, unwinder: str, say: Callable[[str], None]
-) -> Probed:
-    """Measure one module under one release; a failure is part of the answer."""
+    module: Path, build: Build, options: argparse.Namespace, say: Callable[[str], None]
+) -> Found:
+    """Measure one module under one build; a failure is part of the answer.
+
+    Raises:
+        UserError: a build that is not pinned cannot be made.
+    """
     try:
-        python = python_of(release, say)
+        path = prepare(build, say)
     except UserError as error:
-        return Probed(module.name, release.version, str(error))
+        if build.package or build.library:
+            raise
+        return {"error": str(error)}
     variables = {key: value for key, value in os.environ.items() if not key.startswith("ASV_")}
-    command = [python, "-m", "benchmarks._one_module", module, str(wanted), _maxrss.__file__]
-    answer: dict[str, Any] = {}
-    with (
-        tempfile.TemporaryFile("w+") as errors,  # a pipe nobody reads would stop it when full
-        subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True,
-            env={**variables, "UNWINDER": unwinder, "BENCHMARKS_STRICT": "1"},
-        ) as child,
-    ):  # fmt: skip
+    variables |= {"PYTHONPATH": path, "UNWINDER": options.unwinder, "BENCHMARKS_STRICT": "1"}
+    arguments = [str(module), str(options.modules), "counts" if options.counts_only else "all"]
+    answer: Found = {}
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks._one_module", *arguments], cwd=ROOT, env=variables,
+        stdout=subprocess.PIPE, text=True, start_new_session=True,  # Ctrl-C is for this process
+    ) as child:  # fmt: skip
         try:
             for line in child.stdout or ():
                 answer = json.loads(line)
-                say(f"{module.name}, {release.version}: {answer.get('step', 'done')}")
+                say(f"{module.name}, {build.name}: {answer.get('step', 'done')}")
         except KeyboardInterrupt:
             child.kill()
             raise
-        child.wait()
-        errors.seek(0)
-        last = (errors.read().strip().splitlines() or [f"exit code {child.returncode}"])[-1]
-    if "measured" not in answer:
-        failure = answer.get("error", last).split()
-        return Probed(module.name, release.version, " ".join(failure))
-    return evaluate(module.name, release.version, answer["measured"])
+    died = f"its process ended with {child.returncode}; it may have said why, above"
+    return dict(answer.get("measured") or {"error": answer.get("error", died)})
 
 
-def evaluate(module: str, release: str, measured: dict[str, Any]) -> Probed:
-    """The answer from what was measured."""
-    ratio, stats = compute_stats(measured["ratios"], 1)
-    count, off = measured["modules"], 1e3 * measured["off"]
-    fewer = {int(part): 1e3 * excess for part, excess in measured["excess_of_fewer"].items()}
-    told = stats["ci_99_a"] > TOLD
-    exponent, half, predicted = grow({**fewer, count: off * (ratio - 1)} if told else {})
-    return Probed(
-        module, release,
-        modules=count, reduced=measured["reduced"],
-        on=1e3 * measured["on"], off=off,
-        ratio=ratio, low=stats["ci_99_a"], high=stats["ci_99_b"],
-        excess=off * (ratio - 1) * 1000 / count,
-        fdes=measured["fdes"], eh_frame_bytes=measured["eh_frame_bytes"],
-        load=1e3 * measured["load"], peak_memory=measured["peak_memory"],
-        exponent=exponent, half=half, predicted=predicted,
-    )  # fmt: skip
+def probe_all(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Found]:
+    """Measure all modules under all builds."""
+    builds = choose(options)
+    for module, wrong in find_modules(options.module).items():
+        before: Found = {}
+        for build in reversed(builds):
+            found = {"error": wrong} if wrong else probe(module, build, options, say)
+            growth = grow(found, before) if before else {}
+            before = before or (found if options.against else {})
+            yield {"module": module.name, "build": build.name, **found, **growth}
 
 
-def grow(excess: dict[int, float]) -> tuple[float | None, float | None, float | None]:
-    """How the excess grows from a quarter of the modules to all, and the check at a half.
-
-    Returns:
-        the exponent, the measured and the predicted excess of a half; nothing where unwind info
-        costs nothing that can be told from noise.
-    """
-    if len(excess) < 3 or min(excess.values()) <= 0:
-        return None, None, None
-    quarter, half, whole = sorted(excess)
-    exponent = math.log(excess[whole] / excess[quarter]) / math.log(whole / quarter)
-    return exponent, excess[half], excess[whole] * (half / whole) ** exponent
+def grow(found: Found, before: Found) -> Found:
+    """By how many percent each count is above what it was before; `null` above nothing."""
+    if not found.get("counts") or found["counted"] != before.get("counted"):
+        fewest = min(found.get("counted", STEP), before.get("counted", STEP)) // STEP * STEP
+        return {"not_compared": f"not as many modules are counted; try --modules {fewest}"}
+    growth: dict[str, float | None] = {}
+    for what, counts in found["counts"].items():
+        now, was = (one[str(found["counted"])] for one in (counts, before["counts"][what]))
+        growth[what] = 100 * (now - was) / was if was else None if now else 0.0
+    return {"growth": growth}
 
 
-def sentences(result: Probed) -> Iterator[str]:
-    """What follows from the numbers: reductions, the cost at other counts, and the advice."""
-    name = f"{result.module}, {result.release}"
-    if result.error:
-        yield f"{name}: {result.error}"
-        return
-    if result.reduced:
-        yield f"{name}: measured with {result.modules} modules, {result.reduced}"
-    if result.exponent is not None and result.half is not None and result.predicted is not None:
-        basis = (
-            f"the exponent {result.exponent:.2f}, from a quarter of {result.modules} modules to "
-            f"all, makes {number(result.predicted)} ms of half of them; {number(result.half)} were "
-            "measured"
+def sentences(one: Found) -> Iterator[str]:
+    """What follows from the numbers: counts elsewhere, the comparison, the advice."""
+    for what in ("error", "counted_reduced", "timed_reduced", "not_counted", "not_compared"):
+        if one.get(what):
+            yield f"{what.replace('_', ' ')}: {one[what]}"
+    if one.get("fdes") and "counts" in one:
+        whole, part = map(int, one["counts"]["remove"])
+        now, fewer = one["counts"]["remove"].values()
+        rise = (now - fewer) / (whole - part)
+        more = [f"{now + rise * (loaded - whole):,.0f} with {loaded}" for loaded in LOADED
+                if loaded != whole and part <= FAR * loaded <= FAR**2 * whole]  # fmt: skip
+        yield (
+            f"{fewer:{EXACT}} instructions to remove a module with {part} loaded, {now:{EXACT}} "
+            f"with {whole}; a straight line through both has {', '.join(more)}"
         )
-        whole = result.excess * result.modules / 1000
-        costs = ", ".join(
-            f"{number(whole * (count / result.modules) ** result.exponent)} ms for {count}"
-            for count in COUNTS
-            if result.modules <= FAR * count <= FAR**2 * result.modules
+    for what, value in one.get("growth", {}).items():
+        yield f"{what.replace('_', ' ')} {'new' if value is None else f'{value:+,.1f} %'}"
+    if "extra" in one:
+        advice = ("keep unwind info", "turn unwind info off if you unload it often")
+        yield (
+            f"{advice[one['extra'] > WORTH]}: it costs {max(one['extra'], 0):{ROUND}} ms per 1000 "
+            f"modules, {one['timed']} at a time, and is worth {WORTH:.0f}"
         )
-        if max(result.half, result.predicted) <= AGREES * min(result.half, result.predicted):
-            yield f"{name}: cost by modules loaded at once, {costs}; {basis}"
-        else:
-            yield f"{name}: no prediction for other counts: {basis}"
-    at_least = result.off * (result.low - 1) * 1000 / result.modules
-    advice = (
-        "turn unwind info off if you unload it often" if at_least > WORTH else "keep unwind info"
-    )
-    cost = f"{number(max(result.excess, 0))} ms per 1000 modules, {result.modules} at a time"
-    yield f"{name}: {advice}; it costs {cost}"
 
 
-def table(probed: Sequence[Probed], unwinder: str) -> Table:
-    """A row for each module and release."""
-    made = Table(title=f"Dropping modules, {unwinder}", box=SIMPLE, title_justify="left")
-    for column in ("module", "release"):
-        made.add_column(column)
-    figures = ("modules", "on", "off", "gap", "99 %", "ms per 1000", "FDEs", "load", "peak")
-    for column in figures:
-        made.add_column(column, justify="right")
-    for result in probed:
-        cells = ["n/a"] * len(figures) if result.error else [
-            str(result.modules), f"{number(result.on)} ms", f"{number(result.off)} ms",
-            times(result.ratio), interval(result.low, result.high), number(result.excess),
-            str(result.fdes), f"{number(result.load)} ms", f"{result.peak_memory >> 20} MB",
-        ]  # fmt: skip
-        made.add_row(result.module, result.release, *cells)
+def table(probed: Sequence[Found], title: str) -> Table:
+    """A row for each module and build."""
+    made = Table("module", "build", title=title, box=SIMPLE, title_justify="left")
+    for column in COLUMNS:
+        made.add_column(column.replace("_", " "), justify="right")
+    for one in probed:
+        counts = {what: by[str(one["counted"])] for what, by in one.get("counts", {}).items()}
+        flat = one | counts
+        cells = (f"{flat[name]:{COLUMNS[name]}}" if name in flat else "n/a" for name in COLUMNS)
+        made.add_row(one["module"], one["build"], *cells)
     return made
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Probe; 1 when nothing could be measured, 2 on an error."""
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options, which fit each other."""
     parser = argparse.ArgumentParser(prog="python -m scripts.probe", description=__doc__)
     parser.add_argument("module", type=Path, nargs="+", help=".wasm or .wat, or a folder of them")
     parser.add_argument("--release", action="append", default=[], help="the newest by default")
-    parser.add_argument("--python", help="also the release that this Python has installed")
+    parser.add_argument("--python", help="measure the wasmtime that this Python has installed")
+    parser.add_argument("--library", type=Path, help="measure this libwasmtime")
+    parser.add_argument("--bindings", metavar="RELEASE", help="of the library; else the newest")
+    parser.add_argument("--against", metavar="RELEASE", help="hold the counts against its counts")
+    parser.add_argument("--fail-above", type=float, metavar="PERCENT", help="needs --against")
     parser.add_argument("--modules", type=int, default=1000, help="how many to load at once")
     parser.add_argument("--unwinder", choices=("system", "libunwind"), default="system")
+    parser.add_argument("--counts-only", action="store_true", help="no times, which take longer")
     parser.add_argument("--json", action="store_true", help="every number, and nothing else")
     options = parser.parse_args(arguments)
-    progress = Console(stderr=True)
-    say = progress.print if not progress.is_terminal else None
+    if options.modules < STEP:
+        parser.error(f"--modules {options.modules}: at least {STEP} can be measured")
+    if options.bindings and not options.library:
+        parser.error("--bindings is for --library")
+    if options.fail_above is not None and not (options.against and options.fail_above >= 0):
+        parser.error("--fail-above needs --against, and a percentage of 0 or more")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Probe; the exit code is that of the module's docstring."""
+    options = parse(arguments)
+    progress = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    if rest := options.modules % STEP:
+        options.modules -= rest
+        progress.print(f"{options.modules} modules are measured: a multiple of {STEP}")
     try:
-        modules = find_modules(options.module)
-        releases = choose_releases(options.release, options.python)
         with progress.status("starting") as status:
-            probed = [
-                probe(module, release, options.modules, options.unwinder, say or status.update)
-                for module in modules
-                for release in releases
-            ]
+            say = status.update if progress.is_terminal else progress.print
+            probed = list(probe_all(options, say))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -264,15 +221,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Interrupted.", file=sys.stderr)
         return 130
     if options.json:
-        print(json.dumps([asdict(result) for result in probed], indent=1))
+        print(json.dumps(probed, indent=1, allow_nan=False))
     else:
-        shown = Console(width=None if sys.stdout.isatty() else 160)
-        shown.print(table(probed, options.unwinder))
-        for result in probed:
-            for sentence in sentences(result):
-                shown.print(sentence, highlight=False, markup=False, soft_wrap=True)
-        print(RULE)
-    return int(all(result.error for result in probed))
+        shown = Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False)
+        shown.print(table(probed, f"What a module takes, {options.unwinder}"))
+        for one in probed:
+            for sentence in sentences(one):
+                shown.print(f"{one['module']}, {one['build']}: {sentence}", soft_wrap=True)
+    unknown = any({"error", "not_compared"} & one.keys() for one in probed)
+    if options.fail_above is None or unknown:
+        return (1 if options.fail_above is None else 2) if unknown else 0
+    grown = [value for one in probed for value in one.get("growth", {}).values()]
+    return int(any(value is None or value > options.fail_above for value in grown))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,158 @@
+"""What is measured: pinned releases, each in a folder of the cache, and what is not pinned.
+
+The cache is in XDG_CACHE_HOME; a folder is named after the hash of what it holds.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from asv.util import UserError
+
+from scripts.releases.pins import Release
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HELPERS = ROOT / "fixtures/helper-requirements.txt"
+SYSTEMS = {b"\x7fELF": "linux", b"MZ": "win32", b"\xcf\xfa\xed\xfe": "darwin"}  # a library's start
+MACHINES = {b"\x3e\0": "x86_64", b"\xb7\0": "aarch64"}  # in the header of ELF
+LACKS = re.compile(r"undefined symbol: (\w+)|dlsym\(\w+, (\w+)\)|function '(\w+)'")
+PACKAGE = """import json
+from importlib import metadata, util
+print(json.dumps([metadata.version("wasmtime"), util.find_spec("wasmtime").origin]))
+"""
+
+
+class Build(NamedTuple):
+    """A release, or a package that some Python has, or a library with a release's bindings."""
+
+    name: str
+    release: Release
+    package: Path | None = None
+    library: Path | None = None
+
+
+def with_library(library: Path, bindings: Release) -> Build:
+    """A library with the bindings of a release.
+
+    Raises:
+        UserError: there is no such file, it is no library, or one of another platform.
+    """
+    try:
+        content = library.read_bytes()
+    except OSError as error:
+        raise UserError(f"Cannot read {library}: {error.strerror}.") from error
+    system = next((SYSTEMS[start] for start in SYSTEMS if content.startswith(start)), "")
+    here = sys.platform
+    if system == here == "linux":
+        system += f" on {MACHINES.get(content[18:20], 'another processor')}"
+        here += f" on {platform.machine()}"
+    if system != here:
+        what = f"a library for {system}; this is {here}" if system else "no shared library"
+        raise UserError(f"{library} is {what}.")
+    name = f"{library.name} {hashlib.sha256(content).hexdigest()[:8]}"
+    return Build(name, bindings, library=library)
+
+
+def installed(python: str, release: Release) -> Build:
+    """What a Python really has installed; the release's folder has what the suite needs beside it.
+
+    Raises:
+        UserError: it cannot be started, or has no wasmtime.
+    """
+    command = [python, "-c", PACKAGE]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UserError(f"--python {python} cannot be started: {error.strerror}.") from error
+    if answer.returncode != 0:
+        raise UserError(f"--python {python} has no wasmtime installed.")
+    version, package = json.loads(answer.stdout)
+    return Build(f"{version} of --python", release, package=Path(package).parent)
+
+
+def prepare(build: Build, say: Callable[[str], None]) -> str:
+    """The PYTHONPATH of a build, whose folder is made on first use.
+
+    Raises:
+        UserError: it cannot be made, or the library does not fit.
+    """
+    version, needs = build.release.version, build.release.requirements + HELPERS.read_text("utf-8")
+    released = _folder(
+        version, (needs + sys.version).encode(), lambda new: _install(build.release, new, say)
+    )
+    if build.package is None and build.library is None:
+        return str(released)
+    package = build.package or released / "wasmtime"
+    theirs = next(package.glob("*-*/_*wasmtime.*"))
+    library = build.library or theirs
+
+    def fill(new: Path) -> None:
+        ignored = shutil.ignore_patterns("__pycache__", theirs.name)
+        shutil.copytree(package, new / "wasmtime", ignore=ignored)
+        shutil.copyfile(library, new / "wasmtime" / theirs.relative_to(package))
+        _check(library, version, f"{new}{os.pathsep}{released}")
+
+    content = [file.read_bytes() for file in (library, *sorted(package.rglob("*.py")))]
+    return f"{_folder('own', b''.join(content), fill)}{os.pathsep}{released}"
+
+
+def _folder(name: str, content: bytes, fill: Callable[[Path], None]) -> Path:
+    """The folder in the cache of what has that content; only a full one takes its place."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    cache = Path(base or Path.home() / ".cache") / "wasmtime-teardown"
+    folder = cache / f"{name}-{hashlib.sha256(content).hexdigest()[:8]}"
+    if not folder.exists():
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=cache) as scratch:
+                fill(Path(scratch, "new"))
+                Path(scratch, "new").rename(folder)
+        except OSError as error:
+            raise UserError(f"{folder} cannot be written: {error}. Set XDG_CACHE_HOME.") from error
+    return folder
+
+
+def _install(release: Release, folder: Path, say: Callable[[str], None]) -> None:
+    """Install a release by hash, with uv, which has started this."""
+    say(f"installing wasmtime {release.version}")
+    requirements = folder.with_name("requirements.txt")
+    requirements.write_text(release.requirements, encoding="utf-8")
+    answer = subprocess.run(
+        [
+            os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--require-hashes",
+            "--only-binary=:all:", "--no-deps", "--python", sys.executable, "--target", folder,
+            "-r", requirements, "-r", HELPERS,
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if answer.returncode != 0:
+        reason = " ".join(answer.stderr.split())[-300:] or "no reason is given"
+        raise UserError(
+            f"wasmtime {release.version} cannot be installed ({reason}). Is the index there?"
+        )
+
+
+def _check(library: Path, bindings: str, path: str) -> None:
+    """Import it, in a process that may die of it: the bindings look for every symbol then."""
+    answer = subprocess.run(
+        [sys.executable, "-c", "import wasmtime"], env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = "".join(answer.stderr.strip().splitlines()[-1:])
+    if lacks := LACKS.search(said):
+        raise UserError(
+            f"{library} has no {lacks[lacks.lastindex or 0]}: its C API does not fit the bindings "
+            f"of {bindings}. --bindings takes those of another release."
+        )
+    if answer.returncode != 0:
+        died = f"Python ended with {answer.returncode} when it did. Is it cut short?"
+        raise UserError(f"{library} cannot be loaded: {said or died}")
