@@ -24,8 +24,8 @@ INSTRUCTIONS = 1_250_000_000  # to drop what is counted: ten seconds and more un
 COUNTED = 4000  # modules; valgrind itself cannot hold four times as many
 LIMIT = Path("/proc/sys/vm/max_map_count")  # mappings that Linux allows; a module takes two
 WHAT = {
-    "remove": ("drop", "instructions"), "register": ("load", "instructions"),
-    "remove_calls": ("drop", "calls"), "register_calls": ("load", "calls"),
+    "instructions_to_remove": ("drop", "instructions"), "calls_to_remove": ("drop", "calls"),
+    "instructions_to_register": ("load", "instructions"), "calls_to_register": ("load", "calls"),
 }  # fmt: skip
 
 
@@ -86,22 +86,21 @@ def times(wasm: Path, wanted: int) -> dict[str, Any]:
         blocks.append(block)
         say(step=f"dropping {number} modules, {taken} of {BLOCKS}")
     load = timeit.timeit(lambda: load_image(number, wasm, "on"), number=1)
-    on, off = (1e3 * min(shortest(block, info) for block in blocks) for info in SETTINGS)
+    on, off = (min(shortest(block, unwind_info) for block in blocks) for unwind_info in SETTINGS)
     ratios = [ratio(block) for block in blocks]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    gap, peak = statistics.median(ratios), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "timed": number, "timed_reduced": reason, "on": on, "off": off, "load": 1e3 * load,
-        "ratio": statistics.median(ratios), "low": min(ratios), "high": max(ratios),
-        "extra": off * (statistics.median(ratios) - 1) * 1000 / number,  # per 1000 modules
-        "peak_memory": peak if sys.platform == "darwin" else peak << 10,
+        "timed": number, "timed_reduced": reason,
+        "on_ms": round(1e3 * on, 3), "off_ms": round(1e3 * off, 3), "load_ms": round(1e3 * load, 3),
+        "gap": gap, "gap_least": min(ratios), "gap_most": max(ratios),
+        "extra_ms_per_1000": round(1e6 * off * (gap - 1) / number, 3),
+        "peak_memory_mb": (peak if sys.platform == "darwin" else peak << 10) >> 20,
     }  # fmt: skip
 
 
 def measure(wasm: Path, wanted: int, counts_only: bool) -> dict[str, Any]:
     """Everything that the probe reports of one module."""
-    for unwind_info in SETTINGS:
-        say(step=f"compiling with unwind info {unwind_info}")
-        image(wasm, unwind_info)
+    say(step="compiling with unwind info and without")
     elf = tables(wasm)
     registers = elf.get_section_by_name(".eh_frame") is not None
     fdes, size = (fde_count(elf), eh_frame_bytes(elf)) if registers else (0, 0)

@@ -63,7 +63,7 @@ def issue(probed: Sequence[dict[str, Any]], release: str) -> tuple[str, str] | N
     before = {one["module"]: one["counts"] for one in probed if one["build"] == release}
     rows, largest = [], (0.0, "")
     for one in probed:
-        for what, change in one.get("growth", {}).items():
+        for what, change in one.get("growth_in_percent", {}).items():
             loaded = str(one["counted"])
             was, now = (counts[what][loaded] for counts in (before[one["module"]], one["counts"]))
             if change is None or abs(change) >= MOVED:
@@ -75,7 +75,7 @@ def issue(probed: Sequence[dict[str, Any]], release: str) -> tuple[str, str] | N
         return None
     head = (
         "Of one module, counted with LLVM's libunwind: its instructions to remove and to register "
-        f"the module, and calls into it; in wasmtime-py {release} → in Wasmtime's `dev` release.\n\n"
+        f"the module, and calls into it; wasmtime-py {release} → Wasmtime's `dev` release.\n\n"
         "| module | loaded | count | change |\n|---|---|---|---|\n"
     )
     return f"Wasmtime's dev release moved against {release}: {largest[1]}", head + "\n".join(rows)

@@ -11,13 +11,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from asv.util import UserError
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from scripts.base.names import known
 from scripts.gap.changes import WORTH
@@ -28,14 +29,8 @@ MAGIC, VERSION = b"\0asm", b"\x01\0\0\0"
 STEP = 20  # modules are dropped by tenths, and counted with a quarter of them
 LOADED = (10, 100, 1000, 10_000)  # where counts are predicted,
 FAR = 10  # but no further than to ten times what was counted
-EXACT, ROUND = ",.10g", ".3g"
-COLUMNS = {
-    "fdes": EXACT, "counted": EXACT, "remove": EXACT, "register": EXACT, "remove_calls": EXACT,
-    "timed": EXACT, "on": ROUND, "off": ROUND, "ratio": ROUND, "low": ROUND, "high": ROUND,
-    "extra": ROUND,
-}  # fmt: skip
 
-Found = dict[str, Any]  # what one module costs under one build, as in --json
+Found = dict[str, Any]  # what one module costs under one build: `--json` and the table have it all
 
 
 def find_modules(paths: Sequence[Path]) -> dict[Path, str]:
@@ -118,7 +113,7 @@ def probe(
 
 
 def probe_all(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Found]:
-    """Measure all modules under all builds."""
+    """Measure all modules under all builds, first the one that others are held against."""
     builds = choose(options)
     for module, wrong in find_modules(options.module).items():
         before: Found = {}
@@ -126,56 +121,59 @@ def probe_all(options: argparse.Namespace, say: Callable[[str], None]) -> Iterat
             found = {"error": wrong} if wrong else probe(module, build, options, say)
             growth = grow(found, before) if before else {}
             before = before or (found if options.against else {})
-            yield {"module": module.name, "build": build.name, **found, **growth}
+            yield {"module": module.name, "build": build.name, **found, **growth, **conclude(found)}
 
 
 def grow(found: Found, before: Found) -> Found:
     """By how many percent each count is above what it was before; `null` above nothing."""
-    if not found.get("counts") or found["counted"] != before.get("counted"):
-        fewest = min(found.get("counted", STEP), before.get("counted", STEP)) // STEP * STEP
+    if "counts" not in found or "counts" not in before:
+        return {"not_compared": "a count is missing"}
+    if found["counted"] != before["counted"]:
+        fewest = min(found["counted"], before["counted"]) // STEP * STEP
         return {"not_compared": f"not as many modules are counted; try --modules {fewest}"}
     growth: dict[str, float | None] = {}
     for what, counts in found["counts"].items():
         now, was = (one[str(found["counted"])] for one in (counts, before["counts"][what]))
-        growth[what] = 100 * (now - was) / was if was else None if now else 0.0
-    return {"growth": growth}
+        growth[what] = round(100 * (now - was) / was, 3) if was else None if now else 0.0
+    return {"growth_in_percent": growth}
 
 
-def sentences(one: Found) -> Iterator[str]:
-    """What follows from the numbers: counts elsewhere, the comparison, the advice."""
-    for what in ("error", "counted_reduced", "timed_reduced", "not_counted", "not_compared"):
-        if one.get(what):
-            yield f"{what.replace('_', ' ')}: {one[what]}"
-    if one.get("fdes") and "counts" in one:
-        whole, part = map(int, one["counts"]["remove"])
-        now, fewer = one["counts"]["remove"].values()
+def conclude(found: Found) -> Found:
+    """What follows: counts with other numbers of modules, on a straight line, and the advice."""
+    concluded: Found = {}
+    if "counts" in found:
+        removal = found["counts"]["instructions_to_remove"]
+        (whole, now), (part, fewer) = ((int(loaded), cost) for loaded, cost in removal.items())
         rise = (now - fewer) / (whole - part)
-        more = [f"{now + rise * (loaded - whole):,.0f} with {loaded}" for loaded in LOADED
-                if loaded != whole and part <= FAR * loaded <= FAR**2 * whole]  # fmt: skip
-        yield (
-            f"{fewer:{EXACT}} instructions to remove a module with {part} loaded, {now:{EXACT}} "
-            f"with {whole}; a straight line through both has {', '.join(more)}"
-        )
-    for what, value in one.get("growth", {}).items():
-        yield f"{what.replace('_', ' ')} {'new' if value is None else f'{value:+,.1f} %'}"
-    if "extra" in one:
-        advice = ("keep unwind info", "turn unwind info off if you unload it often")
-        yield (
-            f"{advice[one['extra'] > WORTH]}: it costs {max(one['extra'], 0):{ROUND}} ms per 1000 "
-            f"modules, {one['timed']} at a time, and is worth {WORTH:.0f}"
-        )
+        concluded["instructions_to_remove_predicted"] = {
+            str(loaded): round(now + rise * (loaded - whole), 1) for loaded in LOADED
+            if loaded not in (whole, part) and part <= FAR * loaded <= FAR**2 * whole
+        }  # fmt: skip
+    if "extra_ms_per_1000" in found:
+        much = found["extra_ms_per_1000"] > WORTH
+        advice = "turn unwind info off if you unload it often" if much else "keep unwind info"
+        concluded["advice"] = f"{advice}, {'over' if much else 'up to'} {WORTH:.0f} extra ms"
+    return concluded
 
 
-def table(probed: Sequence[Found], title: str) -> Table:
-    """A row for each module and build."""
-    made = Table("module", "build", title=title, box=SIMPLE, title_justify="left")
-    for column in COLUMNS:
-        made.add_column(column.replace("_", " "), justify="right")
-    for one in probed:
-        counts = {what: by[str(one["counted"])] for what, by in one.get("counts", {}).items()}
-        flat = one | counts
-        cells = (f"{flat[name]:{COLUMNS[name]}}" if name in flat else "n/a" for name in COLUMNS)
-        made.add_row(one["module"], one["build"], *cells)
+def rows(found: Found, name: str = "") -> Iterator[tuple[str, str]]:
+    """What is found, in words, and its value."""
+    for key, value in found.items():
+        word = f"{key} loaded" if key.isdigit() else key.replace("_", " ")
+        label = f"{name}, {word}" if name else word
+        if isinstance(value, dict):
+            yield from rows(value, "" if key == "counts" else label)
+        elif value != "":
+            yield label, str(value) if value is None or value == str(value) else f"{value:,.10g}"
+
+
+def table(builds: Sequence[Found]) -> Table:
+    """One module, and a column for each build."""
+    names = [Column(build["build"], justify="right") for build in builds]
+    made = Table(builds[0]["module"], *names, box=SIMPLE)
+    columns = [dict([*rows(build)][2:]) for build in builds]
+    for label in dict.fromkeys(label for column in columns for label in column):
+        made.add_row(label, *(column.get(label, "n/a") for column in columns))
     return made
 
 
@@ -224,15 +222,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(probed, indent=1, allow_nan=False))
     else:
         shown = Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False)
-        shown.print(table(probed, f"What a module takes, {options.unwinder}"))
-        for one in probed:
-            for sentence in sentences(one):
-                shown.print(f"{one['module']}, {one['build']}: {sentence}", soft_wrap=True)
-    unknown = any({"error", "not_compared"} & one.keys() for one in probed)
+        for _, found in groupby(probed, lambda found: found["module"]):
+            shown.print(table(list(found)))
+    unknown = any({"error", "not_compared"} & found.keys() for found in probed)
     if options.fail_above is None or unknown:
         return (1 if options.fail_above is None else 2) if unknown else 0
-    grown = [value for one in probed for value in one.get("growth", {}).values()]
-    return int(any(value is None or value > options.fail_above for value in grown))
+    grown = [growth for found in probed for growth in found.get("growth_in_percent", {}).values()]
+    return int(any(growth is None or growth > options.fail_above for growth in grown))
 
 
 if __name__ == "__main__":

@@ -24,11 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HELPERS = ROOT / "fixtures/helper-requirements.txt"
 SYSTEMS = {b"\x7fELF": "linux", b"MZ": "win32", b"\xcf\xfa\xed\xfe": "darwin"}  # a library's start
 MACHINES = {b"\x3e\0": "x86_64", b"\xb7\0": "aarch64"}  # in the header of ELF
-LACKS = re.compile(r"undefined symbol: (\w+)|dlsym\(\w+, (\w+)\)|function '(\w+)'")
+LACKS = re.compile(r"(?:undefined symbol: |dlsym\(\w+, |function ')(\w+)")
 PACKAGE = """import json
 from importlib import metadata, util
-print(json.dumps([metadata.version("wasmtime"), util.find_spec("wasmtime").origin]))
-"""
+print(json.dumps([metadata.version("wasmtime"), util.find_spec("wasmtime").origin]))"""
 
 
 class Build(NamedTuple):
@@ -51,13 +50,12 @@ def with_library(library: Path, bindings: Release) -> Build:
     except OSError as error:
         raise UserError(f"Cannot read {library}: {error.strerror}.") from error
     system = next((SYSTEMS[start] for start in SYSTEMS if content.startswith(start)), "")
-    here = sys.platform
-    if system == here == "linux":
-        system += f" on {MACHINES.get(content[18:20], 'another processor')}"
-        here += f" on {platform.machine()}"
-    if system != here:
-        what = f"a library for {system}; this is {here}" if system else "no shared library"
-        raise UserError(f"{library} is {what}.")
+    machine = platform.machine() if system != "linux" else MACHINES.get(content[18:20], "unknown")
+    if not system:
+        raise UserError(f"{library} is no shared library.")
+    if (system, machine) != (sys.platform, platform.machine()):
+        here = f"this is {sys.platform}, {platform.machine()}"
+        raise UserError(f"{library} is a library for {system}, {machine}; {here}.")
     name = f"{library.name} {hashlib.sha256(content).hexdigest()[:8]}"
     return Build(name, bindings, library=library)
 
@@ -68,9 +66,8 @@ def installed(python: str, release: Release) -> Build:
     Raises:
         UserError: it cannot be started, or has no wasmtime.
     """
-    command = [python, "-c", PACKAGE]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        answer = _run([python, "-c", PACKAGE])
     except OSError as error:
         raise UserError(f"--python {python} cannot be started: {error.strerror}.") from error
     if answer.returncode != 0:
@@ -86,9 +83,7 @@ def prepare(build: Build, say: Callable[[str], None]) -> str:
         UserError: it cannot be made, or the library does not fit.
     """
     version, needs = build.release.version, build.release.requirements + HELPERS.read_text("utf-8")
-    released = _folder(
-        version, (needs + sys.version).encode(), lambda new: _install(build.release, new, say)
-    )
+    released = _folder(version, needs + sys.version, lambda new: _install(build.release, new, say))
     if build.package is None and build.library is None:
         return str(released)
     package = build.package or released / "wasmtime"
@@ -101,15 +96,16 @@ def prepare(build: Build, say: Callable[[str], None]) -> str:
         shutil.copyfile(library, new / "wasmtime" / theirs.relative_to(package))
         _check(library, version, f"{new}{os.pathsep}{released}")
 
-    content = [file.read_bytes() for file in (library, *sorted(package.rglob("*.py")))]
-    return f"{_folder('own', b''.join(content), fill)}{os.pathsep}{released}"
+    digests = [hashlib.sha256(one.read_bytes()).hexdigest()
+               for one in (library, *sorted(package.rglob("*.py")))]  # fmt: skip
+    return f"{_folder('own', ' '.join(digests), fill)}{os.pathsep}{released}"
 
 
-def _folder(name: str, content: bytes, fill: Callable[[Path], None]) -> Path:
+def _folder(name: str, content: str, fill: Callable[[Path], None]) -> Path:
     """The folder in the cache of what has that content; only a full one takes its place."""
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     cache = Path(base or Path.home() / ".cache") / "wasmtime-teardown"
-    folder = cache / f"{name}-{hashlib.sha256(content).hexdigest()[:8]}"
+    folder = cache / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
     if not folder.exists():
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -126,33 +122,29 @@ def _install(release: Release, folder: Path, say: Callable[[str], None]) -> None
     say(f"installing wasmtime {release.version}")
     requirements = folder.with_name("requirements.txt")
     requirements.write_text(release.requirements, encoding="utf-8")
-    answer = subprocess.run(
-        [
-            os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--require-hashes",
-            "--only-binary=:all:", "--no-deps", "--python", sys.executable, "--target", folder,
-            "-r", requirements, "-r", HELPERS,
-        ],
-        capture_output=True, text=True, check=False,
+    command = (
+        os.environ.get("UV") or "uv", "pip", "install", "--quiet", "--require-hashes", "--no-deps",
+        "--only-binary=:all:", "--python", sys.executable, "--target", folder,
     )  # fmt: skip
+    answer = _run([*command, "-r", requirements, "-r", HELPERS])
     if answer.returncode != 0:
         reason = " ".join(answer.stderr.split())[-300:] or "no reason is given"
-        raise UserError(
-            f"wasmtime {release.version} cannot be installed ({reason}). Is the index there?"
-        )
+        said = f"wasmtime {release.version} cannot be installed ({reason})."
+        raise UserError(f"{said} Is the package index there?")
 
 
 def _check(library: Path, bindings: str, path: str) -> None:
     """Import it, in a process that may die of it: the bindings look for every symbol then."""
-    answer = subprocess.run(
-        [sys.executable, "-c", "import wasmtime"], env={**os.environ, "PYTHONPATH": path},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    answer = _run([sys.executable, "-c", "import wasmtime"], PYTHONPATH=path)
     said = "".join(answer.stderr.strip().splitlines()[-1:])
     if lacks := LACKS.search(said):
-        raise UserError(
-            f"{library} has no {lacks[lacks.lastindex or 0]}: its C API does not fit the bindings "
-            f"of {bindings}. --bindings takes those of another release."
-        )
+        why = f"its C API does not fit the bindings of {bindings}. --bindings takes others"
+        raise UserError(f"{library} has no {lacks[1]}: {why}.")
     if answer.returncode != 0:
-        died = f"Python ended with {answer.returncode} when it did. Is it cut short?"
+        died = f"Python ended with {answer.returncode}. Is it cut short?"
         raise UserError(f"{library} cannot be loaded: {said or died}")
+
+
+def _run(command: list[str | Path], **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | variables
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
