@@ -1,6 +1,6 @@
 """One module of the user's own, counted and timed by the suite's code; `scripts.probe` starts it.
 
-Prints a line of JSON for each step, and one with what was found at the end.
+Prints what was found as JSON, and each step on standard error.
 """
 
 import json
@@ -29,9 +29,9 @@ WHAT = {
 }  # fmt: skip
 
 
-def say(**what: Any) -> None:
-    """One line for the process that started this one."""
-    print(json.dumps(what), flush=True)
+def say(step: str) -> None:
+    """What takes its time."""
+    print(step, file=sys.stderr, flush=True)
 
 
 def counts(wasm: Path, wanted: int, fdes: int) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def counts(wasm: Path, wanted: int, fdes: int) -> dict[str, Any]:
     most = min((INSTRUCTIONS / 4) ** 0.5 / max(fdes, 1), COUNTED, MEMORY / len(image(wasm, "on")))
     whole = min(wanted, max(int(most) // 4, 1) * 4)
     shapes = {str(part): Shape(part, file=wasm) for part in (whole, whole // 4)}
-    say(step=f"counting {' and '.join(shapes)} modules")
+    say(f"counting {' and '.join(shapes)} modules")
     try:
         costs = count(shapes)[1] if fdes else {}  # without an FDE nothing is registered
     except (RuntimeError, ValueError, AssertionError, OSError) as error:
@@ -84,7 +84,7 @@ def times(wasm: Path, wanted: int) -> dict[str, Any]:
     blocks = []
     for taken, block in enumerate(blocks_of_pairs(number, wasm, BLOCKS), start=1):
         blocks.append(block)
-        say(step=f"dropping {number} modules, {taken} of {BLOCKS}")
+        say(f"dropping {number} modules, {taken} of {BLOCKS}")
     load = timeit.timeit(lambda: load_image(number, wasm, "on"), number=1)
     on, off = (min(shortest(block, unwind_info) for block in blocks) for unwind_info in SETTINGS)
     ratios = [ratio(block) for block in blocks]
@@ -100,7 +100,7 @@ def times(wasm: Path, wanted: int) -> dict[str, Any]:
 
 def measure(wasm: Path, wanted: int, counts_only: bool) -> dict[str, Any]:
     """Everything that the probe reports of one module."""
-    say(step="compiling with unwind info and without")
+    say("compiling with unwind info and without")
     elf = tables(wasm)
     registers = elf.get_section_by_name(".eh_frame") is not None
     fdes, size = (fde_count(elf), eh_frame_bytes(elf)) if registers else (0, 0)
@@ -112,6 +112,7 @@ def measure(wasm: Path, wanted: int, counts_only: bool) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        say(measured=measure(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "counts"))
+        found = measure(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "counts")
     except (WasmtimeError, NotImplementedError, MemoryError, RuntimeError) as error:
-        say(error=str(error))
+        found = {"error": str(error)}
+    print(json.dumps(found))

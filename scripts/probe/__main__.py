@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,8 @@ from scripts.gap.changes import WORTH
 from scripts.probe.builds import ROOT, Build, installed, prepare, with_library
 from scripts.releases import pins
 
-MAGIC, VERSION = b"\0asm", b"\x01\0\0\0"
+MAGIC = b"\0asm"
 STEP = 20  # modules are dropped by tenths, and counted with a quarter of them
-LOADED = (10, 100, 1000, 10_000)  # where counts are predicted,
-FAR = 10  # but no further than to ten times what was counted
 
 Found = dict[str, Any]  # what one module costs under one build: `--json` and the table have it all
 
@@ -56,7 +54,7 @@ def fault(path: Path) -> str:
         start = path.read_bytes()[:8]
     except OSError as error:
         return f"Cannot read {path}: {error.strerror}."
-    if path.suffix.lower() == ".wat" or start == MAGIC + VERSION:
+    if path.suffix.lower() == ".wat" or start == MAGIC + b"\x01\0\0\0":
         return ""
     if start[:4] != MAGIC:
         return f"{path} is no WebAssembly: it does not begin with \\0asm."
@@ -79,46 +77,37 @@ def choose(options: argparse.Namespace) -> list[Build]:
     return [build for build in builds if build not in against] + against
 
 
-def probe(
-    module: Path, build: Build, options: argparse.Namespace, say: Callable[[str], None]
-) -> Found:
+def probe(module: Path, build: Build, options: argparse.Namespace) -> Found:
     """Measure one module under one build; a failure is part of the answer.
 
     Raises:
         UserError: a build that is not pinned cannot be made.
     """
     try:
-        path = prepare(build, say)
+        path = prepare(build)
     except UserError as error:
         if build.package or build.library:
             raise
         return {"error": str(error)}
+    print(f"{module.name}, {build.name}:", file=sys.stderr)
     variables = {key: value for key, value in os.environ.items() if not key.startswith("ASV_")}
     variables |= {"PYTHONPATH": path, "UNWINDER": options.unwinder, "BENCHMARKS_STRICT": "1"}
     arguments = [str(module), str(options.modules), "counts" if options.counts_only else "all"]
-    answer: Found = {}
-    with subprocess.Popen(
+    answer = subprocess.run(
         [sys.executable, "-m", "benchmarks._one_module", *arguments], cwd=ROOT, env=variables,
-        stdout=subprocess.PIPE, text=True, start_new_session=True,  # Ctrl-C is for this process
-    ) as child:  # fmt: skip
-        try:
-            for line in child.stdout or ():
-                answer = json.loads(line)
-                say(f"{module.name}, {build.name}: {answer.get('step', 'done')}")
-        except KeyboardInterrupt:
-            child.kill()
-            raise
-    died = f"its process ended with {child.returncode}; it may have said why, above"
-    return dict(answer.get("measured") or {"error": answer.get("error", died)})
+        stdout=subprocess.PIPE, check=False, start_new_session=True,  # which Ctrl-C does not reach
+    )  # fmt: skip
+    died = {"error": f"its process ended with {answer.returncode}; it may have said why, above"}
+    return dict(json.loads(answer.stdout)) if answer.returncode == 0 else died
 
 
-def probe_all(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Found]:
+def probe_all(options: argparse.Namespace) -> Iterator[Found]:
     """Measure all modules under all builds, first the one that others are held against."""
     builds = choose(options)
     for module, wrong in find_modules(options.module).items():
         before: Found = {}
         for build in reversed(builds):
-            found = {"error": wrong} if wrong else probe(module, build, options, say)
+            found = {"error": wrong} if wrong else probe(module, build, options)
             growth = grow(found, before) if before else {}
             before = before or (found if options.against else {})
             yield {"module": module.name, "build": build.name, **found, **growth, **conclude(found)}
@@ -139,16 +128,16 @@ def grow(found: Found, before: Found) -> Found:
 
 
 def conclude(found: Found) -> Found:
-    """What follows: counts with other numbers of modules, on a straight line, and the advice."""
+    """What follows: the counts of a tenth and of ten times as many, on a line, and the advice."""
     concluded: Found = {}
     if "counts" in found:
         removal = found["counts"]["instructions_to_remove"]
         (whole, now), (part, fewer) = ((int(loaded), cost) for loaded, cost in removal.items())
         rise = (now - fewer) / (whole - part)
         concluded["instructions_to_remove_predicted"] = {
-            str(loaded): round(now + rise * (loaded - whole), 1) for loaded in LOADED
-            if loaded not in (whole, part) and part <= FAR * loaded <= FAR**2 * whole
-        }  # fmt: skip
+            str(loaded): round(now + rise * (loaded - whole), 1)
+            for loaded in (whole // 10, whole * 10)
+        }
     if "extra_ms_per_1000" in found:
         much = found["extra_ms_per_1000"] > WORTH
         advice = "turn unwind info off if you unload it often" if much else "keep unwind info"
@@ -194,6 +183,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.modules < STEP:
         parser.error(f"--modules {options.modules}: at least {STEP} can be measured")
+    if rest := options.modules % STEP:
+        options.modules -= rest
+        print(f"{options.modules} modules are measured: a multiple of {STEP}", file=sys.stderr)
     if options.bindings and not options.library:
         parser.error("--bindings is for --library")
     if options.fail_above is not None and not (options.against and options.fail_above >= 0):
@@ -204,14 +196,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Probe; the exit code is that of the module's docstring."""
     options = parse(arguments)
-    progress = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
-    if rest := options.modules % STEP:
-        options.modules -= rest
-        progress.print(f"{options.modules} modules are measured: a multiple of {STEP}")
     try:
-        with progress.status("starting") as status:
-            say = status.update if progress.is_terminal else progress.print
-            probed = list(probe_all(options, say))
+        probed = list(probe_all(options))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -76,14 +76,14 @@ def installed(python: str, release: Release) -> Build:
     return Build(f"{version} of --python", release, package=Path(package).parent)
 
 
-def prepare(build: Build, say: Callable[[str], None]) -> str:
+def prepare(build: Build) -> str:
     """The PYTHONPATH of a build, whose folder is made on first use.
 
     Raises:
         UserError: it cannot be made, or the library does not fit.
     """
     version, needs = build.release.version, build.release.requirements + HELPERS.read_text("utf-8")
-    released = _folder(version, needs + sys.version, lambda new: _install(build.release, new, say))
+    released = _folder(version, needs + sys.version, lambda new: _install(build.release, new))
     if build.package is None and build.library is None:
         return str(released)
     package = build.package or released / "wasmtime"
@@ -117,9 +117,9 @@ def _folder(name: str, content: str, fill: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _install(release: Release, folder: Path, say: Callable[[str], None]) -> None:
+def _install(release: Release, folder: Path) -> None:
     """Install a release by hash, with uv, which has started this."""
-    say(f"installing wasmtime {release.version}")
+    print(f"installing wasmtime {release.version}", file=sys.stderr)
     requirements = folder.with_name("requirements.txt")
     requirements.write_text(release.requirements, encoding="utf-8")
     command = (
