@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from asv.util import UserError
 
 from scripts import alert, upstream
 
@@ -43,19 +46,19 @@ def test_from_the_archive_to_the_issue(
     archive(runner.temporary / "archive.tar.xz", library_of(install("50.0.1")))
     answer = runner.step(count, **variables)
     assert answer.returncode == 0, answer.stderr
-    assert "No count differs by 1 % or more from that of 50.0.1." in answer.stdout
+    assert answer.stdout == "nothing has moved\n"
     assert not (runner.temporary / "issue.json").exists()
     assert not (runner.temporary / "output").exists()
     # now 49.0.0 is the newest that is pinned, and what comes after it is a tenth of it
     file = runner.temporary / "issue.json"
-    arguments = ["check", str(runner.temporary / "archive.tar.xz"), str(file), "--against"]
+    arguments = [str(file), "--archive", str(runner.temporary / "archive.tar.xz"), "--against"]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     module = ["--module", "fixtures/functions-8.wasm"]
     assert upstream.main([*arguments, "49.0.0", *module]) == 0
     title, body = json.loads(file.read_text())
     assert title.startswith("Wasmtime's dev release moved against 49.0.0: ")
-    assert "| functions-8.wasm | 1000 | calls to remove | 17 → 1 |" in body
-    assert "| functions-8.wasm | 1000 | instructions to remove | 1,156,765 → 68,043 |" in body
+    assert "- calls to remove 17 → 1, functions-8.wasm, 1000 loaded" in body
+    assert re.search(r"- instructions to remove 1,15\d,\d+ → 6\d,\d+, functions-8.wasm", body)
     # one issue, which is kept up to date
     path = os.environ["PATH"]
     for _ in range(2):
@@ -76,10 +79,9 @@ def test_a_library_that_does_not_fit_fails_with_its_symbol(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     made = archive(tmp_path / "archive.tar.xz", library_of(install("49.0.0")))
-    assert upstream.main(["check", str(made), str(tmp_path / "issue.json")]) == 2
+    assert upstream.main([str(tmp_path / "issue.json"), "--archive", str(made)]) == 2
     said = capfd.readouterr().err
     assert "has no wasmtime_config_wasm_compact_imports_set" in said
-    assert "was not compared" in said
     assert not (tmp_path / "issue.json").exists()
 
 
@@ -89,7 +91,7 @@ def test_an_archive_that_cannot_be_read_is_said(
 ) -> None:
     path = tmp_path / "archive.tar.xz"
     path.write_bytes(content)
-    assert upstream.main(["check", str(path), str(tmp_path / "issue.json")]) == 2
+    assert upstream.main([str(tmp_path / "issue.json"), "--archive", str(path)]) == 2
     assert f"{path} cannot be read" in capsys.readouterr().err
 
 
@@ -98,31 +100,33 @@ def test_an_archive_that_is_cut_short_or_of_another_kind_is_said(
 ) -> None:
     path = archive(tmp_path / "archive.tar.xz", ROOT / "CONTRIBUTING.md")
     path.write_bytes(path.read_bytes()[:-2000])
-    assert upstream.main(["check", str(path), str(tmp_path / "issue.json")]) == 2
+    assert upstream.main([str(tmp_path / "issue.json"), "--archive", str(path)]) == 2
     assert "cannot be read" in capsys.readouterr().err
     with tarfile.open(path, "w:xz") as files:
         files.add(ROOT / "LICENSE", "wasmtime-dev/LICENSE")
-    assert upstream.main(["check", str(path), str(tmp_path / "issue.json")]) == 2
+    assert upstream.main([str(tmp_path / "issue.json"), "--archive", str(path)]) == 2
     assert "has no lib/libwasmtime.so" in capsys.readouterr().err
 
 
 def test_one_percent_is_news_and_less_is_not() -> None:
-    def of(growth: float | None, now: float) -> list[dict[str, object]]:
-        counts = {"instructions_to_remove": {"1000": 1000.0}}
-        grown = {"instructions_to_remove": {"1000": now}}
+    def of(growth: float | None, now: float) -> list[dict[str, Any]]:
         one = {"module": "m.wasm", "counted": 1000}
-        return [
-            one | {"build": "50.0.1", "counts": counts},
-            one | {"build": "own", "counts": grown,
-                   "growth_in_percent": {"instructions_to_remove": growth}},
-        ]  # fmt: skip
+        was, grown = ({"instructions_to_remove": {"1000": count}} for count in (1000.0, now))
+        growths = {"instructions_to_remove": growth}
+        return [one | {"counts": was}, one | {"counts": grown, "growth_in_percent": growths}]
 
-    assert upstream.issue(of(0.9, 1009), "50.0.1") is None
-    assert upstream.issue(of(-0.9, 991), "50.0.1") is None
+    assert upstream.moved(of(0.9, 1009)) == upstream.moved(of(-0.9, 991)) == []
     for growth, now in ((1.0, 1010), (-1.0, 990), (None, 5)):
-        found = upstream.issue(of(growth, now), "50.0.1")
-        assert found is not None
-        assert f"instructions to remove 1,000 → {now:,}, m.wasm" in found[0]
+        ((_, said),) = upstream.moved(of(growth, now))
+        assert said == f"instructions to remove 1,000 → {now:,}, m.wasm, 1000 loaded"
+    several = upstream.moved([*of(2.0, 1020), *of(-50.0, 500)])
+    assert [percent for percent, _ in several] == [50, 2]
+
+
+def test_what_was_not_counted_is_an_error() -> None:
+    before, after = {"module": "m.wasm", "counted": 8}, {"module": "m.wasm", "error": "it died"}
+    with pytest.raises(UserError, match=r"m\.wasm was not compared\. it died"):
+        upstream.moved([before, after])
 
 
 def test_the_workflow_fetches_what_it_counts() -> None:

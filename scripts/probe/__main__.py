@@ -25,7 +25,6 @@ from scripts.gap.changes import WORTH
 from scripts.probe.builds import ROOT, Build, installed, prepare, with_library
 from scripts.releases import pins
 
-MAGIC = b"\0asm"
 STEP = 20  # modules are dropped by tenths, and counted with a quarter of them
 
 Found = dict[str, Any]  # what one module costs under one build: `--json` and the table have it all
@@ -54,11 +53,11 @@ def fault(path: Path) -> str:
         start = path.read_bytes()[:8]
     except OSError as error:
         return f"Cannot read {path}: {error.strerror}."
-    if path.suffix.lower() == ".wat" or start == MAGIC + b"\x01\0\0\0":
+    if path.suffix.lower() == ".wat" or start == b"\0asm\x01\0\0\0":
         return ""
-    if start[:4] != MAGIC:
-        return f"{path} is no WebAssembly: it does not begin with \\0asm."
-    return f"{path} is no core module but a component, or cut short."
+    cut = start[:4] == b"\0asm"
+    kind = "core module but a component, or cut short" if cut else "WebAssembly: no \\0asm is there"
+    return f"{path} is no {kind}."
 
 
 def choose(options: argparse.Namespace) -> list[Build]:
@@ -120,7 +119,7 @@ def grow(found: Found, before: Found) -> Found:
     if found["counted"] != before["counted"]:
         fewest = min(found["counted"], before["counted"]) // STEP * STEP
         return {"not_compared": f"not as many modules are counted; try --modules {fewest}"}
-    growth: dict[str, float | None] = {}
+    growth: Found = {}
     for what, counts in found["counts"].items():
         now, was = (one[str(found["counted"])] for one in (counts, before["counts"][what]))
         growth[what] = round(100 * (now - was) / was, 3) if was else None if now else 0.0
@@ -137,6 +136,7 @@ def conclude(found: Found) -> Found:
         concluded["instructions_to_remove_predicted"] = {
             str(loaded): round(now + rise * (loaded - whole), 1)
             for loaded in (whole // 10, whole * 10)
+            if loaded
         }
     if "extra_ms_per_1000" in found:
         much = found["extra_ms_per_1000"] > WORTH

@@ -4,7 +4,6 @@ The cache is in XDG_CACHE_HOME; a folder is named after the hash of what it hold
 """
 
 import hashlib
-import json
 import os
 import platform
 import re
@@ -25,9 +24,9 @@ HELPERS = ROOT / "fixtures/helper-requirements.txt"
 SYSTEMS = {b"\x7fELF": "linux", b"MZ": "win32", b"\xcf\xfa\xed\xfe": "darwin"}  # a library's start
 MACHINES = {b"\x3e\0": "x86_64", b"\xb7\0": "aarch64"}  # in the header of ELF
 LACKS = re.compile(r"(?:undefined symbol: |dlsym\(\w+, |function ')(\w+)")
-PACKAGE = """import json
-from importlib import metadata, util
-print(json.dumps([metadata.version("wasmtime"), util.find_spec("wasmtime").origin]))"""
+PACKAGE = "from importlib import metadata as m, util as u; " + (
+    "print(m.version('wasmtime'), u.find_spec('wasmtime').origin)"
+)
 
 
 class Build(NamedTuple):
@@ -72,7 +71,7 @@ def installed(python: str, release: Release) -> Build:
         raise UserError(f"--python {python} cannot be started: {error.strerror}.") from error
     if answer.returncode != 0:
         raise UserError(f"--python {python} has no wasmtime installed.")
-    version, package = json.loads(answer.stdout)
+    version, package = answer.stdout.strip().split(" ", 1)
     return Build(f"{version} of --python", release, package=Path(package).parent)
 
 
