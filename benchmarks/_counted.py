@@ -29,11 +29,12 @@ class Shape(NamedTuple):
     order: str = "lifo"
     residents: int = 0  # modules of 2,000 functions that stay
     unwind_info: UnwindInfo = "on"
+    file: Path | None = None  # a module of the user's own
 
     @property
     def wasm(self) -> Path:
         """The wasm module."""
-        return fixture(self.functions) if self.functions else program()
+        return self.file or (fixture(self.functions) if self.functions else program())
 
 
 def fork(slot: int, work: Callable[[], object]) -> int:

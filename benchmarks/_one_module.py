@@ -1,10 +1,10 @@
-"""One module of the user's own, measured by the suite's code; `scripts/probe.py` starts it.
+"""One module of the user's own, counted and timed by the suite's code; `scripts.probe` starts it.
 
-Prints a line of JSON for each step, and one with what was measured at the end.
+Prints what was found as JSON, and each step on standard error.
 """
 
 import json
-import runpy
+import statistics
 import sys
 import timeit
 from pathlib import Path
@@ -12,76 +12,107 @@ from typing import Any
 
 from wasmtime import WasmtimeError
 
+from ._counted import Shape
 from ._modules import SETTINGS, image, load_image, seconds_to_drop
 from .teardown_gap import BLOCKS, PAIRS, PARTS, blocks_of_pairs, ratio, shortest
 from .unwind_tables import eh_frame_bytes, fde_count, tables
+from .unwinder_instructions import count
 
 SECONDS = 60  # for all pairs
 MEMORY = 2**31  # bytes for the code of both sets
+INSTRUCTIONS = 1_250_000_000  # to drop what is counted: ten seconds and more under valgrind
+COUNTED = 4000  # modules; valgrind itself cannot hold four times as many
+LIMIT = Path("/proc/sys/vm/max_map_count")  # mappings that Linux allows; a module takes two
+WHAT = {
+    "instructions_to_remove": ("drop", "instructions"), "calls_to_remove": ("drop", "calls"),
+    "instructions_to_register": ("load", "instructions"), "calls_to_register": ("load", "calls"),
+}  # fmt: skip
 
 
-def say(**what: Any) -> None:
-    """One line for the process that started this one."""
-    print(json.dumps(what), flush=True)
+def say(step: str) -> None:
+    """What takes its time."""
+    print(step, file=sys.stderr, flush=True)
+
+
+def counts(wasm: Path, wanted: int, fdes: int) -> dict[str, Any]:
+    """What one module takes, with that many loaded and with a quarter; or why it is not counted.
+
+    How many are counted never depends on the build or the machine: as many as do not take long if
+    all FDEs, about 4 instructions each, are scanned for every FDE, as before 50.0.1.
+    """
+    most = min((INSTRUCTIONS / 4) ** 0.5 / max(fdes, 1), COUNTED, MEMORY / len(image(wasm, "on")))
+    whole = min(wanted, max(int(most) // 4, 1) * 4)
+    shapes = {str(part): Shape(part, file=wasm) for part in (whole, whole // 4)}
+    say(f"counting {' and '.join(shapes)} modules")
+    try:
+        costs = count(shapes)[1] if fdes else {}  # without an FDE nothing is registered
+    except (RuntimeError, ValueError, AssertionError, OSError) as error:
+        return {"not_counted": str(error)}
+    named = {name: {part: costs.get((part, *what), 0) for part in shapes}
+             for name, what in WHAT.items()}  # fmt: skip
+    few = "" if whole == wanted else f"{whole + 4} could take too much time or memory"
+    return {"counted": whole, "counted_reduced": few, "counts": named}
 
 
 def fit(wanted: int, wasm: Path) -> tuple[int, str]:
-    """How many modules fit the budget, and what it was that did not fit.
+    """How many modules can be timed, and why not as many as are wanted.
 
     It begins with few and doubles them as long as that fits, should dropping be quadratic.
     """
-    wanted, most = (
-        count // PARTS * PARTS for count in (wanted, MEMORY // (2 * len(image(wasm, "on"))))
-    )
+    mappings = int(LIMIT.read_text(encoding="ascii")) if LIMIT.exists() else sys.maxsize
+    most = min(MEMORY // (2 * len(image(wasm, "on"))), mappings // 5) // PARTS * PARTS
+    full = f"{MEMORY >> 30} GB, or the {mappings} mappings that the system allows, are full"
     if not most:
-        raise MemoryError(f"compiled it takes {len(image(wasm, 'on')) >> 20} MB, which is too much")
-    count = PARTS
-    while count < min(wanted, most):
+        raise MemoryError(f"{PARTS} modules with unwind info and {PARTS} without: {full}")
+    number = PARTS
+    while number < min(wanted, most):
         start = timeit.default_timer()
-        modules = load_image(count, wasm, "on")
+        modules = load_image(number, wasm, "on")
         load = timeit.default_timer() - start
-        drop = seconds_to_drop(modules, count)
-        if BLOCKS * PAIRS * (2 * 2 * load + 4 * drop) > SECONDS:
-            return count, f"more would take longer than {SECONDS} s"
-        count = min(2 * count, wanted, most)
-    return count, "" if count >= wanted else f"{MEMORY >> 30} GB are full"
+        slow = BLOCKS * PAIRS * (2 * 2 * load + 4 * seconds_to_drop(modules, number))
+        if slow > SECONDS:
+            return number, f"{2 * number} might take {slow:.0f} s, longer than {SECONDS} s"
+        number = min(2 * number, wanted, most)
+    return number, "" if number >= wanted else full
 
 
-def measure(wasm: Path, wanted: int, maxrss: Path) -> dict[str, Any]:
-    """Everything that the probe reports of one module."""
-    for unwind_info in SETTINGS:
-        say(step=f"compiling with unwind info {unwind_info}")
-        image(wasm, unwind_info)
-    elf = tables(wasm)
-    count, reason = fit(max(wanted, PARTS), wasm)
+def times(wasm: Path, wanted: int) -> dict[str, Any]:
+    """Milliseconds to drop all modules, with and without unwind info, and what goes with them."""
+    import resource  # there is none on Windows, where nothing gets so far
+
+    number, reason = fit(wanted, wasm)
     blocks = []
-    for number, block in enumerate(blocks_of_pairs(count, wasm, BLOCKS), start=1):
+    for taken, block in enumerate(blocks_of_pairs(number, wasm, BLOCKS), start=1):
         blocks.append(block)
-        say(step=f"dropping {count} modules, {number} of {BLOCKS}")
-    fewer = {}
-    for part in (count // 4, count // 2):
-        part = part // PARTS * PARTS
-        if part:
-            say(step=f"dropping {part} modules")
-            (block,) = blocks_of_pairs(part, wasm, 1)
-            fewer[part] = shortest(block, "on") - shortest(block, "off")
-    load = timeit.timeit(lambda: load_image(count, wasm, "on"), number=1)
+        say(f"dropping {number} modules, {taken} of {BLOCKS}")
+    load = timeit.timeit(lambda: load_image(number, wasm, "on"), number=1)
+    on, off = (min(shortest(block, unwind_info) for block in blocks) for unwind_info in SETTINGS)
+    ratios = [ratio(block) for block in blocks]
+    gap, peak = statistics.median(ratios), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "modules": count,
-        "reduced": reason,
-        "ratios": [ratio(block) for block in blocks],
-        **{unwind_info: min(shortest(block, unwind_info) for block in blocks)
-           for unwind_info in SETTINGS},
-        "excess_of_fewer": fewer,
-        "load": load,
-        "fdes": fde_count(elf),
-        "eh_frame_bytes": eh_frame_bytes(elf),
-        "peak_memory": runpy.run_path(str(maxrss))["get_maxrss"](),
+        "timed": number, "timed_reduced": reason,
+        "on_ms": round(1e3 * on, 3), "off_ms": round(1e3 * off, 3), "load_ms": round(1e3 * load, 3),
+        "gap": gap, "gap_least": min(ratios), "gap_most": max(ratios),
+        "extra_ms_per_1000": round(1e6 * off * (gap - 1) / number, 3),
+        "peak_memory_mb": (peak if sys.platform == "darwin" else peak << 10) >> 20,
     }  # fmt: skip
+
+
+def measure(wasm: Path, wanted: int, counts_only: bool) -> dict[str, Any]:
+    """Everything that the probe reports of one module."""
+    say("compiling with unwind info and without")
+    elf = tables(wasm)
+    registers = elf.get_section_by_name(".eh_frame") is not None
+    fdes, size = (fde_count(elf), eh_frame_bytes(elf)) if registers else (0, 0)
+    found = {"fdes": fdes, "eh_frame_bytes": size, **counts(wasm, wanted, fdes)}
+    if counts_only and "not_counted" in found:
+        raise RuntimeError(found["not_counted"])
+    return found if counts_only else found | times(wasm, wanted)
 
 
 if __name__ == "__main__":
     try:
-        say(measured=measure(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))
+        found = measure(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "counts")
     except (WasmtimeError, NotImplementedError, MemoryError, RuntimeError) as error:
-        say(error=str(error))
+        found = {"error": str(error)}
+    print(json.dumps(found))

@@ -42,8 +42,10 @@ PROCESSES = 8  # samples on macOS: the fewest whose whole range asv stores
 Costs = dict[tuple[str, str, str], float]  # of a module: by shape, step, and what is counted
 
 
-def count() -> tuple[str, Costs]:
+def count(wanted: dict[str, Shape] | None = None) -> tuple[str, Costs]:
     """The file of the unwinder, and what was counted in it and in wasmtime, in one process.
+
+    All shapes are counted, or those that are `wanted`.
 
     Raises:
         NotImplementedError, RuntimeError, ValueError: as `require` and `_callgrind.run`.
@@ -52,12 +54,13 @@ def count() -> tuple[str, Costs]:
     if sys.platform != "linux":
         raise NotImplementedError("valgrind counts instructions on Linux")
     unwinder, wasmtime = (os.path.realpath(str(file)) for file in (require(), wasmtime_library()))
-    shapes = list(SHAPES.values())
+    wanted = SHAPES if wanted is None else wanted
+    shapes = list(wanted.values())
     compiled = {(shape.wasm, shape.unwind_info) for shape in shapes}
     data = pickle.dumps((shapes, {key: plain_image(*key) for key in compiled}))
     before, *files = _callgrind.run("benchmarks._counted", 1 + 2 * TAKES * len(shapes), data)
     costs: Costs = {}
-    for name, shape in SHAPES.items():
+    for name, shape in wanted.items():
         takes: list[Costs] = []
         for _ in range(TAKES):
             loaded, dropped, *files = files

@@ -41,6 +41,10 @@ STEPS = {  # every step with a shell -> where it is run: here, or by .ci/run, or
     "Open an issue when a scheduled run failed": "here",
     "Open an issue": "the same as the one before",
     "Pin new releases": "here",
+    "Fetch the archive": "needs GitHub",
+    "Count it against the newest pinned release": "test_upstream",
+    "Open an issue when a count has moved upstream": "test_upstream",
+    "Open an issue when the check failed": "test_upstream",
 }
 
 
