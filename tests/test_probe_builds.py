@@ -96,7 +96,8 @@ def test_a_library_that_is_none_here_is_refused(cache: Path, library: Path, tmp_
         assert answer.returncode == 2, name
         assert said in answer.stderr
         assert "Traceback" not in answer.stderr
-    assert f"; this is linux, {platform.machine()}." in answer.stderr or "short" in answer.stderr
+        if " is a library for " in said:
+            assert f"; this is linux, {platform.machine()}." in answer.stderr
     for path, said in (("/nowhere.so", "No such file"), (tmp_path, "Is a directory")):
         answer = run(cache, EIGHT, "--library", path)
         assert answer.returncode == 2
@@ -113,6 +114,7 @@ def test_another_library_than_wasmtime_is_told_by_its_missing_symbol(cache: Path
 
 
 @linux
+@pytest.mark.usefixtures("valgrind")
 def test_the_wheel_s_own_library_is_left_as_it_is(
     cache: Path, library: Path, tmp_path: Path
 ) -> None:
