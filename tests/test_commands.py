@@ -108,6 +108,12 @@ def test_results_are_removed_by_release(measured: Measured) -> None:
         left = {path.name[:8] for path in copied.glob("*-*.json")}
         assert left == {COMMITS["49.0.0"][:8]}
         assert list(source.glob(f"{COMMITS['50.0.1'][:8]}-*.json"))
+        answer = measured.asv("rm", "-y", "machine=removed", "benchmark=unwind_tables.*")
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        for path in copied.glob("*-*.json"):
+            assert "time_teardown" in path.read_text()
+            assert "track_fde_count" not in path.read_text()
+        assert "track_fde_count" in next(source.glob("*-*.json")).read_text()
         answer = measured.asv("rm", "-y", "commit_hash=50.0.2")
         assert answer.returncode == 1
         assert "Did you mean 50.0.1" in answer.stdout + answer.stderr

@@ -5,6 +5,7 @@ rely on its internals, so another version is refused.
 """
 
 import functools
+import inspect
 import math
 import re
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 import asv
 from asv import runner, util
 from asv.benchmarks import Benchmarks
-from asv.commands import compare
+from asv.commands import compare, rm
 from asv.commands import run as run_command
 from asv.commands.asv_profiling import Profile
 from asv.commands.check import Check
@@ -400,6 +401,14 @@ def remove_by_release(run: Function, conf: Any, patterns: list[str], *args: Any)
         for pattern in patterns
     ]
     return run(conf, commits, *args)
+
+
+@stands_before("iter_results", rm)
+def save_what_is_left(results_of: Function, results_dir: str) -> Iterator[Results]:
+    """Let `asv rm` remove values: elsewhere a stored value is kept."""
+    for stored in results_of(results_dir):
+        stored.save = functools.partial(inspect.unwrap(Results.save), stored)
+        yield stored
 
 
 def name_installed_commit(environment: Environment) -> str | None:
