@@ -18,7 +18,7 @@ import pytest
 from packaging.version import Version
 
 from scripts.gap.__main__ import MOVED
-from scripts.history.benchmarks import RATIO
+from scripts.history.benchmarks import RATIO, REMOVAL
 from scripts.releases import pins
 from scripts.releases.pins import Release
 
@@ -52,7 +52,7 @@ class Story:
     """What the newest of the invented releases does.
 
     Attributes:
-        factor: on the gap, against the newest release that is recorded.
+        factor: on the gap and the counts, against the newest release that is recorded.
         check: the exit code of `python -m scripts.gap --check`.
         readers: the tests to run; what the second story adds is other results.
     """
@@ -98,8 +98,9 @@ def measure(source: Path, target: Path, release: Release, factor: float) -> None
     for name, row in content["results"].items():
         row[columns.index("started_at")] += 24 * HOUR
         for column, value in enumerate(row):
-            if name == RATIO and columns[column] in VALUES:
-                row[column] = scaled(value, factor)
+            if name in (RATIO, REMOVAL) and columns[column] in VALUES:
+                # a count is exact: it moves when the gap does, and not with its noise
+                row[column] = scaled(value, factor if name == RATIO else round(factor))
     target.mkdir(parents=True, exist_ok=True)
     machine = json.loads((source.parent / "machine.json").read_text())
     machine["machine"] = target.name
