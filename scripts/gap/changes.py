@@ -117,15 +117,17 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
             else:
                 factor = max(new / old, old / new)
                 changed = factor >= SUDDEN and not incomparable(before, now, newest)
-            if changed:
+            if not changed:
+                continue
+            if now.release not in found:
                 both = (functions.get(point.release, {}) for point in (before, now))
                 libraries = (before.library, now.library) if counted else ("", "")
-                change = Change(
+                found[now.release] = Change(
                     *(*now.key, before.release, now.release, counted, {}, moved_most(*both)),
                     libraries if all(libraries) and len({*libraries}) == 2 else (),
                     upstream_changes(before.release, now.release, libunwind=libunwind),
                 )
-                found.setdefault(now.release, change).moved[size] = (old, new)
+            found[now.release].moved[size] = (old, new)
     return sorted(found.values(), key=lambda change: Version(change.release))
 
 

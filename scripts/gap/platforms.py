@@ -47,12 +47,13 @@ def matrix(report: words.Report, history: History) -> tuple[list[str], dict[str,
             columns.append([])
         columns[-1].append(release)
     machines, eras = words.recorded(report.eras), dict[str, list[Era]]()
+    reports = [entry for entry in reported() if entry["release"]]
     for era in report.eras:
         if era.machine in machines and era.size in SIZES:
             platform = platform_of(history.machines[era.machine]["os"], era.unwinder)
             eras.setdefault(platform, []).append(era)
     return [words.span(column[0], column[-1]) for column in columns], {
-        name: [_cell(platform, Version(column[0]), Version(column[-1]), eras) for column in columns]
+        name: [_cell(platform, column, eras, reports) for column in columns]
         for platform, name in PLATFORMS.items()
     }
 
@@ -67,10 +68,13 @@ def platform_of(system: str, unwinder: str) -> str:
     return TREE if int(libgcc[1]) >= 13 else LIST
 
 
-def _cell(platform: str, first: Version, last: Version, eras: dict[str, list[Era]]) -> Cell:
+def _cell(
+    platform: str, releases: list[str], eras: dict[str, list[Era]], published: list[dict[str, Any]]
+) -> Cell:
     if platform == WINDOWS:
         return Cell("cannot", ["creating an Engine aborts the process"], "Wasmtime's own limit", [])
-    here = [report for report in reported() if report["platform"] == platform and report["release"]]
+    first, last = Version(releases[0]), Version(releases[-1])
+    here = [report for report in published if report["platform"] == platform]
     reports = [report for report in here if first <= Version(report["release"]) <= last]
     stand_in = [] if platform != MAC or MAC in eras else eras.get(LIBUNWIND, [])
     worst: dict[str, Era] = {}  # of several machines

@@ -16,7 +16,7 @@ from pathlib import Path
 from asv import util
 from packaging.tags import sys_tags
 
-from scripts.base.files import replacing
+from scripts.base.files import write
 from scripts.history.results import LOCAL
 from scripts.measuring import unwinders
 from scripts.releases import pins
@@ -106,5 +106,4 @@ def record_host(folder: Path) -> None:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     lines.append(json.dumps({"since": since, "facts": facts}))
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as scratch:
-        scratch.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    write(path, "\n".join(lines) + "\n")

@@ -26,6 +26,7 @@ from scripts.probe.builds import ROOT, Build, installed, prepare, with_library
 from scripts.releases import pins
 
 STEP = 20  # modules are dropped by tenths, and counted with a quarter of them
+SUFFIXES = (".wasm", ".wat")
 
 Found = dict[str, Any]  # what one module costs under one build: `--json` and the table have it all
 
@@ -38,10 +39,12 @@ def find_modules(paths: Sequence[Path]) -> dict[Path, str]:
     """
     found: dict[Path, str] = {}
     for path in paths:
-        inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in (".wasm", ".wat"))
-        if not inside and fault(path):
-            raise UserError(fault(path))
-        found |= {one.resolve(): fault(one) for one in inside or [path]}
+        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        found |= {file.resolve(): fault(file) for file in inside}
+        if not inside:
+            if wrong := fault(path):
+                raise UserError(wrong)
+            found[path.resolve()] = ""
     return found
 
 

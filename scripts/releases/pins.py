@@ -18,7 +18,7 @@ from asv.util import UserError
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
-from scripts.base.files import replacing
+from scripts.base.files import write
 
 PINS = Path("fixtures/releases.json")
 REMEDY = "Restore it with `git checkout fixtures/releases.json`."
@@ -148,5 +148,4 @@ def save(releases: Sequence[Release], path: Path = PINS) -> None:
     """Write the pins, all or nothing."""
     _check(releases)
     text = json.dumps({"releases": [asdict(release) for release in releases]}, indent=1) + "\n"
-    with replacing(path) as scratch:
-        scratch.write_text(text, encoding="utf-8", newline="\n")
+    write(path, text)
