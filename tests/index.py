@@ -1,8 +1,11 @@
 """A package index on this machine, which holds the pinned releases and what a test adds."""
 
 import contextlib
+import hashlib
+import io
 import json
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -20,6 +23,7 @@ class Index:
         self.status = 200
         self.body: bytes | None = None
         self.url = ""
+        self.contents: dict[str, bytes] = {}
         for release in pins.load():
             for wheel, sha256 in release.wheels.items():
                 self.add(wheel, release.time, sha256)
@@ -28,8 +32,24 @@ class Index:
         file = {"filename": name, "url": f"files/{name}", "hashes": {"sha256": sha256}, **more}
         self.files.append(file if time is None else {**file, "upload-time": time})
 
-    def add_release(self, version: str, time: str = "2026-11-02T03:04:05.6Z", **more: Any) -> None:
-        for platform in ("win_amd64", "macosx_11_0_arm64", "any", "android_26_x86_64"):
+    def add_wheel(self, name: str, time: str, library: bytes, **more: Any) -> None:
+        """Add a wheel that can be downloaded, with a macOS library in it."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as wheel:
+            wheel.writestr("wasmtime/darwin-aarch64/_libwasmtime.dylib", library)
+        self.contents[name] = packed.getvalue()
+        self.add(name, time, hashlib.sha256(packed.getvalue()).hexdigest(), **more)
+
+    def add_release(
+        self,
+        version: str,
+        time: str = "2026-11-02T03:04:05.6Z",
+        library: bytes = b"\0___register_frame\0",
+        **more: Any,
+    ) -> None:
+        mac = f"wasmtime-{version}-py3-none-macosx_11_0_arm64.whl"
+        self.add_wheel(mac, time, library, **more)
+        for platform in ("win_amd64", "any", "android_26_x86_64"):
             self.add(f"wasmtime-{version}-py3-none-{platform}.whl", time, **more)
         self.add(f"wasmtime-{version}.tar.gz", time, **more)
 
@@ -49,7 +69,8 @@ class Index:
                 self.send_response(served.status)
                 self.send_header("Content-Type", JSON)
                 self.end_headers()
-                self.wfile.write(served.page())
+                content = served.contents.get(self.path.rpartition("/")[2])
+                self.wfile.write(served.page() if content is None else content)
 
             def log_message(self, *_: Any) -> None:
                 pass

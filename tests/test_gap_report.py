@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ import pytest
 from asv.config import Config
 from rich.console import Console
 
-from scripts.gap import platforms, tables
+from scripts.gap import platforms, tables, words
 from scripts.gap.__main__ import main
 from scripts.gap.words import report
 from scripts.history.benchmarks import FDES, RATIO, REMOVAL, SIZES
 from scripts.history.read import read
+from scripts.releases import pins
 
 from .conftest import COMMITS, DEADLINE, ROOT
 from .results import HOUR, SESSION, SHAPES, TIMED, edit, repository, write_results
@@ -391,7 +393,12 @@ def test_the_matrix_says_who_says_so(results: Path) -> None:
     mac, libunwind, tree, libgcc, windows = said.values()
     both = "turn it off at 8 and 100 functions, keep it at 1 function"
     assert [says for says, _ in mac] == [both, both, "keep it"]
-    assert all(source.startswith("stand-in, libunwind on Linux: linux-x86_64") for _, source in mac)
+    by_function, by_section = (
+        f"; the Mac library registers {way}" for way in (pins.FUNCTION, pins.SECTION)
+    )
+    evidence = (by_function, by_function, by_section)
+    stand_in = "stand-in, libunwind on Linux: linux-x86_64"
+    assert [source for _, source in mac] == [stand_in + said for said in evidence]
     assert [source for _, source in libunwind] == ["measured here: linux-x86_64"] * 3
     assert tree == [("not known", "nothing recorded")] * 3
     assert {says for says, _ in libgcc} == {"keep it"}
@@ -400,9 +407,28 @@ def test_the_matrix_says_who_says_so(results: Path) -> None:
     write_results(results, STORY, "macos-15-arm64", "system")
     read.cache_clear()
     _, rows = matrix()
-    assert {cell.source for cell in rows["macOS"]} == {"measured here: macos-15-arm64"}
+    measured = "measured here: macos-15-arm64"
+    assert [cell.source for cell in rows["macOS"]] == [measured + said for said in evidence]
     _, rows = matrix("macos-15-arm64")
     assert {cell.says for cell in list(rows.values())[1]} == {"not known"}
+
+
+def test_what_the_mac_libraries_say_is_told_as_evidence(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = (
+        "By their own bytes, the macOS wheels register unwind info function by function in 13.0.0 "
+        "to 49.0.0, a section at a time in 50.0.1"
+    )
+    assert said in words.say_macs()
+    found = report(read(Config.load("asv.conf.json")))
+    assert found.macs in tables.sections(found)["Changes"]
+    marks = {change.mark for change in found.changes if change.unwinder == "libunwind"}
+    assert marks == {"22.0.0 #8629", "50.0.1 #14304, in the Mac wheels too"}
+    unread = [replace(release, macs={}) for release in pins.load()]
+    monkeypatch.setattr(pins, "load", lambda: unread)
+    assert words.say_macs() == ""
+    assert "Mac library" not in str(matrix())
 
 
 def test_reports_of_others_are_only_what_their_pages_give() -> None:

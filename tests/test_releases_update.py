@@ -1,6 +1,8 @@
 """Pinning new releases, against a package index on this machine."""
 
+import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,42 @@ def test_new_releases_are_appended_in_order_with_native_wheels_only(
         "wasmtime-100.0.0-py3-none-win_amd64.whl",
     ]
     assert "added 99.0.0, 2 wheels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("library", "way"),
+    [
+        (b"\0___register_frame\0", pins.FUNCTION),
+        (b"\0___register_frame\0__unw_add_dynamic_eh_frame_section\0", pins.SECTION),
+        (b"\0something else\0", pins.NO_WAY),
+    ],
+)
+def test_a_pin_says_how_the_macos_library_registers(
+    index: Index, capsys: pytest.CaptureFixture[str], library: bytes, way: str
+) -> None:
+    index.add_release("99.0.0", library=library)
+    assert update(index) == 0
+    assert pins.load()[-1].macs == {"arm64": way}
+    assert pins.load()[-1].on_macs == way
+    assert f"macosx_11_0_arm64.whl: registers {way}" in capsys.readouterr().out
+
+
+def test_macos_libraries_are_read_again_where_a_pin_does_not_say_it(
+    index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index.add_release("99.0.0")
+    assert update(index) == 0
+    whole = pins.load()
+    pins.save([*whole[:-1], replace(whole[-1], macs={})])
+    assert update(index) == 0
+    assert pins.load() == whole
+    assert capsys.readouterr().out.count("macosx_11_0_arm64.whl: registers") == 2
+
+
+def test_the_way_of_macos_libraries_that_differ() -> None:
+    macs = {"arm64": pins.SECTION, "x86_64": pins.FUNCTION}
+    release = replace(pins.load()[-1], macs=macs)
+    assert release.on_macs == "arm64 a section at a time, x86_64 function by function"
 
 
 def test_what_is_left_out_is_said(index: Index, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,6 +165,8 @@ def test_a_folder_that_cannot_be_written(
         ("no time", "no upload time or sha256"),
         ("no hash", "no upload time or sha256"),
         ("odd name", "Invalid wheel filename"),
+        ("other wheel", "wasmtime-99.0.0-py3-none-macosx_11_0_arm64.whl cannot be read"),
+        ("no wheel", "wasmtime-99.0.0-py3-none-macosx_11_0_arm64.whl is no wheel"),
     ],
 )
 def test_an_error_leaves_the_pins_as_they_were(
@@ -155,6 +195,13 @@ def test_an_error_leaves_the_pins_as_they_were(
             index.files[-1]["hashes"] = {}
         case "odd name":
             index.add("wasmtime-99.0.1-py3-none-win_amd64-x-y.whl", "2026-11-02T03:04:05Z")
+        case "other wheel":
+            index.contents["wasmtime-99.0.0-py3-none-macosx_11_0_arm64.whl"] = b"other"
+        case "no wheel":
+            name, content = "wasmtime-99.0.0-py3-none-macosx_11_0_arm64.whl", b"none"
+            index.contents[name] = content
+            (file,) = (file for file in index.files if file["filename"] == name)
+            file["hashes"]["sha256"] = hashlib.sha256(content).hexdigest()
     before = pins.PINS.read_bytes()
     assert update(index) == 1
     assert pins.PINS.read_bytes() == before

@@ -10,6 +10,7 @@ import pytest
 from asv.util import UserError
 
 from scripts.gap import platforms
+from scripts.releases import pins
 from scripts.site import publisher
 
 from .conftest import COMMITS, asv, copy_repository
@@ -77,7 +78,7 @@ def test_charts_share_their_releases_and_name_their_changes(site: Path) -> None:
         assert f'"domain": {json.dumps(list(STORY))}' in json.dumps(chart)
     for name in ("count-chart", "gap-chart"):
         labels = re.findall(r'"label": "([^"]*)"', json.dumps(charts[name]))
-        assert labels == ["22.0.0 #8629", "50.0.1 #14304"]
+        assert labels == ["22.0.0 #8629", "50.0.1 #14304, in the Mac wheels too"]
 
 
 def test_the_page_loads_nothing_from_elsewhere(site: Path) -> None:
@@ -108,6 +109,9 @@ def test_releases_have_fdes_and_gaps(site: Path) -> None:
     assert "<td>17</td>" in row
     assert "ms (" in row
     assert "linux-x86_64, libunwind" in row
+    assert f"<td>{pins.FUNCTION}</td>" in row
+    newest = text[text.index(f'id="{COMMITS["50.0.1"]}"') :].split("</tr>")[0]
+    assert f"<td>{pins.SECTION}</td>" in newest
 
 
 def test_unknown_commits_fail_after_the_rest_is_published(repository: Path, site: Path) -> None:

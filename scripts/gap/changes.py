@@ -13,6 +13,7 @@ from packaging.version import Version
 from scripts.history.benchmarks import SIZES
 from scripts.history.read import SESSION, History, Point, Value
 from scripts.history.results import is_mac
+from scripts.releases import pins
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
 CERTAIN = 0.01  # of a count, which is exact
@@ -33,7 +34,8 @@ class Change:
     `moved` has what it was at `previous`, the release measured before, and what it is, by size:
     instructions per module if it is `counted`, else the gap. `functions` has those of the
     unwinder whose instructions moved most, `library` the counted library before and after when it
-    is another one, `causes` the upstream changes that came in between.
+    is another one, `causes` the upstream changes that came in between. `macs` says whether the
+    libraries in the macOS wheels begin to register in another way there, by their own bytes.
     """
 
     machine: str
@@ -45,12 +47,18 @@ class Change:
     functions: dict[str, tuple[float, float]]
     library: tuple[str, ...]
     causes: list[dict[str, Any]]
+    macs: bool
 
     @property
     def label(self) -> str:
-        """What a chart has room for: the release, and the numbers of the pull requests."""
+        """What a table has room for: the release, and the numbers of the pull requests."""
         causes = [f"#{cause['pull_request']}" for cause in self.causes]
         return " ".join([self.release, *causes, *["another library"] * bool(self.library)])
+
+    @property
+    def mark(self) -> str:
+        """What a chart says of it."""
+        return self.label + ", in the Mac wheels too" * self.macs
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,7 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
     """The changes of one machine and unwinder, oldest first."""
     counted = bool(costs(points, counted=True))
     functions = {point.release: point.functions for point in points if point.functions}
+    ways = {pinned.version: pinned.on_macs for pinned in pins.load()}
     found: dict[str, Change] = {}
     for size in dict.fromkeys(point.size for point in points):
         series = costs((point for point in points if point.size == size), counted=counted)
@@ -126,6 +135,7 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
                     *(*now.key, before.release, now.release, counted, {}, moved_most(*both)),
                     libraries if all(libraries) and len({*libraries}) == 2 else (),
                     upstream_changes(before.release, now.release, libunwind=libunwind),
+                    libunwind and ways.get(before.release) != ways.get(now.release),
                 )
             found[now.release].moved[size] = (old, new)
     return sorted(found.values(), key=lambda change: Version(change.release))

@@ -11,6 +11,7 @@ from scripts.gap import words
 from scripts.gap.changes import UNKNOWN, Era, rule
 from scripts.history.benchmarks import SIZES
 from scripts.history.read import History, Value
+from scripts.releases import pins
 
 PER = " per 1000 modules"  # so is all that the matrix says
 REPORTED = Path("fixtures/reported.json")
@@ -94,5 +95,9 @@ def _cell(
     costs = [f"{words.functions(era.size)}: {words.cost(era).removesuffix(PER)}" for era in shown]
     since = f" from {shown[0].release} on" if Version(shown[0].release) > first else ""
     source = f"{'stand-in, libunwind on Linux' if stand_in else 'measured here'}{since}: "
-    machines = ", ".join(dict.fromkeys(era.machine for era in shown))
-    return Cell(words.advise(shown), costs, source + machines, reports)
+    source += ", ".join(dict.fromkeys(era.machine for era in shown))
+    if platform == MAC:
+        pinned = (pin for pin in pins.load() if first <= Version(pin.version) <= last)
+        ways = " or ".join(filter(None, dict.fromkeys(pin.on_macs for pin in pinned)))
+        source += f"; the Mac library registers {ways}" * bool(ways)
+    return Cell(words.advise(shown), costs, source, reports)

@@ -30,7 +30,7 @@ def sections(report: Report) -> dict[str, list[str]]:
     found = {
         "What to do": [*words.say_advice(report.advice), words.RULE, words.UNTIMED, report.note],
         "Newest release": list(map(words.say_newest, report.newest)),
-        "Changes": [*(changes or ["none found"]), *words.CHANGES],
+        "Changes": [*(changes or ["none found"]), report.macs, *words.CHANGES],
         "Left out": report.left_out,
     }
     return {heading: said for heading, all_ in found.items() if (said := list(filter(None, all_)))}

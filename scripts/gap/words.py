@@ -12,6 +12,7 @@ from scripts.gap.changes import FEWEST, MOST, WORTH, Change, Era, Newest, conclu
 from scripts.history.benchmarks import HEADLINE, SIZES
 from scripts.history.read import History, Point, Value
 from scripts.history.results import LOCAL, is_mac
+from scripts.releases import pins
 
 RULE = (
     f"Turn unwind info off where it costs more than {WORTH:.0f} ms per 1000 modules, else keep it."
@@ -48,6 +49,7 @@ class Report:
     sizes: tuple[str, ...]
     left_out: list[str]
     note: str
+    macs: str
 
 
 def report(
@@ -78,6 +80,7 @@ def report(
         sizes=(size,) if size else SIZES,
         left_out=[*say_nothing(history, machine), *history.left_out],
         note="" if macs & set(recorded(history.points)) else STAND_IN,
+        macs=say_macs(),
     )
 
 
@@ -161,6 +164,17 @@ def say_functions(change: Change) -> Iterator[str]:
     if said := ", ".join(moved):
         where = f"{change.machine}, {change.unwinder}, {change.release}"
         yield f"{where}, by function of the unwinder: {said} at {functions(HEADLINE)}"
+
+
+def say_macs() -> str:
+    """How the libraries in the macOS wheels register unwind info: evidence, no measurement."""
+    eras = [
+        (way, [release.version for release in releases])
+        for way, releases in itertools.groupby(pins.load(), key=lambda release: release.on_macs)
+        if way
+    ]
+    said = ", ".join(f"{way} in {span(here[0], here[-1])}" for way, here in eras)
+    return said and f"By their own bytes, the macOS wheels register unwind info {said}."
 
 
 def say_newest(newest: Newest) -> str:

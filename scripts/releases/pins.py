@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -27,6 +27,8 @@ COMMITTER = "wasmtime-py releases <releases@wasmtime-py.invalid>"
 # `any` wheels hold the Windows library whatever they are installed on (manylinux1 is what
 # wasmtime-py calls its glibc wheels); android is no platform that is measured.
 NATIVE = re.compile(r"(manylinux|musllinux|macosx|win)")
+# how a macOS library registers unwind info: see `macs`
+FUNCTION, SECTION, NO_WAY = "function by function", "a section at a time", "in no known way"
 # what reading the pins may raise when the file is none, cut short or edited by hand
 DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
@@ -40,12 +42,21 @@ class Release:
         time: when the first of its native wheels was uploaded, such as `2026-10-22T02:59:56Z`.
         wheels: sha256 by file name, for each native wheel.
         commit: id of the commit that stands for it.
+        macs: how its macOS libraries register unwind info, by processor; not part of the commit.
     """
 
     version: str
     time: str
     wheels: dict[str, str]
     commit: str = ""
+    macs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def on_macs(self) -> str:
+        """How its macOS libraries register unwind info, in words; nothing if they were not read."""
+        ways = sorted(set(self.macs.values()))
+        each = (f"{processor} {way}" for processor, way in self.macs.items())
+        return ", ".join(ways if len(ways) == 1 else each)
 
     @property
     def timestamp(self) -> int:
@@ -136,6 +147,8 @@ def _check(releases: Sequence[Release]) -> None:
                 raise ValueError(f"{wheel} is no native wheel of {release.version}")
             if not re.fullmatch("[0-9a-f]{64}", sha256):
                 raise ValueError(f"the sha256 of {wheel} is not one")
+        if not {*release.macs.values()} <= {FUNCTION, SECTION, NO_WAY}:
+            raise ValueError(f"{release.version} has macOS libraries that register otherwise")
         if commit_id(release, parent) != release.commit:
             raise ValueError(
                 f"{release.version} does not match its commit id: pins are append-only, and "

@@ -3,7 +3,8 @@
     python -m scripts.releases.update
 
 reads the package index, appends to `fixtures/releases.json` and says what it added and what it
-left out and why. Pins are never changed or removed, because results are stored under the ids
+left out and why. With a pin stands how its macOS libraries register unwind info; that is read here
+where it is missing. Pins are never changed or removed, because results are stored under the ids
 that follow from them. Nothing is written when there is nothing new or anything is wrong.
 """
 
@@ -11,6 +12,7 @@ import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import requests
@@ -19,13 +21,16 @@ from packaging.utils import InvalidWheelFilename
 from packaging.version import Version
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
+    DigestMismatchError,
     DistributionPackage,
+    NoDigestsError,
     NoSuchProjectError,
     PyPISimple,
     UnsupportedRepoVersionError,
 )
 
 from scripts.releases import pins
+from scripts.releases.macs import architecture, registration
 from scripts.releases.pins import Release
 
 # the first whose C API has wasmtime_config_native_unwind_info_set (bytecodealliance/wasmtime#6896)
@@ -39,9 +44,10 @@ INDEX_ERRORS = (
     UnsupportedRepoVersionError,
     ValueError,  # what is no index, and names that are no version
 )
+DOWNLOAD_ERRORS = (requests.RequestException, DigestMismatchError, NoDigestsError)
 
 
-def fetch(index: str) -> dict[Version, list[DistributionPackage]]:
+def fetch(client: PyPISimple) -> dict[Version, list[DistributionPackage]]:
     """All that the index holds of wasmtime-py, by version.
 
     Raises:
@@ -49,8 +55,7 @@ def fetch(index: str) -> dict[Version, list[DistributionPackage]]:
     """
     found = defaultdict(list)
     try:
-        with PyPISimple(endpoint=index) as client:
-            page = client.get_project_page("wasmtime", timeout=60)
+        page = client.get_project_page("wasmtime", timeout=60)
         for package in page.packages:
             if package.version is not None:
                 found[Version(package.version)].append(package)
@@ -127,18 +132,44 @@ def reason_against(
     return None
 
 
+def read_macs(
+    client: PyPISimple,
+    releases: Sequence[Release],
+    found: dict[Version, list[DistributionPackage]],
+) -> list[Release]:
+    """The releases, each with how its macOS libraries register unwind info.
+
+    Raises:
+        UserError: a wheel cannot be fetched, or is not the one that is pinned.
+    """
+    read = []
+    for pinned in releases:
+        macs = dict(pinned.macs)
+        for wheel in native_wheels(found[Version(pinned.version)]):
+            processor = architecture(wheel.filename)
+            if not processor or processor in macs or wheel.filename not in pinned.wheels:
+                continue
+            try:
+                macs[processor] = registration(client, wheel)
+            except DOWNLOAD_ERRORS as error:
+                raise UserError(f"{wheel.filename} cannot be read: {error}") from error
+            print(f"read {wheel.filename}: registers {macs[processor]}", flush=True)
+        read.append(replace(pinned, macs=macs))
+    return read
+
+
 def is_settling(packages: Sequence[DistributionPackage]) -> bool:
     """Whether a release is so new that more of its wheels may still arrive."""
     uploads = [package.upload_time for package in packages if package.upload_time is not None]
     return bool(uploads) and datetime.now(UTC) - max(uploads) < SETTLING
 
 
-def update(index: str) -> None:
+def update(client: PyPISimple) -> None:
     """Append what is new to the pin file and say what was done."""
-    releases = pins.load()
+    before = releases = pins.load()
     known = {Version(pinned.version) for pinned in releases}
     newest = max(known)
-    found = fetch(index)
+    found = fetch(client)
     lines = list(check_pinned(releases, found))
     for version in sorted(found.keys() - known):
         if version < FIRST:
@@ -155,7 +186,8 @@ def update(index: str) -> None:
         lines.append(f"added {version}, {len(releases[-1].wheels)} wheels")
     lines.append(f"left out everything before {FIRST}: its C API cannot turn unwind info off")
     added = len(releases) - len(known)
-    if added:
+    releases = read_macs(client, releases, found)
+    if releases != before:
         pins.save(releases)
     print(*lines, f"{len(releases)} releases pinned, {added} of them new", sep="\n")
 
@@ -169,7 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--index", default=PYPI_SIMPLE_ENDPOINT, help="a package index with the simple API"
     )
     try:
-        update(parser.parse_args(arguments).index)
+        with PyPISimple(endpoint=parser.parse_args(arguments).index) as client:
+            update(client)
     except (UserError, OSError, InvalidWheelFilename) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -106,7 +106,7 @@ def _by_release(report: Report, field: str) -> Any:
         return None
     line = _line(report, rows, field)
     x = line.encoding.x
-    marks = sorted({(change.release, change.label) for change in report.changes})
+    marks = sorted({(change.release, change.mark) for change in report.changes})
     step = alt.Chart({"values": [{"release": at, "label": label} for at, label in marks]})
     chosen = [line, line.mark_point(size=50, filled=True, opacity=1)]
     if field == "gap":
