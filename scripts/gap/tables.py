@@ -44,7 +44,8 @@ def tables(
     points = report.points if releases else report.eras
     for key, group in itertools.groupby(points, key=lambda point: point.key):
         rows = [row(point) for point in group if point.size in report.sizes]
-        yield ", ".join(key), head if releases else [*head, "what to do", "since"], rows
+        series = report.series[", ".join(key)]
+        yield series, head if releases else [*head, "what to do", "since"], rows
 
 
 def row(point: Point) -> list[str]:

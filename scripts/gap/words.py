@@ -37,7 +37,8 @@ STAND_IN = (
 class Report:
     """What unwind info costs, when that changed, what the newest release did, and what to do.
 
-    `advice` has the newest era of each series; `sizes` are those that tables show.
+    `advice` has the newest era of each series; `sizes` are those that tables show, and `series`
+    what they and charts call a machine and unwinder.
     """
 
     verdict: str
@@ -50,6 +51,7 @@ class Report:
     left_out: list[str]
     note: str
     macs: str
+    series: dict[str, str]
 
 
 def report(
@@ -81,6 +83,7 @@ def report(
         left_out=[*say_nothing(history, machine), *history.left_out],
         note="" if macs & set(recorded(history.points)) else STAND_IN,
         macs=say_macs(),
+        series=dict(name_series(history, *point.key) for point in points),
     )
 
 
@@ -88,6 +91,12 @@ def recorded(points: Iterable[Point]) -> list[str]:
     """The recorded machines; all where there are none but local ones."""
     machines = list(dict.fromkeys(point.machine for point in points))
     return [name for name in machines if not name.startswith(LOCAL)] or machines
+
+
+def name_series(history: History, machine: str, unwinder: str) -> tuple[str, str]:
+    """A machine and unwinder, and the same with what the system's own unwinder is there."""
+    key, system = f"{machine}, {unwinder}", history.machines[machine]["os"].partition(", ")[2]
+    return key, key if unwinder == "libunwind" or not system else f"{key} ({system})"
 
 
 def span(first: str, last: str) -> str:

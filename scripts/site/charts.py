@@ -77,8 +77,8 @@ def _rows(report: Report, field: str) -> list[dict[str, Any]]:
     """The points that have something, as Vega-Lite takes them, with what a pointer shows."""
     shown = ("count", "gap and range", "extra ms")
     return [
-        {"release": point.release, "series": ", ".join(point.key), "size": point.size,
-         "instructions": point.instructions, "gap": point.gap and point.gap.value,
+        {"release": point.release, "size": point.size, "instructions": point.instructions,
+         "series": report.series[", ".join(point.key)], "gap": point.gap and point.gap.value,
          "low": point.gap and point.gap.low, "high": point.gap and point.gap.high,
          **dict(zip(shown, tables.cells(point), strict=False))}
         for point in report.points if getattr(point, field)

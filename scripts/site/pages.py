@@ -35,7 +35,7 @@ def write_gap(site: Path, project: str, history: History) -> None:
         rows=rows,
         reported=platforms.reported(),
         sections=dict(tables.sections(report)),
-        eras=[(link(*table[0].split(", ")), *table) for table in tables.tables(whole)],
+        eras=[(link(series), series, *table) for series, *table in tables.tables(whole)],
         releases=list(tables.tables(whole, releases=True)),
         charts=charts(report),
         sizes=[size for size in SIZES if size in sizes],
@@ -76,8 +76,9 @@ def render(name: str, **values: Any) -> str:
     return environment.get_template(name).render(words=words, **values)
 
 
-def link(machine: str, unwinder: str) -> dict[str, str]:
+def link(series: str) -> dict[str, str]:
     """The graphs that asv draws of a machine and unwinder."""
+    machine, unwinder = series.split(" (")[0].split(", ")
     where = f"?machine={quote(machine)}&env-UNWINDER={unwinder}"
     names = {"instructions": REMOVAL, "gap": RATIO}
     return {what: f"index.html#{name}{where}" for what, name in names.items()}
