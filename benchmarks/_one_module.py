@@ -45,8 +45,7 @@ def counts(wasm: Path, wanted: int, fdes: int) -> dict[str, Any]:
     }  # fmt: skip
     now, fewer = counted["instructions_to_remove"].values()
     rise = (now - fewer) / (whole - whole // 4)
-    elsewhere = [loaded for loaded in (whole // 10, whole * 10) if loaded]
-    predicted = {str(loaded): round(now + rise * (loaded - whole), 1) for loaded in elsewhere}
+    predicted = {str(n): round(now + rise * (n - whole), 1) for n in (whole // 10, whole * 10) if n}
     few = "" if whole == wanted else f"{whole + 4} could take too much time or memory"
     return {
         "counted": whole, "counted_reduced": few, "counts": counted,
@@ -60,24 +59,25 @@ def fit(wanted: int, wasm: Path) -> tuple[int, str]:
     It loads and drops a few, and doubles them as long as that fits, should dropping be quadratic.
     """
     mappings = int(LIMIT.read_text(encoding="ascii")) if LIMIT.exists() else sys.maxsize
-    most = min(MEMORY // (2 * len(image(wasm, "on"))), mappings // 5) // PARTS * PARTS
+    most = min(MEMORY // (2 * len(image(wasm, "on"))), mappings // 5, wanted) // PARTS * PARTS
     full = f"{MEMORY >> 30} GB, or the {mappings} mappings that the system allows, are full"
     if not most:
         raise MemoryError(f"{PARTS} modules with unwind info and {PARTS} without: {full}")
     number = PARTS
-    while number < min(wanted, most):
+    while number < most:
         slow = 4 * BLOCKS * PAIRS * timeit.timeit(partial(load_image, number, wasm, "on"), number=1)
         if slow > SECONDS:
             return number, f"{2 * number} might take {slow:.0f} s, longer than {SECONDS} s"
-        number = min(2 * number, wanted, most)
-    return number, "" if number >= wanted else full
+        number = min(2 * number, most)
+    few = full if wanted - number >= PARTS else f"a multiple of {PARTS} is timed"
+    return number, few if number < wanted else ""
 
 
 def times(wasm: Path, wanted: int) -> dict[str, Any]:
     """Milliseconds to drop all modules, with and without unwind info, and what goes with them."""
     import resource  # there is none on Windows, where nothing gets so far
 
-    number, reason = fit(wanted // PARTS * PARTS, wasm)
+    number, reason = fit(wanted, wasm)
     blocks = []
     for taken, block in enumerate(blocks_of_pairs(number, wasm, BLOCKS), start=1):
         blocks.append(block)

@@ -46,11 +46,11 @@ def released(release: Release) -> Build:
         with replacing(folder) as new:
             answer = _run([*command, new], input=release.requirements)
             if answer.returncode != 0:
-                reason = " ".join(answer.stderr.split())[-300:] or "no reason is given"
-                said = f"wasmtime {release.version} cannot be installed ({reason})."
-                raise UserError(f"{said} Is the package index there?")
+                reason = f"({' '.join(answer.stderr.split())[-300:]}). Is the package index there?"
+                raise UserError(f"wasmtime {release.version} cannot be installed {reason}")
     except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error}. Set XDG_CACHE_HOME.") from error
+        said = f"{cache} cannot be written, or uv is missing: {error}. Set XDG_CACHE_HOME."
+        raise UserError(said) from error
     return release.version, str(folder)
 
 
