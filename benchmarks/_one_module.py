@@ -1,19 +1,17 @@
-"""One module of the user's own, counted and timed by the suite's code; `scripts.probe` starts it.
-
-Prints what was found as JSON, and each step on standard error.
-"""
+"""Counts and times one module of the user's own for `scripts.probe`, which reads the JSON."""
 
 import json
-import statistics
 import sys
 import timeit
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from wasmtime import WasmtimeError
 
 from ._counted import Shape
-from ._modules import SETTINGS, image, load_image, seconds_to_drop
+from ._modules import SETTINGS, image, load_image
 from .teardown_gap import BLOCKS, PAIRS, PARTS, blocks_of_pairs, ratio, shortest
 from .unwind_tables import eh_frame_bytes, fde_count, tables
 from .unwinder_instructions import count
@@ -23,15 +21,8 @@ MEMORY = 2**31  # bytes for the code of both sets
 INSTRUCTIONS = 1_250_000_000  # to drop what is counted: ten seconds and more under valgrind
 COUNTED = 4000  # modules; valgrind itself cannot hold four times as many
 LIMIT = Path("/proc/sys/vm/max_map_count")  # mappings that Linux allows; a module takes two
-WHAT = {
-    "instructions_to_remove": ("drop", "instructions"), "calls_to_remove": ("drop", "calls"),
-    "instructions_to_register": ("load", "instructions"), "calls_to_register": ("load", "calls"),
-}  # fmt: skip
-
-
-def say(step: str) -> None:
-    """What takes its time."""
-    print(step, file=sys.stderr, flush=True)
+STEPS = {"remove": "drop", "register": "load"}  # that are counted, by what the unwinder does
+say = partial(print, file=sys.stderr, flush=True)
 
 
 def counts(wasm: Path, wanted: int, fdes: int) -> dict[str, Any]:
@@ -48,32 +39,38 @@ def counts(wasm: Path, wanted: int, fdes: int) -> dict[str, Any]:
         costs = count(shapes)[1] if fdes else {}  # without an FDE nothing is registered
     except (RuntimeError, ValueError, AssertionError, OSError) as error:
         return {"not_counted": str(error)}
-    named = {name: {part: costs.get((part, *what), 0) for part in shapes}
-             for name, what in WHAT.items()}  # fmt: skip
+    counted = {
+        f"{what}_to_{does}": {part: costs.get((part, step, what), 0) for part in shapes}
+        for does, step in STEPS.items() for what in ("instructions", "calls")
+    }  # fmt: skip
+    now, fewer = counted["instructions_to_remove"].values()
+    rise = (now - fewer) / (whole - whole // 4)
+    predicted = {str(n): round(now + rise * (n - whole), 1) for n in (whole // 10, whole * 10) if n}
     few = "" if whole == wanted else f"{whole + 4} could take too much time or memory"
-    return {"counted": whole, "counted_reduced": few, "counts": named}
+    return {
+        "counted": whole, "counted_reduced": few, "counts": counted,
+        "instructions_to_remove_predicted": predicted,
+    }  # fmt: skip
 
 
 def fit(wanted: int, wasm: Path) -> tuple[int, str]:
     """How many modules can be timed, and why not as many as are wanted.
 
-    It begins with few and doubles them as long as that fits, should dropping be quadratic.
+    It loads and drops a few, and doubles them as long as that fits, should dropping be quadratic.
     """
     mappings = int(LIMIT.read_text(encoding="ascii")) if LIMIT.exists() else sys.maxsize
-    most = min(MEMORY // (2 * len(image(wasm, "on"))), mappings // 5) // PARTS * PARTS
+    most = min(MEMORY // (2 * len(image(wasm, "on"))), mappings // 5, wanted) // PARTS * PARTS
     full = f"{MEMORY >> 30} GB, or the {mappings} mappings that the system allows, are full"
     if not most:
         raise MemoryError(f"{PARTS} modules with unwind info and {PARTS} without: {full}")
     number = PARTS
-    while number < min(wanted, most):
-        start = timeit.default_timer()
-        modules = load_image(number, wasm, "on")
-        load = timeit.default_timer() - start
-        slow = BLOCKS * PAIRS * (2 * 2 * load + 4 * seconds_to_drop(modules, number))
+    while number < most:
+        slow = 4 * BLOCKS * PAIRS * timeit.timeit(partial(load_image, number, wasm, "on"), number=1)
         if slow > SECONDS:
             return number, f"{2 * number} might take {slow:.0f} s, longer than {SECONDS} s"
-        number = min(2 * number, wanted, most)
-    return number, "" if number >= wanted else full
+        number = min(2 * number, most)
+    few = full if wanted - number >= PARTS else f"a multiple of {PARTS} is timed"
+    return number, few if number < wanted else ""
 
 
 def times(wasm: Path, wanted: int) -> dict[str, Any]:
@@ -85,10 +82,11 @@ def times(wasm: Path, wanted: int) -> dict[str, Any]:
     for taken, block in enumerate(blocks_of_pairs(number, wasm, BLOCKS), start=1):
         blocks.append(block)
         say(f"dropping {number} modules, {taken} of {BLOCKS}")
-    load = timeit.timeit(lambda: load_image(number, wasm, "on"), number=1)
+    kept: list[object] = []  # or dropping them would be timed as well
+    load = timeit.timeit(lambda: kept.extend(load_image(number, wasm, "on")), number=1)
     on, off = (min(shortest(block, unwind_info) for block in blocks) for unwind_info in SETTINGS)
     ratios = [ratio(block) for block in blocks]
-    gap, peak = statistics.median(ratios), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    gap, peak = median(ratios), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "timed": number, "timed_reduced": reason,
         "on_ms": round(1e3 * on, 3), "off_ms": round(1e3 * off, 3), "load_ms": round(1e3 * load, 3),

@@ -10,7 +10,7 @@ import lzma
 import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,14 @@ def unpack(archive: Path, folder: Path) -> Path:
     raise UserError(f"{archive} has no lib/libwasmtime.so: is it that of the C API for Linux?")
 
 
-def moved(probed: Sequence[dict[str, Any]]) -> list[tuple[float, str]]:
+def moved(probed: Iterable[list[dict[str, Any]]]) -> list[tuple[float, str]]:
     """The counts that have moved, each with by how many percent, the largest first.
 
     Raises:
         UserError: a count is not known.
     """
     news = []
-    for before, after in zip(probed[::2], probed[1::2], strict=True):
+    for before, after in probed:
         if "growth_in_percent" not in after:
             why = [one.get("error") or one.get("not_counted", "") for one in (before, after)]
             raise UserError(f"{after['module']} was not compared. {' '.join(filter(None, why))}")
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asked = ["--library", library, "--against", release, "--unwinder", "libunwind"]
             modules = options.module or MODULES
             probed = probe.probe_all(probe.parse([*modules, *asked, "--counts-only"]))
-            news = moved(list(probed))
+            news = moved(probed)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from scripts.base import files
+from scripts.gap.changes import KEEP, TURN_OFF
+from scripts.gap.words import RULE
 from scripts.probe import __main__ as probe
 
 from .conftest import COMMITS, DEADLINE, ROOT, Started, absent, environment
@@ -146,11 +150,46 @@ def test_a_folder_is_measured_as_far_as_it_can_be(cache: Path, tmp_path: Path) -
     answer = run(cache, folder, "--modules", "50")
     assert answer.returncode == 1
     for name in ("functions-1.wat", "OK.WASM", "é [x].wasm", "bad.wasm"):
-        assert f"  {name}  " in answer.stdout
-    assert answer.stdout.count("keep unwind info") == 3
+        assert f"What unwind info costs: {name} " in answer.stdout
+    assert len(re.findall(rf"advice +{KEEP} ", answer.stdout)) == 3
+    assert answer.stdout.endswith(f"\n{RULE}\n")
     assert answer.stdout.count("is no WebAssembly") == 1
-    assert "40 modules are measured: a multiple of 20" in answer.stderr
     assert f"OK.WASM, {NEWEST}:\ncompiling with unwind info and without\n" in answer.stderr
+
+
+def test_what_is_named_is_measured_as_far_as_it_can_be(cache: Path, tmp_path: Path) -> None:
+    """Two of one name are two, and what is no module does not keep the others from it."""
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(EIGHT, tmp_path / folder / "same.wasm")
+    bad = tmp_path / "bad.wasm"
+    bad.write_bytes(b"hello")
+    modules = (tmp_path / "one", tmp_path / "other/same.wasm", bad, tmp_path / "none.wasm")
+    answer = run(cache, *modules, "--modules", "20")
+    assert answer.returncode == 1
+    assert answer.stdout.count("What unwind info costs: same.wasm ") == 2
+    assert f"{bad} is no WebAssembly" in " ".join(answer.stdout.split())
+    assert "No such file" in " ".join(answer.stdout.split())
+
+
+@needs_counts
+@pytest.mark.usefixtures("valgrind")
+def test_as_many_as_are_asked_for_are_counted_and_tenths_of_them_are_timed(cache: Path) -> None:
+    (one,) = probed(cache, EIGHT, "--modules", "59")
+    assert (one["counted"], one["timed"]) == (59, 50)
+    assert (one["counted_reduced"], one["timed_reduced"]) == ("", "a multiple of 10 is timed")
+
+
+def test_the_time_to_load_is_without_that_to_drop() -> None:
+    load = in_the_half(
+        "import time\n"
+        "class Slow:\n"
+        "    def __del__(self): time.sleep(0.5)\n"
+        "one.fit, one.load_image = lambda *_: (20, ''), lambda *_: [Slow()]\n"
+        "one.blocks_of_pairs = lambda *_: [[{'on': [1.0], 'off': [1.0]}]]\n"
+        "print(json.dumps(one.times(Path(), 20)['load_ms']))"
+    )
+    assert load < 100
 
 
 def test_a_module_without_functions_costs_nothing(cache: Path, tmp_path: Path) -> None:
@@ -300,21 +339,26 @@ def test_growth_is_in_percent(now: int, was: int, growth: float | None) -> None:
 
 
 def test_what_cannot_be_compared_says_why() -> None:
-    assert "--modules 80" in probe.grow(counts(1, 100), counts(1, 88))["not_compared"]
+    assert "--modules 88" in probe.grow(counts(1, 100), counts(1, 88))["not_compared"]
     assert "missing" in probe.grow({"error": "no"}, counts(1))["not_compared"]
     assert "missing" in probe.grow(counts(1), {"not_counted": "no valgrind"})["not_compared"]
 
 
-@pytest.mark.parametrize(("extra", "advice"), [(99.9, "keep"), (100.1, "turn unwind info off")])
-def test_the_advice_goes_by_the_rule_of_the_report(extra: float, advice: str) -> None:
-    assert probe.conclude({"extra_ms_per_1000": extra})["advice"].startswith(advice)
+@pytest.mark.parametrize(("extra", "advice"), [(99.9, KEEP), (100.1, TURN_OFF)])
+def test_the_advice_goes_by_the_rule_of_the_report(
+    extra: float, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = subprocess.CompletedProcess("", 0, json.dumps({"extra_ms_per_1000": extra}))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
+    assert probe.probe(EIGHT, "", probe.parse([str(EIGHT)]))["advice"] == advice
 
 
 def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    (one,) = probed(tmp_path / "file", EIGHT, code=1)
-    assert "cannot be written" in one["error"]
-    assert "Set XDG_CACHE_HOME" in one["error"]
+    answer = run(tmp_path / "file", EIGHT)
+    assert answer.returncode == 2
+    assert "cannot be written" in answer.stderr
+    assert "Set XDG_CACHE_HOME" in answer.stderr
 
 
 def test_without_an_index_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
@@ -323,11 +367,24 @@ def test_without_an_index_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
         tmp_path, EIGHT, "--json", UV_DEFAULT_INDEX=dead, UV_INDEX="", UV_FIND_LINKS="",
         UV_EXTRA_INDEX_URL="", UV_HTTP_RETRIES="0", UV_NO_CACHE="1",
     )  # fmt: skip
-    assert answer.returncode == 1
-    (one,) = json.loads(answer.stdout)
-    assert f"{NEWEST} cannot be installed" in one["error"]
-    assert "Is the package index there?" in one["error"]
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert f"{NEWEST} cannot be installed" in answer.stderr
+    assert "Is the package index there?" in answer.stderr
     assert not list((tmp_path / "wasmtime-teardown").iterdir())
+
+
+def test_a_folder_that_is_not_full_takes_no_place(tmp_path: Path) -> None:
+    def fill(*, full: bool) -> None:
+        with files.replacing(tmp_path / "folder") as new:
+            (new / "deeper").mkdir(parents=True)
+            assert full
+
+    with pytest.raises(AssertionError):
+        fill(full=False)
+    assert not list(tmp_path.iterdir())
+    fill(full=True)
+    assert [*tmp_path.rglob("*")] == [tmp_path / "folder", tmp_path / "folder/deeper"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")

@@ -109,11 +109,11 @@ def test_an_archive_that_is_cut_short_or_of_another_kind_is_said(
 
 
 def test_one_percent_is_news_and_less_is_not() -> None:
-    def of(growth: float | None, now: float) -> list[dict[str, Any]]:
+    def of(growth: float | None, now: float) -> list[list[dict[str, Any]]]:
         one = {"module": "m.wasm", "counted": 1000}
         was, grown = ({"instructions_to_remove": {"1000": count}} for count in (1000.0, now))
         growths = {"instructions_to_remove": growth}
-        return [one | {"counts": was}, one | {"counts": grown, "growth_in_percent": growths}]
+        return [[one | {"counts": was}, one | {"counts": grown, "growth_in_percent": growths}]]
 
     assert upstream.moved(of(0.9, 1009)) == upstream.moved(of(-0.9, 991)) == []
     for growth, now in ((1.0, 1010), (-1.0, 990), (None, 5)):
@@ -126,7 +126,7 @@ def test_one_percent_is_news_and_less_is_not() -> None:
 def test_what_was_not_counted_is_an_error() -> None:
     before, after = {"module": "m.wasm", "counted": 8}, {"module": "m.wasm", "error": "it died"}
     with pytest.raises(UserError, match=r"m\.wasm was not compared\. it died"):
-        upstream.moved([before, after])
+        upstream.moved([[before, after]])
 
 
 def test_the_workflow_fetches_what_it_counts() -> None:

@@ -1,6 +1,7 @@
-"""Files that are written all or nothing."""
+"""Files and folders that are written all or nothing."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,12 @@ def write(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to; it takes the place of `path` once all is written."""
+    """A file or folder to write beside `path`; it takes the place of `path` once all is written."""
     scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         yield scratch
         scratch.replace(path)
     finally:
+        if scratch.is_dir():
+            shutil.rmtree(scratch)
         scratch.unlink(missing_ok=True)

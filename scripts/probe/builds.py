@@ -1,7 +1,4 @@
-"""What is measured: pinned releases, each in a folder of the cache, and what is not pinned.
-
-The cache is in XDG_CACHE_HOME; a folder is named after the hash of what it holds.
-"""
+"""What is measured: pinned releases, kept in the cache, and copies of what is not pinned."""
 
 import hashlib
 import os
@@ -10,60 +7,58 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from asv.util import UserError
 
+from scripts.base.files import replacing
 from scripts.releases.pins import Release
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-HELPERS = ROOT / "fixtures/helper-requirements.txt"
-SYSTEMS = {b"\x7fELF": "linux", b"MZ": "win32", b"\xcf\xfa\xed\xfe": "darwin"}  # a library's start
+HELPERS = Path("fixtures/helper-requirements.txt")
+SYSTEMS = {b"\x7fE": "linux", b"MZ": "win32", b"\xcf\xfa": "darwin"}  # by a library's first bytes
 MACHINES = {b"\x3e\0": "x86_64", b"\xb7\0": "aarch64"}  # in the header of ELF
 LACKS = re.compile(r"(?:undefined symbol: |dlsym\(\w+, |function ')(\w+)")
-PACKAGE = "from importlib import metadata as m, util as u; " + (
-    "print(m.version('wasmtime'), u.find_spec('wasmtime').origin)"
-)
+PACKAGE = """from importlib import metadata, util
+print(metadata.version('wasmtime'), util.find_spec('wasmtime').origin)"""
+Build = tuple[str, str]  # its name, and the PYTHONPATH on which it is found
+_run = partial(subprocess.run, capture_output=True, text=True, check=False)
 
 
-class Build(NamedTuple):
-    """A release, or a package that some Python has, or a library with a release's bindings."""
-
-    name: str
-    release: Release
-    package: Path | None = None
-    library: Path | None = None
-
-
-def with_library(library: Path, bindings: Release) -> Build:
-    """A library with the bindings of a release.
+def released(release: Release) -> Build:
+    """A pinned release, installed by hash on first use, with uv, which has started this.
 
     Raises:
-        UserError: there is no such file, it is no library, or one of another platform.
+        UserError: it cannot be installed, or its folder in XDG_CACHE_HOME cannot be written.
     """
+    content = release.requirements + HELPERS.read_text("utf-8") + sys.version
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "wasmtime-teardown")
+    folder = cache / f"{release.version}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+    if folder.exists():
+        return release.version, str(folder)
+    print(f"installing wasmtime {release.version}", file=sys.stderr)
+    command = (
+        os.environ.get("UV") or "uv", "pip", "install", "--quiet", "--require-hashes", "--no-deps",
+        "--only-binary=:all:", "--python", sys.executable, "-r", HELPERS, "-r", "-", "--target",
+    )  # fmt: skip
     try:
-        content = library.read_bytes()
+        cache.mkdir(parents=True, exist_ok=True)
+        with replacing(folder) as new:
+            answer = _run([*command, new], input=release.requirements)
+            if answer.returncode != 0:
+                reason = f"({' '.join(answer.stderr.split())[-300:]}). Is the package index there?"
+                raise UserError(f"wasmtime {release.version} cannot be installed {reason}")
     except OSError as error:
-        raise UserError(f"Cannot read {library}: {error.strerror}.") from error
-    system = next((SYSTEMS[start] for start in SYSTEMS if content.startswith(start)), "")
-    machine = platform.machine() if system != "linux" else MACHINES.get(content[18:20], "unknown")
-    if not system:
-        raise UserError(f"{library} is no shared library.")
-    if (system, machine) != (sys.platform, platform.machine()):
-        here = f"this is {sys.platform}, {platform.machine()}"
-        raise UserError(f"{library} is a library for {system}, {machine}; {here}.")
-    name = f"{library.name} {hashlib.sha256(content).hexdigest()[:8]}"
-    return Build(name, bindings, library=library)
+        said = f"{cache} cannot be written, or uv is missing: {error}. Set XDG_CACHE_HOME."
+        raise UserError(said) from error
+    return release.version, str(folder)
 
 
-def installed(python: str, release: Release) -> Build:
-    """What a Python really has installed; the release's folder has what the suite needs beside it.
+def installed(python: str, release: Release, folder: Path) -> Build:
+    """What a Python really has installed.
 
     Raises:
-        UserError: it cannot be started, or has no wasmtime.
+        UserError: it cannot be started, or has no wasmtime that can be imported.
     """
     try:
         answer = _run([python, "-c", PACKAGE])
@@ -72,78 +67,49 @@ def installed(python: str, release: Release) -> Build:
     if answer.returncode != 0:
         raise UserError(f"--python {python} has no wasmtime installed.")
     version, package = answer.stdout.strip().split(" ", 1)
-    return Build(f"{version} of --python", release, package=Path(package).parent)
+    return f"{version} of --python", _copy(Path(package).parent, release, folder)
 
 
-def prepare(build: Build) -> str:
-    """The PYTHONPATH of a build, whose folder is made on first use.
+def with_library(library: Path, bindings: Release, folder: Path) -> Build:
+    """A library with the bindings of a release.
 
     Raises:
-        UserError: it cannot be made, or the library does not fit.
+        UserError: there is no such file, it is no library, one of another platform, or unfit.
     """
-    version, needs = build.release.version, build.release.requirements + HELPERS.read_text("utf-8")
-    released = _folder(version, needs + sys.version, lambda new: _install(build.release, new))
-    if build.package is None and build.library is None:
-        return str(released)
-    package = build.package or released / "wasmtime"
-    theirs = next(package.glob("*-*/_*wasmtime.*"))
-    library = build.library or theirs
-
-    def fill(new: Path) -> None:
-        ignored = shutil.ignore_patterns("__pycache__", theirs.name)
-        shutil.copytree(package, new / "wasmtime", ignore=ignored)
-        shutil.copyfile(library, new / "wasmtime" / theirs.relative_to(package))
-        _check(library, version, f"{new}{os.pathsep}{released}")
-
-    digests = [hashlib.sha256(one.read_bytes()).hexdigest()
-               for one in (library, *sorted(package.rglob("*.py")))]  # fmt: skip
-    return f"{_folder('own', ' '.join(digests), fill)}{os.pathsep}{released}"
+    try:
+        content = library.read_bytes()
+    except OSError as error:
+        raise UserError(f"Cannot read {library}: {error.strerror}.") from error
+    system = SYSTEMS.get(content[:2])
+    machine = platform.machine() if system != "linux" else MACHINES.get(content[18:20], "unknown")
+    if system is None:
+        raise UserError(f"{library} is no shared library.")
+    theirs, here = f"{system}, {machine}", f"{sys.platform}, {platform.machine()}"
+    if theirs != here:
+        raise UserError(f"{library} is a library for {theirs}; this is {here}.")
+    name = f"{library.name} {hashlib.sha256(content).hexdigest()[:8]}"
+    return name, _copy(library, bindings, folder)
 
 
-def _folder(name: str, content: str, fill: Callable[[Path], None]) -> Path:
-    """The folder in the cache of what has that content; only a full one takes its place."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    cache = Path(base or Path.home() / ".cache") / "wasmtime-teardown"
-    folder = cache / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
-    if not folder.exists():
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cache) as scratch:
-                fill(Path(scratch, "new"))
-                Path(scratch, "new").rename(folder)
-        except OSError as error:
-            raise UserError(f"{folder} cannot be written: {error}. Set XDG_CACHE_HOME.") from error
-    return folder
+def _copy(own: Path, release: Release, folder: Path) -> str:
+    """The PYTHONPATH of a copy: of a package, or of a release's with a library in it.
 
-
-def _install(release: Release, folder: Path) -> None:
-    """Install a release by hash, with uv, which has started this."""
-    print(f"installing wasmtime {release.version}", file=sys.stderr)
-    requirements = folder.with_name("requirements.txt")
-    requirements.write_text(release.requirements, encoding="utf-8")
-    command = (
-        os.environ.get("UV") or "uv", "pip", "install", "--quiet", "--require-hashes", "--no-deps",
-        "--only-binary=:all:", "--python", sys.executable, "--target", folder,
-    )  # fmt: skip
-    answer = _run([*command, "-r", requirements, "-r", HELPERS])
-    if answer.returncode != 0:
-        reason = " ".join(answer.stderr.split())[-300:] or "no reason is given"
-        said = f"wasmtime {release.version} cannot be installed ({reason})."
-        raise UserError(f"{said} Is the package index there?")
-
-
-def _check(library: Path, bindings: str, path: str) -> None:
-    """Import it, in a process that may die of it: the bindings look for every symbol then."""
-    answer = _run([sys.executable, "-c", "import wasmtime"], PYTHONPATH=path)
-    said = "".join(answer.stderr.strip().splitlines()[-1:])
+    It is imported in a process that may die of it: the bindings look for every symbol then.
+    """
+    version, beside = released(release)
+    try:
+        shutil.copytree(own if own.is_dir() else Path(beside, "wasmtime"), folder / "wasmtime")
+        if own.is_file():
+            shutil.copyfile(own, next(folder.glob("wasmtime/*-*/_*wasmtime.*")))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error}. Set TMPDIR.") from error
+    path = f"{folder}{os.pathsep}{beside}"
+    answer = _run([sys.executable, "-c", "import wasmtime"], env=os.environ | {"PYTHONPATH": path})
+    died = f"Python ended with {answer.returncode}. Is it cut short?"
+    said = [died, *answer.stderr.strip().splitlines()][-1]
     if lacks := LACKS.search(said):
-        why = f"its C API does not fit the bindings of {bindings}. --bindings takes others"
-        raise UserError(f"{library} has no {lacks[1]}: {why}.")
+        why = f"its C API does not fit the bindings of {version}. --bindings takes others"
+        raise UserError(f"{own} has no {lacks[1]}: {why}.")
     if answer.returncode != 0:
-        died = f"Python ended with {answer.returncode}. Is it cut short?"
-        raise UserError(f"{library} cannot be loaded: {said or died}")
-
-
-def _run(command: list[str | Path], **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | variables
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        raise UserError(f"{own} cannot be loaded: {said}")
+    return path
