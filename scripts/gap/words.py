@@ -209,14 +209,17 @@ def say_nothing(history: History, machine: str | None) -> Iterator[str]:
 def say_verdict(eras: Sequence[Era], newest: Sequence[Newest], macs: set[str]) -> str:
     """The sentence that stands first: the cost where it matters most, now and before it changed.
 
-    That is on a Mac, else with libunwind on Linux, else wherever something is measured.
+    That is on a Mac, else with libunwind on Linux, else wherever something is measured; of several
+    machines it is one with times.
     """
     machines = recorded(eras)
     now = max(
         [era for era in eras if era.machine in machines and era.size == HEADLINE] or eras,
-        key=lambda era: (era.machine in macs, era.unwinder == "libunwind", Version(era.last)),
+        key=lambda era: (
+            era.machine in macs, era.unwinder == "libunwind", bool(era.extra), Version(era.last)
+        ),
         default=None,
-    )
+    )  # fmt: skip
     if now is None:
         return ""
     said = (
