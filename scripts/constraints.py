@@ -9,6 +9,7 @@ resolves the newest versions and writes them, so that a clone in a year installs
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from scripts.base.files import write
@@ -17,31 +18,26 @@ PROJECT = Path("pyproject.toml")
 BLOCK = re.compile(r"^constraint-dependencies = \[.*?^\]$", re.MULTILINE | re.DOTALL)
 
 
-def newest() -> list[str]:
-    """Every package that uv would install now, as `name==version`, and where."""
-    listing = subprocess.run(
-        ["uv", "export", "--upgrade", "--quiet", "--all-groups", "--no-hashes", "--no-header",
-         "--no-annotate"],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
+def newest(project: str) -> list[str]:
+    """Every package that uv would install now for a pyproject.toml: `name==version`, and where."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "pyproject.toml").write_text(project, encoding="utf-8")
+        listing = subprocess.run(
+            ["uv", "export", "--project", folder, "--quiet", "--all-groups", "--no-hashes",
+             "--no-header", "--no-annotate"],
+            check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
     return listing.splitlines()
-
-
-def block(packages: list[str]) -> str:
-    """The setting that holds these versions."""
-    return "\n".join(["constraint-dependencies = [", *(f'    "{name}",' for name in packages), "]"])
 
 
 def main() -> int:
     """Resolve without the constraints, then write what came of it."""
     text = PROJECT.read_text(encoding="utf-8")
-    direct = set(re.findall(r'"([\w.-]+==[\w.]+)"', BLOCK.sub("", text)))
-    try:
-        PROJECT.write_text(BLOCK.sub(block([]), text), encoding="utf-8")
-        packages = [line for line in newest() if line.split(" ;")[0] not in direct]
-    finally:
-        PROJECT.write_text(text, encoding="utf-8")
-    write(PROJECT, BLOCK.sub(block(packages), text))
+    free = BLOCK.sub("", text)
+    direct = re.findall(r'"([\w.-]+==[\w.]+)"', free)
+    packages = [line for line in newest(free) if line.split(" ;")[0] not in direct]
+    lines = [f'    "{package}",' for package in packages]
+    write(PROJECT, BLOCK.sub("\n".join(["constraint-dependencies = [", *lines, "]"]), text))
     print(f"{len(packages)} packages are pinned in {PROJECT}")
     return 0
 

@@ -20,6 +20,7 @@ from asv.runner import BenchmarkResult
 from asv.util import UserError
 
 from scripts.measuring import alone, asv_changes, machines
+from scripts.measuring.rounds import Measured
 
 
 def changed(change: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,7 +70,6 @@ def test_every_command_that_installs_or_measures_does_so_alone() -> None:
         ("Environment._get_install_checksum", "count_helpers"),
         ("Run.run", "measure_alone"),
         ("Run.run", "refuse_traps"),
-        ("Results.save", "keep_values"),
         ("Machine.save", "save_machine"),
         ("asv.util.write_json", "write_all_or_nothing"),
         ("asv.runner.log_benchmark_result", "tell_reasons"),
@@ -119,24 +119,23 @@ def measured(*values: list[float] | float | None) -> BenchmarkResult:
     )  # fmt: skip
 
 
-def results() -> Results:
-    return Results({"machine": "here"}, {}, "0" * 40, 0, "3.11", "env", {})
+def results() -> Measured:
+    return Measured({"machine": "here"}, {}, "0" * 40, 0, "3.11", "env", {})
 
 
 @pytest.mark.parametrize("worse", [math.nan, None])
 def test_a_stored_value_outlives_na_and_failure(tmp_path: Path, worse: float | None) -> None:
-    save = changed(asv_changes.keep_values, Results.save)
     name, params = BENCHMARK["name"], BENCHMARK["params"]
     first = results()
     sampled = measured([1.0, 1.2, 1.1], [0.1, 0.2])
     first.add_result(BENCHMARK, sampled, duration=9, record_samples=True)
-    save(first, str(tmp_path))
+    first.save(str(tmp_path))
 
     second = results()
     second.load_data(str(tmp_path))
     second.add_result(BENCHMARK, measured(worse, [0.5]), duration=1, record_samples=True)
     assert util.is_na(second.get_result_value(name, params)[0])  # what asv prints
-    save(second, str(tmp_path))
+    second.save(str(tmp_path))
     stored = Results.load(str(tmp_path / second._filename))
     assert stored.get_result_value(name, params) == [1.1, 0.5]
     assert stored.get_result_samples(name, params) == [[1.0, 1.2, 1.1], [0.5]]
@@ -146,7 +145,7 @@ def test_a_stored_value_outlives_na_and_failure(tmp_path: Path, worse: float | N
     third = results()
     third.load_data(str(tmp_path))
     third.add_result(BENCHMARK, measured(worse, worse), duration=2)
-    save(third, str(tmp_path))
+    third.save(str(tmp_path))
     again = Results.load(str(tmp_path / third._filename))
     assert again.get_result_value(name, params) == [1.1, 0.5]
     assert again.duration[name] == 1
@@ -155,51 +154,48 @@ def test_a_stored_value_outlives_na_and_failure(tmp_path: Path, worse: float | N
 
 def test_samples_are_never_replaced_by_none(tmp_path: Path) -> None:
     """Neither those of parameters that were not run, nor by a run that recorded none."""
-    save = changed(asv_changes.keep_values, Results.save)
     name, params = BENCHMARK["name"], BENCHMARK["params"]
     first = results()
     first.add_result(BENCHMARK, measured([1.0, 1.2, 1.1], [0.1, 0.2]), record_samples=True)
-    save(first, str(tmp_path))
+    first.save(str(tmp_path))
     second = results()
     second.load_data(str(tmp_path))
     second.add_result(BENCHMARK, measured(math.nan, [0.5]), selected_idx={1})
-    save(second, str(tmp_path))
+    second.save(str(tmp_path))
     stored = Results.load(str(tmp_path / second._filename))
     assert stored.get_result_samples(name, params) == [[1.0, 1.2, 1.1], [0.1, 0.2]]
     assert stored.get_result_value(name, params)[1] == pytest.approx(0.15)
 
 
 def test_samples_are_appended_where_the_median_stays(tmp_path: Path) -> None:
-    save = changed(asv_changes.keep_values, Results.save)
     name, params = BENCHMARK["name"], BENCHMARK["params"]
     first = results()
     first.add_result(BENCHMARK, measured([1.0, 1.2, 1.1], [0.1]), record_samples=True)
-    save(first, str(tmp_path))
+    first.save(str(tmp_path))
     second = results()
     second.load_data(str(tmp_path))
     appended = measured([1.0, 1.2, 1.1, 1.0, 1.2, 1.1], [0.1, 0.1])
     second.add_result(BENCHMARK, appended, record_samples=True)
-    save(second, str(tmp_path))
+    second.save(str(tmp_path))
     stored = Results.load(str(tmp_path / second._filename))
     assert stored.get_result_value(name, params)[0] == 1.1
     assert [len(one) for one in stored.get_result_samples(name, params)] == [6, 2]
 
 
 def test_na_is_stored_where_there_is_nothing_better(tmp_path: Path) -> None:
-    save = changed(asv_changes.keep_values, Results.save)
     name, params = BENCHMARK["name"], BENCHMARK["params"]
     first = results()
     first.add_result(BENCHMARK, measured(None, math.nan))
-    save(first, str(tmp_path))
+    first.save(str(tmp_path))
     second = results()
     second.add_result(BENCHMARK, measured(math.nan, [0.5]))
-    save(second, str(tmp_path))
+    second.save(str(tmp_path))
     value = Results.load(str(tmp_path / second._filename)).get_result_value(name, params)
     assert math.isnan(value[0])
     assert value[1] == 0.5
     newer = results()
     newer.add_result({**BENCHMARK, "version": "2"}, measured(math.nan, math.nan))
-    save(newer, str(tmp_path))
+    newer.save(str(tmp_path))
     value = Results.load(str(tmp_path / newer._filename)).get_result_value(name, params)
     assert all(map(math.isnan, value))
 

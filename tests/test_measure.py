@@ -13,26 +13,27 @@ from scripts.history.read import read
 from scripts.measuring import machines, measure
 from scripts.releases import pins
 
-from .conftest import COMMITS, LIBUNWIND, ROOT, SYSTEM
+from .conftest import LIBUNWIND, ROOT, SYSTEM
 from .results import HOUR, SESSION, write_results
 
 RELEASES = pins.load(ROOT / pins.PINS)
+ALL = [release.commit for release in RELEASES]
 NEWEST, BEFORE = RELEASES[-1].version, RELEASES[-2].version
 GLIBC = ["linux_x86_64", "manylinux_2_36_x86_64", "manylinux2014_x86_64", "manylinux1_x86_64"]
 
 
 def test_a_new_release_is_measured_with_the_one_before() -> None:
-    assert measure.plan(RELEASES, RELEASES, GLIBC, done=False) == [
+    assert measure.plan(ALL, RELEASES, done=False) == [
         (False, [NEWEST, BEFORE]),
         (True, [release.version for release in reversed(RELEASES[:-2])]),
     ]
     # also when it was asked for alone; an older one has nothing to do with it
-    assert measure.plan(RELEASES[-1:], RELEASES, GLIBC, done=False) == [(False, [NEWEST, BEFORE])]
-    assert measure.plan(RELEASES[-2:-1], RELEASES, GLIBC, done=False) == [(True, [BEFORE])]
+    assert measure.plan(ALL[-1:], RELEASES, done=False) == [(False, [NEWEST, BEFORE])]
+    assert measure.plan(ALL[-2:-1], RELEASES, done=False) == [(True, [BEFORE])]
 
 
 def test_what_was_measured_in_one_session_is_left_to_asv() -> None:
-    ((skip, versions),) = measure.plan(RELEASES, RELEASES, GLIBC, done=True)
+    ((skip, versions),) = measure.plan(ALL, RELEASES, done=True)
     assert skip
     assert versions == [release.version for release in reversed(RELEASES)]
 
@@ -64,7 +65,9 @@ def test_one_session_is_both_releases_with_every_unwinder(
     assert together()
 
 
-def commands(monkeypatch: pytest.MonkeyPatch, *arguments: str, code: int = 0) -> list[list[str]]:
+def commands(
+    monkeypatch: pytest.MonkeyPatch, *arguments: str, code: int = 0, platforms: list[str] = GLIBC
+) -> list[list[str]]:
     """The commands that are run."""
     run: list[list[str]] = []
 
@@ -74,7 +77,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, *arguments: str, code: int = 0) ->
 
     monkeypatch.setattr(subprocess, "run", asv)
     monkeypatch.setattr(measure, "unwinders", lambda: ("system", "libunwind"))
-    monkeypatch.setattr(machines, "platforms", lambda: GLIBC)
+    monkeypatch.setattr(machines, "platforms", lambda: platforms)
     assert measure.main(["--machine", "m", *arguments]) == code
     return run
 
@@ -145,16 +148,13 @@ def test_a_killed_asv_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_releases_without_a_wheel_for_the_platform_are_left_out(
-    platforms: list[str], first: str
+    platforms: list[str], first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planned = [
-        version
-        for _, some in measure.plan(RELEASES, RELEASES, platforms, done=False)
-        for version in some
-    ]
-    assert planned[0] == NEWEST
-    assert planned[-1] == first
-    assert measure.plan(RELEASES, RELEASES, ["linux_riscv64"], done=False) == []
+    run = commands(monkeypatch, platforms=platforms)
+    versions = [version for command in run for version in command[-1].split()]
+    assert versions[0] == NEWEST
+    assert versions[-1] == first
+    assert len(versions) == len({*versions})
 
 
 def test_the_best_wheel_is_named() -> None:
@@ -166,11 +166,12 @@ def test_the_best_wheel_is_named() -> None:
 def test_ranges_are_those_of_asv(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = measure.asked_for("47.0.1..49.0.0")
-    assert [release.version for release in asked] == ["48.0.0", "49.0.0"]
-    assert len(measure.asked_for("ALL")) == len(COMMITS)
+    with monkeypatch.context() as patched:
+        (only,) = commands(patched, "--range", "47.0.1..49.0.0")
+        assert only[-1] == "49.0.0 48.0.0"
     assert measure.main(["--machine", "m", "--range", "49.0.9"]) == 1
     assert "Did you mean 49.0.0" in capsys.readouterr().err
-    monkeypatch.setattr(machines, "platforms", lambda: ["win_arm64"])
-    assert measure.main(["--machine", "m", "--range", "13.0.0"]) == 1
-    assert "has a wheel for this platform" in capsys.readouterr().err
+    for platforms, releases in ((["win_arm64"], "13.0.0"), (["linux_riscv64"], "ALL")):
+        monkeypatch.setattr(machines, "platforms", lambda platforms=platforms: platforms)
+        assert measure.main(["--machine", "m", "--range", releases]) == 1
+        assert "has a wheel for this platform" in capsys.readouterr().err

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asv import runner
 from asv.console import log
 from asv.results import Results
 from wasmtime import Module
@@ -83,7 +82,7 @@ def test_a_long_history_is_measured_two_releases_at_a_time(
 
     def run(conf: Any, range_spec: Any, **options: Any) -> int:
         commits = history if range_spec == "ALL" else range_spec
-        changed(asv_changes.stop_at_too_many, lambda *_: None)(conf, None, [], commits)
+        changed(asv_changes.discover_in_what_is_installed, lambda *_: {})(conf, None, [], commits)
         assert options["interleave_rounds"] is None
         folders.append(os.environ[rounds.IMAGES])
         assert Path(folders[-1]).is_dir()
@@ -101,64 +100,62 @@ def test_a_long_history_is_measured_two_releases_at_a_time(
 
 
 def test_a_round_goes_on_from_the_one_before_and_is_held_back(tmp_path: Path) -> None:
-    save = changed(asv_changes.store_after_the_last_round, Results.save)
-    load = changed(asv_changes.go_on_from_the_round_before, Results.load_data)
-    with rounds.group():
+    with rounds.group(str(tmp_path)):
         for number in range(3):
             one = results()
-            load(one, str(tmp_path))
+            one.load_data(str(tmp_path))
             one.add_result(
                 BENCHMARK, sampled([1.0], [2.0]), record_samples=True, append_samples=number > 0
             )
-            save(one, str(tmp_path))
+            one.save(str(tmp_path))
             assert not list(tmp_path.iterdir())
-    rounds.store(str(tmp_path))
     stored = Results.load(str(tmp_path / one._filename))
     assert [len(s) for s in stored.get_result_samples(NAME, BENCHMARK["params"])] == [3, 3]
 
 
 def test_a_release_of_which_a_round_is_missing_is_not_stored(tmp_path: Path) -> None:
-    with rounds.group():
-        rounds.hold(results())
-        rounds.incomplete(results())
-        assert not rounds.go_on(results())
-        rounds.hold(results())
-    rounds.store(str(tmp_path))
+    with rounds.group(str(tmp_path)):
+        for missed in (False, True, False):
+            one = results()
+            one.load_data(str(tmp_path))
+            if missed:
+                skip = changed(asv_changes.store_no_failed_install, lambda *_, **__: None)
+                assert skip({NAME: BENCHMARK}, None, results=one).errcode == {NAME: 1}
+            one.save(str(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("value", [math.nan, None])
-def test_what_failed_or_is_na_in_one_round_is_left_out_of_the_next(
-    value: float | None, monkeypatch: pytest.MonkeyPatch
+def test_what_failed_or_is_na_in_one_round_is_not_started_in_the_next(
+    value: float | None, tmp_path: Path
 ) -> None:
-    class Some(dict[str, Any]):
-        def filter_out(self, names: set[str]) -> "Some":
-            return Some({name: one for name, one in self.items() if name not in names})
+    started: list[str] = []
+    answers = {"na": sampled(value, value), "some": sampled(value, [1.0])}
 
-    benchmarks = Some(
-        {name: {**BENCHMARK, "name": name, "rounds": count}
-         for name, count in (("na", 8), ("some", 8), ("once", 1))}
-    )  # fmt: skip
-    one = results()
-    one.add_result(benchmarks["na"], sampled(value, value))
-    one.add_result(benchmarks["some"], sampled(value, [1.0]))
-    one.add_result(benchmarks["once"], sampled(value, value))  # of an earlier run
-    shown: list[str] = []
-    monkeypatch.setattr(runner, "log_benchmark_result", lambda _, b: shown.append(b["name"]))
-    monkeypatch.setattr(log, "step", lambda: None)
-    monkeypatch.setattr(log, "info", lambda *_, **__: None)
-    give_up = changed(asv_changes.give_up, lambda benchmarks, *_, **__: set(benchmarks))
-    monkeypatch.setattr(rounds, "HELD", {})
-    assert give_up(benchmarks, None, results=one, run_rounds=[8]) == set(benchmarks)
-    rounds.hold(one)
-    assert give_up(benchmarks, None, results=one, run_rounds=[4]) == {"some", "once"}
-    assert not shown
-    assert give_up(benchmarks, None, results=one, run_rounds=[1]) == {"some", "once"}
-    assert shown == ["na"]
+    def run(benchmark: dict[str, Any], _: Any, **__: Any) -> Any:
+        started.append(benchmark["name"])
+        return answers[benchmark["name"]]
+
+    def a_round(commit: str) -> None:
+        environment = SimpleNamespace(name="env", installed_commit_hash=commit)
+        for name, answer in answers.items():
+            spawner = SimpleNamespace(env=environment)
+            assert give_up({"name": name}, spawner, selected_idx=None) is answer
+
+    give_up = changed(asv_changes.give_up, run)
+    a_round("49")  # outside of a group, as asv
+    a_round("49")
+    assert started == ["na", "some"] * 2
+    for _ in range(2):  # what one group has given up is nothing to the next
+        started.clear()
+        with rounds.group(str(tmp_path)):
+            for commit in ("49", "50", "50", "49"):
+                a_round(commit)
+        assert started == ["na", "some", "na", "some", "some", "some"]
 
 
 def test_only_in_a_group_a_value_needs_a_sample_of_each_round(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def stored() -> Results:
         one = results()
@@ -169,7 +166,7 @@ def test_only_in_a_group_a_value_needs_a_sample_of_each_round(
     for needed, complete in ((8, False), (7, True)):
         monkeypatch.setattr(rounds, "NEEDED", {NAME: needed})
         assert [NAME in one.get_all_result_keys() for one in skip()] == [True]
-        with rounds.group():
+        with rounds.group(str(tmp_path)):
             assert [NAME in one.get_all_result_keys() for one in skip()] == [complete]
 
 

@@ -7,24 +7,21 @@ from asv.util import UserError
 from packaging.version import InvalidVersion, Version
 
 
-def near(name: str, names: Iterable[str]) -> list[str]:
-    """The three names nearest to a name: releases by version, all others by spelling."""
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The three names nearest to a name as a question, or nothing where none is near.
+
+    Releases are near by version, all others by spelling.
+    """
     try:
         wanted = Version(name)
-        return sorted(names, key=lambda other: _distance(wanted, Version(other)))[:3]
+        meant = sorted(names, key=lambda other: _distance(wanted, Version(other)))[:3]
     except InvalidVersion:
-        return difflib.get_close_matches(name, list(names), cutoff=0.5)
+        meant = difflib.get_close_matches(name, list(names), cutoff=0.5)
+    return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 
 def _distance(one: Version, other: Version) -> list[int]:
-    pairs = zip((*one.release, 0, 0)[:3], (*other.release, 0, 0)[:3], strict=True)
-    return [abs(left - right) for left, right in pairs]
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """The near names as a question, or nothing where none is near."""
-    meant = near(name, names)
-    return f" Did you mean {' or '.join(meant)}?" if meant else ""
+    return [abs(getattr(one, part) - getattr(other, part)) for part in ("major", "minor", "micro")]
 
 
 def known(name: str | None, names: Iterable[str], kind: str) -> None:

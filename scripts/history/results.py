@@ -73,7 +73,8 @@ def _check(results: Results) -> None:
         # zero is a count, and no time; what unwind info adds may be less than nothing
         zero = 0 if name in (REMOVAL, FUNCTION) else sys.float_info.min
         least = -math.inf if name == EXTRA else zero
-        for value, samples, stats in zip(*_columns(results, name), strict=True):
+        columns = _columns(results, name, results.get_result_params(name))
+        for value, samples, stats in zip(*columns, strict=True):
             if util.is_na(value):
                 continue
             for number in (value, *(samples or ())):
@@ -86,10 +87,10 @@ def _check(results: Results) -> None:
                 raise ValueError(f"{name} is {value}, outside its own range")
 
 
-def _columns(results: Results, name: str) -> list[list[Any]]:
+def _columns(results: Results, name: str, params: list[list[str]]) -> list[list[Any]]:
     """Values, samples and statistics of a benchmark, one entry a parameter."""
     read = (results.get_result_value, results.get_result_samples, results.get_result_stats)
-    return [column(name, results.get_result_params(name)) for column in read]
+    return [column(name, params) for column in read]
 
 
 def keep(newer: Results, older: Results) -> None:
@@ -106,20 +107,18 @@ def keep(newer: Results, older: Results) -> None:
 
 
 def _keep_values(newer: Results, older: Results, name: str) -> None:
-    (values, samples, _), (old_values, old_samples, _) = new, old = [
-        _columns(results, name) for results in (newer, older)
-    ]
+    params = newer.get_result_params(name)
+    new, old = (_columns(results, name, params) for results in (newer, older))
     kept = [
         index
-        for index, (now, before) in enumerate(zip(values, old_values, strict=True))
-        if not util.is_na(before)
-        and (util.is_na(now) or (old_samples[index] and not samples[index]))
+        for index, (now, samples, _) in enumerate(zip(*new, strict=True))
+        if not util.is_na(old[0][index]) and (util.is_na(now) or (old[1][index] and not samples))
     ]
     for column, entries, before in zip(VALUES, new, old, strict=True):
         for index in kept:
             entries[index] = before[index]
-        getattr(newer, column)[name] = None if all(e is None for e in entries) else entries
-    if all(index in kept or util.is_na(value) for index, value in enumerate(values)):
+        getattr(newer, column)[name] = entries
+    if all(index in kept or util.is_na(value) for index, value in enumerate(new[0])):
         newer.started_at[name] = older.started_at[name]
         newer.duration[name] = older.duration[name]
 

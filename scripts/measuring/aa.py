@@ -8,8 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 MACHINE = "local-aa"  # git ignores it
@@ -22,19 +21,6 @@ while True:
     while time.perf_counter() - start < 0.05: pass
     time.sleep(0.05)
 """
-
-
-@contextmanager
-def busy_core(wanted: bool) -> Iterator[None]:
-    """Keep one core busy half of the time."""
-    if not wanted:
-        yield
-        return
-    with subprocess.Popen([sys.executable, "-c", BUSY]) as process:
-        try:
-            yield
-        finally:
-            process.kill()
 
 
 def asv(*arguments: str) -> list[str]:
@@ -57,9 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     shutil.rmtree(Path("results", MACHINE), ignore_errors=True)
     run = asv("run", "--bench", options.bench, " ".join(options.releases))
-    with busy_core(options.busy):
+    busy = [subprocess.Popen([sys.executable, "-c", BUSY])] if options.busy else []
+    try:
         if subprocess.run(run, check=False).returncode:
             return 2
+    finally:
+        for process in busy:
+            process.kill()
     compare = asv("compare", *options.releases)
     answer = subprocess.run(compare, check=True, stdout=subprocess.PIPE, text=True)
     print(answer.stdout)

@@ -1,11 +1,10 @@
 """One measuring process at a time on a machine, and in an environment nothing of another."""
 
-import functools
 import getpass
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -13,19 +12,11 @@ from asv.console import log
 from asv.util import UserError
 from filelock import FileLock, Timeout
 
-PATIENCE = 10  # seconds for a process that is asked to end
-
 
 def lock_file() -> Path:
     """One for all clones of a user: two runs at once spoil each other's times."""
     user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
     return Path(tempfile.gettempdir(), f"wasmtime-teardown-{user}.lock")
-
-
-@functools.cache
-def the_lock() -> FileLock:
-    """The same object at every call: its holder may take it again."""
-    return FileLock(lock_file(), poll_interval=1)
 
 
 @contextmanager
@@ -39,7 +30,8 @@ def measuring(environments: Path) -> Iterator[None]:
     Raises:
         UserError: the lock cannot be written.
     """
-    lock = the_lock()  # `asv continuous` runs `asv run` within itself
+    # one object for all calls: `asv continuous` runs `asv run` within itself
+    lock = FileLock(lock_file(), poll_interval=1, is_singleton=True)
     holder = lock_file().with_suffix(".holder")
     try:
         try:
@@ -71,7 +63,6 @@ def end_leftovers(environments: Path) -> None:
     ]
     for process in leftovers:
         log.info(f"Ending process {process.pid}, which a stopped asv has left in {environments}")
-        process.terminate()
-    _, alive = psutil.wait_procs(leftovers, timeout=PATIENCE)
-    for process in alive:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            process.kill()
+    psutil.wait_procs(leftovers)

@@ -5,7 +5,6 @@ rely on its internals, so another version is refused.
 """
 
 import functools
-import inspect
 import math
 import re
 import signal
@@ -16,7 +15,7 @@ from typing import Any
 import asv
 from asv import runner, util
 from asv.benchmarks import Benchmarks
-from asv.commands import compare, rm
+from asv.commands import compare
 from asv.commands import run as run_command
 from asv.commands.asv_profiling import Profile
 from asv.commands.check import Check
@@ -77,6 +76,7 @@ def apply() -> None:
     signal.signal(signal.SIGINT, interrupts.say_and_exit)
     name_machines()
     Results.load = staticmethod(results.load)
+    run_command.Results = rounds.Measured
     Environment.installed_commit_hash = property(name_installed_commit)
 
 
@@ -111,23 +111,16 @@ def save_machine(save: Function, machine: Machine, results_dir: str) -> None:
     machine. A local one may change: its results are nobody's history.
     """
     fields = dict(vars(machine))
-    if not re.fullmatch(r"\w[\w.-]*", fields["machine"]):  # it becomes a folder of results/
+    name, folder = fields["machine"], Path(results_dir, fields["machine"])
+    if not re.fullmatch(r"\w[\w.-]*", name):  # it becomes a folder of results/
+        raise UserError(f"--machine '{name}': a name has letters, digits, '.', '_' and '-'.")
+    if machines.system(name) not in ("", machines.system(fields["os"]) or "Linux"):
         raise UserError(
-            f"--machine '{fields['machine']}': a name has letters, digits, '.', '_' and '-'."
-        )
-    named = re.search(
-        r"mac(?=os|-|\b)|windows|linux|ubuntu|debian|alpine", fields["machine"].lower()
-    )
-    systems = {"mac": "macOS", "windows": "Windows"}
-    here = next((name for name, os in systems.items() if fields["os"].startswith(os)), "linux")
-    if named and here != (named[0] if named[0] in systems else "linux"):
-        raise UserError(
-            f"--machine '{fields['machine']}' names another system than this one, {fields['os']}: "
+            f"--machine '{name}' names another system than this one, {fields['os']}: "
             "whoever reads its results would believe the name."
         )
-    folder = Path(results_dir, fields["machine"])
     path = folder / "machine.json"
-    if path.exists() and fields["machine"] != machines.local_name():
+    if path.exists() and name != machines.local_name():
         recorded = util.load_json(str(path), Machine.api_version)
         if recorded != fields:
             raise UserError(
@@ -141,47 +134,40 @@ def save_machine(save: Function, machine: Machine, results_dir: str) -> None:
 
 
 @stands_before("run", Run)
-def take_turns(run: Function, conf: Any, *args: Any, **kwargs: Any) -> Any:
-    """Interleave the rounds of a few releases at a time, and store them when all are through."""
-    if kwargs.get("quick"):  # one round
-        return run(conf, *args, **{**kwargs, "interleave_rounds": False})
-    kwargs["interleave_rounds"] = None  # where possible: not with --dry-run
+def take_turns(run: Function, conf: Any, **options: Any) -> Any:
+    """Interleave the rounds of a few releases at a time, and store them when all are through.
+
+    Samples are stored always: without them `asv compare` cannot tell a change from noise.
+    """
+    options["record_samples"] = True
+    if options.get("quick"):  # one round
+        return run(conf, **{**options, "interleave_rounds": False})
+    options["interleave_rounds"] = None  # where possible: not with --dry-run
     try:
-        with rounds.group():
-            code = run(conf, *args, **kwargs)
+        with rounds.group(conf.results_dir):
+            return run(conf, **options)
     except rounds.TooManyError as error:
-        commits = error.commits
-    else:
-        rounds.store(conf.results_dir)
-        return code
-    kwargs.update(steps=None, date_period=None, pull=False)
+        commits = list(error.args)
+    options.update(steps=None, date_period=None, pull=False)
     groups = [commits[i : i + rounds.GROUP] for i in range(0, len(commits), rounds.GROUP)]
     codes = []
     for number, group in enumerate(groups, start=1):
         log.info(f"Group {number} of {len(groups)}")
-        codes.append(take_turns(run, conf, *args, **{**kwargs, "range_spec": group}) or 0)
+        codes.append(take_turns(run, conf, **{**options, "range_spec": group}) or 0)
     return max(codes)
 
 
-@stands_before("load_data", Results)
-def go_on_from_the_round_before(load: Function, measured: Results, results_dir: str) -> None:
-    """Add to what this run has measured; what is stored counts for the first round alone."""
-    if not rounds.go_on(measured):
-        load(measured, results_dir)
-
-
-@stands_before("run_benchmarks", run_command)
-def give_up(
-    run: Function, benchmarks: Any, env: Any, results: Results, run_rounds: Any, **kwargs: Any
-) -> Any:
-    """Measure nothing again that failed or was n/a in a round before, as asv within one call."""
-    if run_rounds is None or results._filename not in rounds.HELD:
-        return run(benchmarks, env, results=results, run_rounds=run_rounds, **kwargs)
-    (this,) = run_rounds
-    names = rounds.given_up(benchmarks, results, this)
-    rounds.show(names, benchmarks, results, result=this == 1)
-    benchmarks = benchmarks.filter_out(names)
-    return run(benchmarks, env, results=results, run_rounds=run_rounds, **kwargs)
+@stands_before("run_benchmark", runner)
+def give_up(run: Function, benchmark: Any, spawner: Any, *args: Any, **kwargs: Any) -> Any:
+    """Start nothing again that failed or was n/a in a round before, as asv within one call."""
+    environment = spawner.env
+    key = (environment.name, environment.installed_commit_hash, benchmark["name"])
+    if key in rounds.GIVEN_UP:
+        return rounds.GIVEN_UP[key]
+    measured = run(benchmark, spawner, *args, **kwargs)
+    if rounds.measuring() and all(map(util.is_na, measured.result)):
+        rounds.GIVEN_UP[key] = measured
+    return measured
 
 
 @stands_before("iter_results_for_machine_and_hash", run_command)
@@ -228,12 +214,6 @@ def how_to_go_on(options: dict[str, Any]) -> str:
 
 
 @stands_before("run", Run)
-def record_samples(run: Function, *args: Any, **kwargs: Any) -> Any:
-    """Store samples always: without them `asv compare` cannot tell a change from noise."""
-    return run(*args, **{**kwargs, "record_samples": True})
-
-
-@stands_before("run", Run)
 def say_what_next(run: Function, *args: Any, **kwargs: Any) -> Any:
     """End on what the numbers mean and what to do with them."""
     code = run(*args, **kwargs)
@@ -272,28 +252,6 @@ def write_all_or_nothing(write: Function, path: str, *args: Any, **kwargs: Any) 
         write(str(scratch), *args, **kwargs)
 
 
-@stands_before("save", Results)
-def keep_values(save: Function, measured: Results, results_dir: str) -> None:
-    """Never replace a stored value by n/a or by a failure, nor its samples by none.
-
-    asv does, so that one run without a library or a wheel would erase what took hours to
-    measure. What is printed is what was measured; only the file keeps what it had.
-    """
-    path = Path(results_dir, measured._filename)
-    if path.exists():
-        results.keep(measured, results.load(str(path)))
-    save(measured, results_dir)
-
-
-@stands_before("save", Results)
-def store_after_the_last_round(save: Function, measured: Results, results_dir: str) -> None:
-    """Hold back what asv would store after every round, and take for complete afterwards."""
-    if rounds.measuring():
-        rounds.hold(measured)
-    else:
-        save(measured, results_dir)
-
-
 @stands_before("run", Publish)
 def tell_left_out(run: Function, conf: Any, *args: Any, **kwargs: Any) -> Any:
     """Fail, after everything sound is published, when there is nothing or something is unknown.
@@ -329,14 +287,11 @@ def end_with_the_pipe(run: Function, *args: Any, **kwargs: Any) -> Any:
 
 
 @stands_before("_is_result_better", compare)
-def need_samples(
-    better: Function, a: float, b: float, a_ss: Any, b_ss: Any, *args: Any, **kwargs: Any
-) -> Any:
+def need_samples(better: Function, *args: Any, **kwargs: Any) -> Any:
     """Do not mark a difference of single samples (`--quick`): nothing is known of their noise."""
-    stats = [ss[0] for ss in (a_ss, b_ss) if ss and ss[0]]
-    if any(entry.get("repeat") == 1 for entry in stats):
-        return False
-    return better(a, b, a_ss, b_ss, *args, **kwargs)
+    _, _, *sides, _ = args  # statistics and samples of each side
+    single = any(side and side[0] and side[0].get("repeat") == 1 for side in sides)
+    return not single and better(*args, **kwargs)
 
 
 @stands_before("human_value", util)
@@ -348,10 +303,10 @@ def round_value(human_value: Function, value: Any, *args: Any, **kwargs: Any) ->
 
 
 @stands_before("skip_benchmarks", run_command)
-def store_no_failed_install(skip: Function, benchmarks: Any, env: Any, results: Results) -> Results:
+def store_no_failed_install(skip: Function, benchmarks: Any, env: Any, results: Any) -> Any:
     """Store nothing of a release that could not be installed: it was not measured."""
     skip(benchmarks, env, results=Results.unnamed())
-    results.save = lambda results_dir: rounds.incomplete(results)
+    results.missed = True
     for name in benchmarks:  # so that asv ends with exit code 2
         results.errcode[name] = 1
     return results
@@ -361,22 +316,17 @@ def store_no_failed_install(skip: Function, benchmarks: Any, env: Any, results: 
 def discover_in_what_is_installed(
     discover: Function, conf: Any, repo: Any, environments: Any, commits: Any, **kwargs: Any
 ) -> Any:
-    """Read the benchmarks with the release that is installed already: they are always the same."""
+    """Read the benchmarks with the release that is installed already: they are always the same.
+
+    Only here asv has made its list of releases from its options: a long one is given back.
+    """
+    if rounds.measuring() and len(commits) > rounds.GROUP:
+        raise rounds.TooManyError(*commits)
     installed = [environment._get_installed_commit_hash() for environment in environments]
     there = [commit for commit in installed if commit and repo.get_name_from_hash(commit)]
     found = discover(conf, repo, environments, [*there, *commits], **kwargs)
     rounds.NEEDED.update((name, int(found[name].get("rounds", 1))) for name in found)
     return found
-
-
-@stands_before("discover", Benchmarks)
-def stop_at_too_many(
-    discover: Function, conf: Any, repo: Any, environments: Any, commits: Any, **kwargs: Any
-) -> Any:
-    """Give back a long list of releases: only here asv has made it from its options."""
-    if rounds.measuring() and len(commits) > rounds.GROUP:
-        raise rounds.TooManyError(commits)
-    return discover(conf, repo, environments, commits, **kwargs)
 
 
 @stands_before("run", GithubPages)
@@ -393,22 +343,12 @@ def explain_git(run: Function, *args: Any, **kwargs: Any) -> Any:
 @stands_before("run", Rm)
 def remove_by_release(run: Function, conf: Any, patterns: list[str], *args: Any) -> Any:
     """Let `commit_hash=` name a release; asv compares it with commit ids alone."""
-    key, repo = "commit_hash=", get_repo(conf)
+    repo = get_repo(conf)
     commits = [
-        f"{key}{repo.get_hash_from_name(pattern.removeprefix(key))}"
-        if pattern.startswith(key)
-        else pattern
+        re.sub("(?<=^commit_hash=).*", lambda name: repo.get_hash_from_name(name[0]), pattern)
         for pattern in patterns
     ]
     return run(conf, commits, *args)
-
-
-@stands_before("iter_results", rm)
-def save_what_is_left(results_of: Function, results_dir: str) -> Iterator[Results]:
-    """Let `asv rm` remove values: elsewhere a stored value is kept."""
-    for stored in results_of(results_dir):
-        stored.save = functools.partial(inspect.unwrap(Results.save), stored)
-        yield stored
 
 
 def name_installed_commit(environment: Environment) -> str | None:

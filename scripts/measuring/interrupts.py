@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 AGAIN = 3.0  # seconds: longer than asv takes to end a process that it has started
@@ -21,34 +21,25 @@ def until_it_ends() -> Iterator[None]:
 
     SIGTERM counts as an interrupt, so that asv ends its child before it ends itself.
     """
-    reminders: list[threading.Timer] = []
+    with ExitStack() as at_the_end:
 
-    def interrupt(*_: Any) -> None:
-        reminder = threading.Timer(AGAIN, _remind)
-        reminder.daemon = True
-        reminder.start()
-        reminders.append(reminder)
-        raise KeyboardInterrupt
+        def interrupt(*_: Any) -> None:
+            reminder = threading.Timer(AGAIN, _remind, [threading.get_ident()])
+            reminder.daemon = True
+            at_the_end.callback(reminder.cancel)
+            reminder.start()
+            raise KeyboardInterrupt
 
-    before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            at_the_end.callback(signal.signal, number, signal.signal(number, interrupt))
         yield
-    finally:
-        for reminder in reminders:
-            reminder.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
-def _remind() -> None:
+def _remind(main_thread: int) -> None:
     if sys.platform == "win32":
         _thread.interrupt_main()
     else:  # a signal that also ends the waiting in a system call
-        ident = threading.main_thread().ident
-        assert ident is not None  # noqa: S101  it has started
-        signal.pthread_kill(ident, signal.SIGINT)
+        signal.pthread_kill(main_thread, signal.SIGINT)
 
 
 def say_and_exit(*_: Any) -> None:

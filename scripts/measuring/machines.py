@@ -8,6 +8,7 @@ results instead (`record_host`), where they break nothing.
 import json
 import os
 import platform
+import re
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -47,6 +48,12 @@ def architecture() -> str:
     """The processor architecture, under one name on every system."""
     machine = platform.machine().lower()
     return ARCHITECTURES.get(machine, machine)
+
+
+def system(name: str) -> str:
+    """The system that a name or a description speaks of, if any."""
+    words = {"macOS": r"mac(os|-|\b)", "Windows": "windows", "Linux": "linux|ubuntu|debian|alpine"}
+    return next((system for system in words if re.search(words[system], name.lower())), "")
 
 
 def operating_system() -> str:

@@ -22,21 +22,17 @@ from scripts.releases.repo import ReleaseRepo
 
 
 def plan(
-    asked: Sequence[Release], releases: Sequence[Release], platforms: Sequence[str], *, done: bool
+    asked: Sequence[str], usable: Sequence[Release], *, done: bool
 ) -> list[tuple[bool, list[str]]]:
     """The runs to make: whether to leave out what was measured, and the releases, newest first.
 
     Args:
-        asked: the releases that were asked for, oldest first.
-        releases: all that are pinned.
-        platforms: tags of the platform, the best one first.
+        asked: the commits of the releases that were asked for.
+        usable: all that are pinned and have a wheel for this platform, oldest first.
         done: whether the newest release was measured in one session with the one before it.
     """
-    usable = [release for release in releases if release.wheel_for(platforms)]
-    history = [release for release in usable if release in asked]
-    session: list[Release] = []
-    if history and history[-1] == usable[-1] and not done:
-        session = usable[-2:]
+    history = [release for release in usable if release.commit in asked]
+    session = usable[-2:] if not done and history[-1:] == usable[-1:] else []
     others = [release for release in history if release not in session]
     return [
         (skip, [release.version for release in reversed(run)])
@@ -53,26 +49,15 @@ def unwinders() -> tuple[str, ...]:
 def in_one_session(history: History, machine: str, releases: Sequence[str]) -> bool:
     """Whether a machine measured all of these releases in one session, with every unwinder."""
     for unwinder in unwinders():
-        started = [
+        started = sorted(
             file.started
             for file in history.files
             if file.key[:2] == (machine, unwinder) and file.release in releases and file.values
-        ]
+        )
         # what an old release cannot do with an unwinder is in its file all the same
-        if len(started) < len(releases) or max(started) - min(started) > SESSION:
+        if not started or len(started) < len(releases) or started[-1] - started[0] > SESSION:
             return False
     return True
-
-
-def asked_for(range_spec: str) -> list[Release]:
-    """The pinned releases of a range, oldest first.
-
-    Raises:
-        UserError: there is no such release or range; it names the near ones.
-    """
-    repo = ReleaseRepo(str(pins.PINS))
-    commits = repo.get_hashes_from_range(range_spec)
-    return [release for release in repo.releases if release.commit in commits]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,11 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="one sample each, to try it")
     options = parser.parse_args(arguments)
     try:
-        releases, platforms = pins.load(), machines.platforms()
-        usable = [release.version for release in releases if release.wheel_for(platforms)]
-        history = read(Config.load("asv.conf.json"))
-        done = in_one_session(history, options.machine, usable[-2:])
-        runs = plan(asked_for(options.range), releases, platforms, done=done)
+        platforms, history = machines.platforms(), read(Config.load("asv.conf.json"))
+        repo = ReleaseRepo(str(pins.PINS))
+        usable = [release for release in repo.releases if release.wheel_for(platforms)]
+        done = in_one_session(history, options.machine, [one.version for one in usable[-2:]])
+        runs = plan(repo.get_hashes_from_range(options.range), usable, done=done)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

@@ -9,29 +9,56 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
-from asv import runner, util
-from asv.console import log
 from asv.results import Results
+from asv.runner import BenchmarkResult
+
+from scripts.history import results
 
 GROUP = 2  # releases that take turns; an order of 1 2 2 1 1 2 … installs once a round
 
 IMAGES = "BENCHMARKS_IMAGES"  # where processes leave compiled code for the next: _modules.py
-HELD: dict[str, Results | None] = {}  # by file; None where a round was not measured
 NEEDED: dict[str, int] = {}  # rounds by benchmark, for complete results
+HELD: dict[str, "Measured"] = {}  # what is not through yet, by file
+GIVEN_UP: dict[tuple[str, ...], BenchmarkResult] = {}  # failed or n/a in an earlier round
 
 
 class TooManyError(Exception):
-    """asv was about to let more releases take turns than should."""
+    """asv was about to let more releases take turns than should, which are its arguments."""
 
-    def __init__(self, commits: list[str]) -> None:
-        self.commits = commits
+
+class Measured(Results):
+    """What `asv run` measures of a release: asv's own results, in which nothing is lost."""
+
+    missed = False  # whether a round could not be measured
+
+    def load_data(self, results_dir: str) -> None:
+        """Go on from the round before; what is stored counts for the first round alone."""
+        if self._filename in HELD:
+            self.__dict__.update(HELD[self._filename].__dict__)
+        else:
+            super().load_data(results_dir)
+
+    def save(self, results_dir: str) -> None:
+        """Store what all rounds have measured, and never n/a or a failure in place of a value.
+
+        asv takes for complete what one round has measured, and a run without a library or a wheel
+        would erase what took hours. What is printed is what was measured; only the file keeps
+        what it had.
+        """
+        if measuring():
+            HELD[self._filename] = self
+        elif not self.missed:
+            path = Path(results_dir, self._filename)
+            if path.exists():
+                results.keep(self, results.load(str(path)))
+            super().save(results_dir)
 
 
 @contextmanager
-def group() -> Iterator[None]:
-    """Hold back what is measured until all rounds are through; an interruption drops it."""
+def group(results_dir: str) -> Iterator[None]:
+    """Store what is measured when all rounds are through; an interruption drops it."""
     HELD.clear()
     with tempfile.TemporaryDirectory(prefix="wasmtime-teardown-") as folder:
         os.environ[IMAGES] = folder
@@ -39,6 +66,10 @@ def group() -> Iterator[None]:
             yield
         finally:
             del os.environ[IMAGES]
+            GIVEN_UP.clear()
+    for measured in HELD.values():
+        measured.save(results_dir)
+    HELD.clear()
 
 
 def measuring() -> bool:
@@ -46,57 +77,9 @@ def measuring() -> bool:
     return IMAGES in os.environ
 
 
-def store(results_dir: str) -> None:
-    """Store what all rounds of a group have measured."""
-    for results in HELD.values():
-        if results is not None:
-            results.save(results_dir)
-    HELD.clear()
-
-
-def hold(measured: Results) -> None:
-    """Keep what a round has measured, unless a round before it is missing."""
-    if HELD.get(measured._filename, measured) is not None:
-        HELD[measured._filename] = measured
-
-
-def incomplete(measured: Results) -> None:
-    """Store nothing of a release of which a round could not be measured."""
-    HELD[measured._filename] = None
-
-
-def go_on(measured: Results) -> bool:
-    """Let a round go on from the one before; whether there was one."""
-    held = HELD.get(measured._filename)
-    if held is not None:
-        vars(measured).update(vars(held))
-    return held is not None
-
-
-def given_up(benchmarks: Any, measured: Results, this: int) -> set[str]:
-    """The benchmarks that failed, or were n/a for all parameters, in a round before this one."""
-    return {
-        name
-        for name, benchmark in benchmarks.items()
-        if int(benchmark.get("rounds", 1)) > this
-        and name in measured.get_all_result_keys()
-        and all(map(util.is_na, measured.get_result_value(name, benchmark["params"])))
-    }
-
-
-def show(names: set[str], benchmarks: Any, measured: Results, *, result: bool) -> None:
-    """Count them, and say in the last round what asv would have said."""
-    for name in sorted(names):
-        log.step()
-        if result:
-            log.info(name, reserve_space=True)
-            runner.log_benchmark_result(measured, benchmarks[name])
-
-
 def forget_incomplete(stored: Results) -> None:
     """Take away the values with fewer samples than rounds: `--quick`, or a round that failed."""
-    for name, rounds in NEEDED.items():
-        if name in stored.get_all_result_keys():
-            stats = stored.get_result_stats(name, stored.get_result_params(name))
-            if any(entry and entry["repeat"] < rounds for entry in stats):
-                stored._results.pop(name)
+    for name in NEEDED.keys() & stored.get_all_result_keys():
+        stats = stored.get_result_stats(name, stored.get_result_params(name))
+        if any(entry and entry["repeat"] < NEEDED[name] for entry in stats):
+            stored.remove_result(name)

@@ -61,12 +61,10 @@ def package_of(file: Path) -> str:
         # a library may be known under a folder that is a link to its own, or the other way round
         for path in (file, Path("/usr", *file.parts[1:]), Path("/", *file.parts[2:])):
             answer = _run(manager, [argument.format(file=path) for argument in arguments])
-            owner = re.search(pattern, answer)
-            if owner and manager == "dpkg-query":
-                version = _run(manager, ["-W", "-f", "${Version}\n", owner[1]]).splitlines()
-                return f"{owner[1]} {version[0]}" if version else owner[1]
-            if owner:
-                return owner[1]
+            if owner := re.search(pattern, answer):
+                of_dpkg = manager == "dpkg-query"  # which tells no version so
+                version = _run(manager, ["-W", "-f", " ${Version}\n", owner[1]]) if of_dpkg else ""
+                return owner[1] + version.split("\n")[0]
     return ""
 
 
