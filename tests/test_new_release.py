@@ -78,6 +78,7 @@ def invented(releases: list[Release]) -> list[Release]:
             version,
             (datetime.fromisoformat(last.time) + timedelta(days=28)).strftime("%Y-%m-%dT%H:%M:%SZ"),
             {name: hashlib.sha256(name.encode()).hexdigest() for name in wheels},
+            macs=last.macs,
         )
         releases = pins.append(releases, new)
     return releases
