@@ -220,12 +220,13 @@ def test_the_lock_is_one_for_all_clones(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_number_is_printed_with_the_digits_that_it_has() -> None:
     program = (
         "from math import nan; from asv.plugin_manager import plugin_manager; "
-        "from asv import util; "
+        "from asv import util; from asv.commands import compare; "
         "plugin_manager.import_plugin('.scripts.asv_plugin'); "
+        "print(compare.human_value(1.5059999999999998, '×')); "
         "print(*(util.human_value(value, '×', 0.013) for value in (1.5059999999999998, nan)), "
         "*(util.human_value(value, 'instructions') for value in (469667.5, 381112.12, 1156765)))"
     )
     printed = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
-    assert printed.split() == ["1.506±0.013", "n/a", "469667.5", "381112.12", "1156765"]
+    assert printed.split() == ["1.506", "1.506±0.013", "n/a", "469667.5", "381112.12", "1156765"]

@@ -294,7 +294,7 @@ def need_samples(better: Function, *args: Any, **kwargs: Any) -> Any:
     return not single and better(*args, **kwargs)
 
 
-@stands_before("human_value", util)
+@stands_before("human_value", util, compare)
 def round_value(human_value: Function, value: Any, *args: Any, **kwargs: Any) -> Any:
     """Print 1.506 for 1.5059999999999998, and an exact count with every digit that it has."""
     if isinstance(value, float) and math.isfinite(value):
