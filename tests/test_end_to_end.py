@@ -198,6 +198,7 @@ def test_a_recorded_machine_is_not_written_over_by_another(measured: Measured) -
     assert (measured.copy / f"results/{machines.local_name()}/hosts.jsonl").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_was_finished_and_the_next_goes_on(

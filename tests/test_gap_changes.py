@@ -120,6 +120,7 @@ def mac(random: np.random.Generator, levels: Sequence[float]) -> list[str]:
     return [change.release for change in found]
 
 
+@pytest.mark.slow
 def test_error_rates_of_the_rule_for_times() -> None:
     """Of histories of 42 releases and 3 sizes: below 1 % false alarms; 99 % of steps of 3 found."""
     random = np.random.default_rng(0)

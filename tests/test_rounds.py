@@ -44,6 +44,7 @@ def counts(measured: Measured, version: str) -> list[int]:
     return [len(one) for one in samples if one]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
 def test_what_was_interrupted_in_a_round_is_measured_again(
     measured: Measured, folder: Path
@@ -68,6 +69,7 @@ def test_what_was_interrupted_in_a_round_is_measured_again(
     assert "Benchmarking" not in last.stdout
 
 
+@pytest.mark.slow
 def test_quick_samples_are_not_taken_for_done(measured: Measured, folder: Path) -> None:
     assert measured.asv(*RUN, "--quick", "50.0.1").returncode == 0
     assert counts(measured, "50.0.1") == [1, 1]
@@ -216,6 +218,7 @@ All benchmarks:
     ]
 
 
+@pytest.mark.slow
 def test_equal_work_is_measured_and_compared_in_one_command(
     measured: Measured,
 ) -> None:
