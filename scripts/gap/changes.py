@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,7 +13,6 @@ from packaging.version import Version
 from scripts.history.benchmarks import SIZES
 from scripts.history.read import SESSION, History, Point, Value
 from scripts.history.results import is_mac
-from scripts.releases import pins
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
 CERTAIN = 0.01  # of a count, which is exact
@@ -47,7 +46,7 @@ class Change:
     functions: dict[str, tuple[float, float]]
     library: tuple[str, ...]
     causes: list[dict[str, Any]]
-    macs: bool
+    macs: bool = False
 
     @property
     def label(self) -> str:
@@ -89,12 +88,18 @@ class Era(Point):
 def conclude(history: History) -> tuple[list[Change], list[Newest], list[Era]]:
     """The changes of every machine and unwinder, the verdicts on the newest release, the eras."""
     changes, verdicts, eras = list[Change](), list[Newest](), list[Era]()
+    ways = history.on_macs
     for (machine, unwinder), group in itertools.groupby(
         history.points, key=lambda point: point.key
     ):
         points, newest = list(group), history.newest[machine]
         libunwind = unwinder == "libunwind" or is_mac(history.machines[machine])
-        here = find_changes(points, newest, libunwind=libunwind)
+        here = [
+            replace(
+                change, macs=libunwind and ways.get(change.previous) != ways.get(change.release)
+            )
+            for change in find_changes(points, newest, libunwind=libunwind)
+        ]
         changes += here
         latest = [change for change in here if change.release == newest]
         verdicts.append(_judge(points, newest, latest))
@@ -116,7 +121,6 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
     """The changes of one machine and unwinder, oldest first."""
     counted = bool(costs(points, counted=True))
     functions = {point.release: point.functions for point in points if point.functions}
-    ways = {pinned.version: pinned.on_macs for pinned in pins.load()}
     found: dict[str, Change] = {}
     for size in dict.fromkeys(point.size for point in points):
         series = costs((point for point in points if point.size == size), counted=counted)
@@ -135,7 +139,6 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
                     *(*now.key, before.release, now.release, counted, {}, moved_most(*both)),
                     libraries if all(libraries) and len({*libraries}) == 2 else (),
                     upstream_changes(before.release, now.release, libunwind=libunwind),
-                    libunwind and ways.get(before.release) != ways.get(now.release),
                 )
             found[now.release].moved[size] = (old, new)
     return sorted(found.values(), key=lambda change: Version(change.release))

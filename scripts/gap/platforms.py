@@ -11,7 +11,6 @@ from scripts.gap import words
 from scripts.gap.changes import UNKNOWN, Era, rule
 from scripts.history.benchmarks import SIZES
 from scripts.history.read import History, Value
-from scripts.releases import pins
 
 PER = " per 1000 modules"  # so is all that the matrix says
 REPORTED = Path("fixtures/reported.json")
@@ -54,7 +53,7 @@ def matrix(report: words.Report, history: History) -> tuple[list[str], dict[str,
             platform = platform_of(history.machines[era.machine]["os"], era.unwinder)
             eras.setdefault(platform, []).append(era)
     return [words.span(column[0], column[-1]) for column in columns], {
-        name: [_cell(platform, column, eras, reports) for column in columns]
+        name: [_cell(platform, column, eras, reports, history.on_macs) for column in columns]
         for platform, name in PLATFORMS.items()
     }
 
@@ -70,7 +69,11 @@ def platform_of(system: str, unwinder: str) -> str:
 
 
 def _cell(
-    platform: str, releases: list[str], eras: dict[str, list[Era]], published: list[dict[str, Any]]
+    platform: str,
+    releases: list[str],
+    eras: dict[str, list[Era]],
+    published: list[dict[str, Any]],
+    on_macs: dict[str, str],
 ) -> Cell:
     if platform == WINDOWS:
         return Cell("cannot", ["creating an Engine aborts the process"], "Wasmtime's own limit", [])
@@ -97,7 +100,7 @@ def _cell(
     source = f"{'stand-in, libunwind on Linux' if stand_in else 'measured here'}{since}: "
     source += ", ".join(dict.fromkeys(era.machine for era in shown))
     if platform == MAC:
-        pinned = (pin for pin in pins.load() if first <= Version(pin.version) <= last)
-        ways = " or ".join(filter(None, dict.fromkeys(pin.on_macs for pin in pinned)))
+        known = (way for release, way in on_macs.items() if first <= Version(release) <= last)
+        ways = " or ".join(filter(None, dict.fromkeys(known)))
         source += f"; the Mac library registers {ways}" * bool(ways)
     return Cell(words.advise(shown), costs, source, reports)

@@ -12,7 +12,6 @@ from scripts.gap.changes import FEWEST, MOST, WORTH, Change, Era, Newest, conclu
 from scripts.history.benchmarks import HEADLINE, SIZES
 from scripts.history.read import History, Point, Value
 from scripts.history.results import LOCAL, is_mac
-from scripts.releases import pins
 
 RULE = (
     f"Turn unwind info off where it costs more than {WORTH:.0f} ms per 1000 modules, else keep it."
@@ -82,7 +81,7 @@ def report(
         sizes=(size,) if size else SIZES,
         left_out=[*say_nothing(history, machine), *history.left_out],
         note="" if macs & set(recorded(history.points)) else STAND_IN,
-        macs=say_macs(),
+        macs=say_macs(history.on_macs),
         series=dict(name_series(history, *point.key) for point in points),
     )
 
@@ -175,11 +174,11 @@ def say_functions(change: Change) -> Iterator[str]:
         yield f"{where}, by function of the unwinder: {said} at {functions(HEADLINE)}"
 
 
-def say_macs() -> str:
+def say_macs(on_macs: dict[str, str]) -> str:
     """How the libraries in the macOS wheels register unwind info: evidence, no measurement."""
     eras = [
-        (way, [release.version for release in releases])
-        for way, releases in itertools.groupby(pins.load(), key=lambda release: release.on_macs)
+        (way, list(releases))
+        for way, releases in itertools.groupby(on_macs, key=lambda release: on_macs[release])
         if way
     ]
     said = ", ".join(f"{way} in {span(here[0], here[-1])}" for way, here in eras)

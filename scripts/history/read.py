@@ -74,7 +74,10 @@ class ResultFile(NamedTuple):
 
 @dataclass
 class History:
-    """All that was read or left out; `newest` is a machine's newest release of any file."""
+    """All that was read or left out; `newest` is a machine's newest release of any file.
+
+    `on_macs` says of every pinned release how its macOS libraries register unwind info.
+    """
 
     machines: dict[str, dict[str, str]] = field(default_factory=dict)
     newest: dict[str, str] = field(default_factory=dict)
@@ -82,6 +85,7 @@ class History:
     points: list[Point] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     unpinned: list[str] = field(default_factory=list)
+    on_macs: dict[str, str] = field(default_factory=dict)
 
 
 @functools.lru_cache(maxsize=1)  # every page that asv publishes asks for it
@@ -96,7 +100,9 @@ def read(conf: Any) -> History:
     root = Path(conf.results_dir)
     history = History(machines=results.descriptions(root))
     known = Benchmarks.load(conf)
-    releases = {release.commit: release.version for release in pins.load()}
+    pinned = pins.load()
+    releases = {release.commit: release.version for release in pinned}
+    history.on_macs = {release.version: release.on_macs for release in pinned}
     hosts = {}
     for machine in history.machines:
         # by the names of files: damaged ones have those too
