@@ -19,7 +19,7 @@ from asv.results import Results
 from asv.runner import BenchmarkResult
 from asv.util import UserError
 
-from scripts.measuring import alone, asv_changes, machines
+from scripts.measuring import asv_changes, machines
 from scripts.measuring.rounds import Measured
 
 
@@ -69,6 +69,8 @@ def test_every_command_that_installs_or_measures_does_so_alone() -> None:
     [
         ("Environment._get_install_checksum", "count_helpers"),
         ("Run.run", "measure_alone"),
+        ("Publish.run", "end_with_a_sentence"),
+        ("Rm.run", "end_with_a_sentence"),
         ("Run.run", "refuse_traps"),
         ("Machine.save", "save_machine"),
         ("asv.util.write_json", "write_all_or_nothing"),
@@ -275,15 +277,11 @@ def test_traps_are_refused(options: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("Interrupted.")])
-def test_an_interruption_says_how_to_go_on(
-    error: BaseException, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(alone, "end_leftovers", lambda _: None)
-
+def test_an_interruption_says_how_to_go_on(error: BaseException) -> None:
     def run(_: Any, **__: Any) -> None:
         raise error
 
-    interrupted = changed(asv_changes.measure_alone, run)
+    interrupted = changed(asv_changes.end_with_a_sentence, run)
     with pytest.raises(UserError, match="--skip-existing-successful"):
         interrupted(Config(), skip_successful=False)
     options: dict[str, bool]
@@ -291,7 +289,7 @@ def test_an_interruption_says_how_to_go_on(
         with pytest.raises(UserError, match=r"^Interrupted\.$"):
             interrupted(Config(), **options)
     with pytest.raises(UserError, match="something else"):
-        changed(asv_changes.measure_alone, lambda _: raise_(UserError("something else")))(Config())
+        changed(asv_changes.end_with_a_sentence, lambda: raise_(UserError("something else")))()
 
 
 def raise_(error: Exception) -> None:

@@ -127,7 +127,7 @@ def test_gh_pages(measured: Measured) -> None:
     nobody = measured.asv("gh-pages", "--no-push", GIT_CONFIG_NOSYSTEM="1", EMAIL="",
                           GIT_AUTHOR_NAME="", GIT_COMMITTER_NAME="")  # fmt: skip
     assert nobody.returncode == 1
-    assert "git commit -m Generated from sources failed" in nobody.stdout + nobody.stderr
+    assert "git commit -m Generated from sources … failed" in nobody.stdout + nobody.stderr
     assert "Traceback" not in nobody.stdout + nobody.stderr
     answer = measured.asv("gh-pages", "--no-push", **identity)
     assert answer.returncode == 0, answer.stdout + answer.stderr

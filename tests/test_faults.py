@@ -148,12 +148,11 @@ def test_results_that_are_a_file(measured: Measured, tmp_path: Path) -> None:
     assert "results/faults" in said(answer)
 
 
-def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said() -> None:
     def run(conf: Any) -> None:
         raise OSError(28, "No space left on device", "results/faults/x.json.1.tmp")
 
-    monkeypatch.setattr(alone, "end_leftovers", lambda _: None)
-    measure = asv_changes.before(run, asv_changes.measure_alone)
+    measure = asv_changes.before(run, asv_changes.end_with_a_sentence)
     with pytest.raises(UserError, match=r"No space left on device: 'results.*finished is stored"):
         measure(Config())
 

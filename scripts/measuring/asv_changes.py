@@ -181,36 +181,9 @@ def skip_complete_alone(results_for: Function, *args: Any) -> Iterator[Results]:
 
 @stands_before("run", Run, Continuous, Find, Profile, Setup, Check)
 def measure_alone(run: Function, conf: Any, *args: Any, **kwargs: Any) -> Any:
-    """Let one process at a time measure, and end with a sentence instead of a traceback."""
-    try:
-        with interrupts.until_it_ends(), alone.measuring(Path(conf.env_dir)):
-            return run(conf, *args, **kwargs)
-    except ProcessError as error:
-        last = (error.stderr or error.stdout).strip().splitlines()[-1:]
-        raise UserError(
-            f"{' '.join(error.args[:5])} … failed: {' '.join(last)} Is the package index there?"
-        ) from error
-    except re.error as error:
-        raise UserError(
-            f"--bench is no regular expression: {error}. Write \\( for a parenthesis."
-        ) from error
-    except OSError as error:
-        raise UserError(f"asv could not go on: {error}. What was finished is stored.") from error
-    except (KeyboardInterrupt, UserError) as error:
-        if isinstance(error, UserError) and str(error) != "Interrupted.":  # asv's own word
-            raise
-        raise UserError(f"Interrupted.{how_to_go_on(kwargs)}") from None
-
-
-def how_to_go_on(options: dict[str, Any]) -> str:
-    """What to do after an interruption of `asv run` that stores results."""
-    if "skip_successful" not in options or options.get("dry_run"):
-        return ""
-    stored = " What was finished is stored, two releases at a time;"
-    if any("(" in pattern for pattern in options.get("bench") or ()):
-        # the option looks at benchmarks, and knows nothing of their parameters
-        return f"{stored} name the others to go on."
-    return f"{stored} the same command with --skip-existing-successful goes on from there."
+    """Let one process at a time measure."""
+    with interrupts.until_it_ends(), alone.measuring(Path(conf.env_dir)):
+        return run(conf, *args, **kwargs)
 
 
 @stands_before("run", Run)
@@ -329,17 +302,6 @@ def discover_in_what_is_installed(
     return found
 
 
-@stands_before("run", GithubPages)
-def explain_git(run: Function, *args: Any, **kwargs: Any) -> Any:
-    """Say what git has refused; asv has a traceback."""
-    try:
-        return run(*args, **kwargs)
-    except ProcessError as error:
-        raise UserError(f"{' '.join(error.args)} failed: {error.stderr.strip()}") from error
-    except OSError as error:
-        raise UserError(f"asv gh-pages needs git: {error}") from error
-
-
 @stands_before("run", Rm)
 def remove_by_release(run: Function, conf: Any, patterns: list[str], *args: Any) -> Any:
     """Let `commit_hash=` name a release; asv compares it with commit ids alone."""
@@ -385,3 +347,35 @@ def tell_reasons(
         if reason not in TOLD:
             TOLD.add(reason)
             log.info(f"n/a: {reason}", color="default")
+
+
+@stands_before("run", Run, Continuous, Find, Profile, Setup, Check, Publish, GithubPages, Rm)
+def end_with_a_sentence(run: Function, *args: Any, **kwargs: Any) -> Any:
+    """Say in a sentence why a command cannot go on; asv has a traceback."""
+    try:
+        return run(*args, **kwargs)
+    except ProcessError as error:
+        said = (error.stderr or error.stdout).strip().splitlines()[-1:]
+        hint = " Is the package index there?" if "install" in error.args else ""
+        raise UserError(f"{' '.join(error.args[:5])} … failed: {' '.join(said)}{hint}") from error
+    except re.error as error:
+        raise UserError(
+            f"--bench is no regular expression: {error}. Write \\( for a parenthesis."
+        ) from error
+    except OSError as error:
+        raise UserError(f"asv could not go on: {error}. What was finished is stored.") from error
+    except (KeyboardInterrupt, UserError) as error:
+        if isinstance(error, UserError) and str(error) != "Interrupted.":  # asv's own word
+            raise
+        raise UserError(f"Interrupted.{how_to_go_on(kwargs)}") from None
+
+
+def how_to_go_on(options: dict[str, Any]) -> str:
+    """What to do after an interruption of `asv run` that stores results."""
+    if "skip_successful" not in options or options.get("dry_run"):
+        return ""
+    stored = " What was finished is stored, two releases at a time;"
+    if any("(" in pattern for pattern in options.get("bench") or ()):
+        # the option looks at benchmarks, and knows nothing of their parameters
+        return f"{stored} name the others to go on."
+    return f"{stored} the same command with --skip-existing-successful goes on from there."
