@@ -7,6 +7,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -36,6 +37,19 @@ def absent(reason: str) -> None:
     if STRICT:
         pytest.fail(f"{reason} (BENCHMARKS_STRICT=1)")
     pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What two releases are measured for runs in one process, or they would be measured in each."""
+    for item in items:
+        if "measured" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("measured"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """With the lock for measuring in a folder of its own, no process of tests waits for another."""
+    tempfile.tempdir = os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("temporary"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -232,7 +246,7 @@ class Measured:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     home = tmp_path_factory.mktemp("home")
     copy = copy_repository(tmp_path_factory.mktemp("measured"))
-    bench = f"{MIDDLE}|track_ratio|track_fde_count"
+    bench = rf"{MIDDLE}|track_ratio\('1000x|track_fde_count"
     run = asv(copy, "run", "--bench", bench, "48.0.0..50.0.1", home=home)
     return Measured(copy, home, run)
 

@@ -157,7 +157,7 @@ def test_new_releases_leave_every_test_green(tmp_path: Path, story: Story) -> No
     assert check.returncode == story.check, check.stdout + check.stderr
 
     tests = run(
-        runner.clone, "pytest", "-q", "-p", "no:cacheprovider",
+        runner.clone, "pytest", "-q", "-n0", "-p", "no:cacheprovider",
         *(f"tests/test_{name}.py" for name in story.readers),
     )  # fmt: skip
     assert tests.returncode == 0, tests.stdout + tests.stderr

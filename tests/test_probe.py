@@ -38,6 +38,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+def uncounted() -> dict[str, str]:
+    """For what is no test of counts: without valgrind, which takes seconds to start."""
+    return {"PATH": "", "UV": os.environ.get("UV") or shutil.which("uv") or ""}
+
+
 def run(cache: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "scripts.probe", *arguments],
@@ -51,10 +56,12 @@ def no_constants(name: str) -> None:
     raise AssertionError(name)
 
 
-def probed(cache: Path, *arguments: str | Path, code: int = 0) -> list[dict[str, Any]]:
+def probed(
+    cache: Path, *arguments: str | Path, code: int = 0, counted: bool = True
+) -> list[dict[str, Any]]:
     if sys.platform == "win32":
         pytest.skip("Windows requires unwind info: there is nothing to compare")
-    answer = run(cache, *arguments, "--json")
+    answer = run(cache, *arguments, "--json", **({} if counted else uncounted()))
     assert answer.returncode == code, answer.stderr
     found: list[dict[str, Any]] = json.loads(answer.stdout, parse_constant=no_constants)
     return found
@@ -122,20 +129,17 @@ def test_a_prediction_is_what_is_counted_there(cache: Path) -> None:
 
 
 @needs_counts
-def test_without_valgrind_it_times_and_says_what_is_missing(cache: Path, tmp_path: Path) -> None:
-    uv = os.environ.get("UV") or shutil.which("uv") or ""
+def test_without_valgrind_it_times_and_says_what_is_missing(cache: Path) -> None:
     arguments = (EIGHT, "--modules", "20")
-    run(cache, *arguments, "--counts-only")  # so that it is installed
-    answer = run(cache, *arguments, "--json", PATH=str(tmp_path), UV=uv)
-    assert answer.returncode == 0, answer.stderr
-    (one,) = json.loads(answer.stdout)
+    (one,) = probed(cache, *arguments, counted=False)
     assert "valgrind, which is not installed" in one["not_counted"]
     assert one["timed"] == 20
     assert one["gap"] > 0
-    answer = run(cache, *arguments, "--counts-only", PATH=str(tmp_path), UV=uv)
+    answer = run(cache, *arguments, "--counts-only", **uncounted())
     assert answer.returncode == 1
     assert "valgrind, which is not" in " ".join(answer.stdout.split())
-    answer = run(cache, *arguments, "--against", "49.0.0", "--fail-above", "1", PATH=str(tmp_path))
+    against = ("--against", "49.0.0", "--fail-above", "1")
+    answer = run(cache, *arguments, *against, **uncounted())
     assert answer.returncode == 2  # whether it grew is not known
 
 
@@ -147,7 +151,7 @@ def test_a_folder_is_measured_as_far_as_it_can_be(cache: Path, tmp_path: Path) -
     shutil.copy(EIGHT, folder / "deeper/OK.WASM")
     shutil.copy(EIGHT, folder / "é [x].wasm")
     (folder / "bad.wasm").write_bytes(b"hello")
-    answer = run(cache, folder, "--modules", "50")
+    answer = run(cache, folder, "--modules", "50", **uncounted())
     assert answer.returncode == 1
     for name in ("functions-1.wat", "OK.WASM", "é [x].wasm", "bad.wasm"):
         assert f"What unwind info costs: {name} " in answer.stdout
@@ -165,7 +169,7 @@ def test_what_is_named_is_measured_as_far_as_it_can_be(cache: Path, tmp_path: Pa
     bad = tmp_path / "bad.wasm"
     bad.write_bytes(b"hello")
     modules = (tmp_path / "one", tmp_path / "other/same.wasm", bad, tmp_path / "none.wasm")
-    answer = run(cache, *modules, "--modules", "20")
+    answer = run(cache, *modules, "--modules", "20", **uncounted())
     assert answer.returncode == 1
     assert answer.stdout.count("What unwind info costs: same.wasm ") == 2
     assert f"{bad} is no WebAssembly" in " ".join(answer.stdout.split())
@@ -267,7 +271,7 @@ def test_a_module_that_cannot_be_compiled_is_the_release_s_own_error(
 ) -> None:
     path = tmp_path / "cut.wasm"
     path.write_bytes(EIGHT.read_bytes()[:200])
-    cut, eight = probed(cache, path, EIGHT, "--modules", "20", code=1)
+    cut, eight = probed(cache, path, EIGHT, "--modules", "20", code=1, counted=False)
     assert cut["error"].startswith("failed to parse WebAssembly module")
     assert "advice" not in cut
     assert eight["timed"] == 20  # the other was measured
@@ -392,12 +396,13 @@ def test_a_folder_that_is_not_full_takes_no_place(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_nothing_but_the_cache(step: str, cache: Path, tmp_path: Path) -> None:
     if step == "counting" and shutil.which("valgrind") is None:
         absent("valgrind is not installed (Debian: valgrind)")
-    run(cache, EIGHT, "--modules", "20", "--counts-only")  # so that there is a release
+    run(cache, EIGHT, "--modules", "20", **uncounted())  # so that there is a release
     before = sorted((cache / "wasmtime-teardown").iterdir())
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     command: list[str | Path] = [sys.executable, "-u", "-m", "scripts.probe", EIGHT]
     variables = {**environment(), "XDG_CACHE_HOME": str(cache), "TMPDIR": str(temporary)}
+    variables |= uncounted() if step == "dropping" else {}
     with Started([*command, "--modules", "100"], ROOT, variables) as started:
         started.wait_for(step)
         started.process.send_signal(signal.SIGINT)
