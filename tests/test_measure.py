@@ -1,7 +1,6 @@
 """What the benchmark workflow measures on which platform."""
 
 import platform
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from scripts.measuring import machines, measure
 from scripts.releases import pins
 
 from .conftest import LIBUNWIND, ROOT, SYSTEM
-from .results import HOUR, SESSION, write_results
+from .results import repository, write_results
 
 RELEASES = pins.load(ROOT / pins.PINS)
 ALL = [release.commit for release in RELEASES]
@@ -32,37 +31,33 @@ def test_a_new_release_is_measured_with_the_one_before() -> None:
     assert measure.plan(ALL[-2:-1], RELEASES, done=False) == [(True, [BEFORE])]
 
 
-def test_what_was_measured_in_one_session_is_left_to_asv() -> None:
+def test_when_the_newest_release_is_measured_all_is_left_to_asv() -> None:
     ((skip, versions),) = measure.plan(ALL, RELEASES, done=True)
     assert skip
     assert versions == [release.version for release in reversed(RELEASES)]
 
 
-def test_one_session_is_both_releases_with_every_unwinder(
+def test_a_release_is_measured_with_every_unwinder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure, "unwinders", lambda: ("system", "libunwind"))
-    shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures")
-    shutil.copy(ROOT / "asv.conf.json", tmp_path)
-    (tmp_path / "results").mkdir()
-    shutil.copy(ROOT / "results/benchmarks.json", tmp_path / "results")
+    results = repository(tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    def together() -> bool:
-        return measure.in_one_session(
-            read(Config.load("asv.conf.json")), "ubuntu", [BEFORE, NEWEST]
-        )
+    def is_measured() -> bool:
+        return measure.is_measured(read(Config.load("asv.conf.json")), "ubuntu", NEWEST)
 
     gaps = {"1000x8": 8.0}
-    assert not together()
-    write_results(Path("results"), {BEFORE: gaps, NEWEST: gaps}, "ubuntu", "system")
-    assert not together()  # an attempt that ended before libunwind
-    write_results(Path("results"), {NEWEST: gaps}, "ubuntu")
-    assert not together()  # an attempt that ended before the release before
-    write_results(Path("results"), {BEFORE: gaps}, "ubuntu", started=SESSION - 7 * HOUR)
-    assert not together()
-    write_results(Path("results"), {BEFORE: gaps}, "ubuntu")
-    assert together()
+    assert not is_measured()
+    write_results(results, {BEFORE: gaps}, "ubuntu", "system")
+    write_results(results, {BEFORE: gaps}, "ubuntu", "libunwind")
+    assert not is_measured()
+    write_results(results, {NEWEST: gaps}, "ubuntu", "system")
+    assert not is_measured()
+    write_results(results, {NEWEST: gaps}, "elsewhere", "libunwind")
+    assert not is_measured()
+    write_results(results, {NEWEST: gaps}, "ubuntu", "libunwind")
+    assert is_measured()
 
 
 def commands(
@@ -98,17 +93,17 @@ def test_only_what_needs_no_session_is_skipped(monkeypatch: pytest.MonkeyPatch) 
     ]  # fmt: skip
 
 
-def test_the_session_is_that_of_the_newest_two(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_release_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
-    def done(_: object, machine: str, releases: list[str]) -> bool:
-        asked.append([machine, *releases])
+    def done(_: object, machine: str, release: str) -> bool:
+        asked.append([machine, release])
         return True
 
-    monkeypatch.setattr(measure, "in_one_session", done)
+    monkeypatch.setattr(measure, "is_measured", done)
     (only,) = commands(monkeypatch)
     assert "--skip-existing-successful" in only
-    assert asked == [["m", BEFORE, NEWEST]]
+    assert asked == [["m", NEWEST]]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Measure what a machine has not measured yet: what the benchmark workflow runs everywhere.
 
-Releases without a wheel for the platform are left out beforehand, so that a failure is one. A
-newest release that was not measured in one session with the one before it is measured together
-with that: only numbers of one session can tell whether the gap moved.
+Releases without a wheel for the platform are left out beforehand, so that a failure is one. The
+newest release is measured together with the one before it: only times of one session can tell
+whether the gap moved.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from asv.config import Config
 from asv.util import UserError
 
-from scripts.history.read import SESSION, History, read
+from scripts.history.read import History, read
 from scripts.measuring import machines
 from scripts.releases import pins
 from scripts.releases.pins import Release
@@ -29,7 +29,7 @@ def plan(
     Args:
         asked: the commits of the releases that were asked for.
         usable: all that are pinned and have a wheel for this platform, oldest first.
-        done: whether the newest release was measured in one session with the one before it.
+        done: whether the newest release is measured, and so the one before it in the same session.
     """
     history = [release for release in usable if release.commit in asked]
     session = usable[-2:] if not done and history[-1:] == usable[-1:] else []
@@ -46,18 +46,10 @@ def unwinders() -> tuple[str, ...]:
     return ("system", "libunwind") if platform.libc_ver()[0] == "glibc" else ("system",)
 
 
-def in_one_session(history: History, machine: str, releases: Sequence[str]) -> bool:
-    """Whether a machine measured all of these releases in one session, with every unwinder."""
-    for unwinder in unwinders():
-        started = sorted(
-            file.started
-            for file in history.files
-            if file.key[:2] == (machine, unwinder) and file.release in releases and file.values
-        )
-        # what an old release cannot do with an unwinder is in its file all the same
-        if not started or len(started) < len(releases) or started[-1] - started[0] > SESSION:
-            return False
-    return True
+def is_measured(history: History, machine: str, release: str) -> bool:
+    """Whether a machine has measured a release with every unwinder."""
+    measured = {file.key for file in history.files if file.values}
+    return all((machine, unwinder, release) in measured for unwinder in unwinders())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         platforms, history = machines.platforms(), read(Config.load("asv.conf.json"))
         repo = ReleaseRepo(str(pins.PINS))
         usable = [release for release in repo.releases if release.wheel_for(platforms)]
-        done = in_one_session(history, options.machine, [one.version for one in usable[-2:]])
+        done = bool(usable) and is_measured(history, options.machine, usable[-1].version)
         runs = plan(repo.get_hashes_from_range(options.range), usable, done=done)
     except UserError as error:
         print(error, file=sys.stderr)
