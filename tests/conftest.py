@@ -39,6 +39,7 @@ def absent(reason: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What two releases are measured for runs in one process, or they would be measured in each."""
     for item in items:
