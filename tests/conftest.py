@@ -39,14 +39,6 @@ def absent(reason: str) -> None:
     pytest.skip(reason)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What two releases are measured for runs in one process, or they would be measured in each."""
-    for item in items:
-        if "measured" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("measured"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def temporary(tmp_path_factory: pytest.TempPathFactory) -> None:
     """With the lock for measuring in a folder of its own, no process of tests waits for another."""
@@ -248,7 +240,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     home = tmp_path_factory.mktemp("home")
     copy = copy_repository(tmp_path_factory.mktemp("measured"))
     bench = rf"{MIDDLE}|track_ratio\('1000x|track_fde_count"
-    run = asv(copy, "run", "--bench", bench, "48.0.0..50.0.1", home=home)
+    run = asv(copy, "run", "--quick", "--bench", bench, "48.0.0..50.0.1", home=home)
     return Measured(copy, home, run)
 
 

@@ -143,14 +143,6 @@ def test_show_by_release_name(measured: Measured) -> None:
     assert "Did you mean 50.0.1" in unknown.stdout + unknown.stderr
 
 
-def test_what_is_measured_is_skipped_on_request(measured: Measured) -> None:
-    before = measured.results(machines.local_name(), "49.0.0")
-    answer = measured.asv("run", "--skip-existing-successful", "--bench", MIDDLE, "48.0.0..50.0.1")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "Benchmarking" not in answer.stdout
-    assert measured.results(machines.local_name(), "49.0.0") == before
-
-
 def start(measured: Measured, *arguments: str) -> Started:
     command = [sys.executable, "-u", "-m", "asv", *arguments]
     return Started(command, measured.copy, environment(measured.home))
