@@ -48,6 +48,17 @@ def test_libunwind_is_llvm_s(libunwind: str) -> None:
 
 
 @LINUX
+@pytest.mark.usefixtures("libunwind")
+def test_another_libunwind_in_the_process_is_not_taken_for_it() -> None:
+    try:
+        ctypes.CDLL("libunwind.so.8")
+    except OSError:
+        absent("nongnu's libunwind is not installed (Debian: libunwind8)")
+    unwinders.library.cache_clear()
+    assert "libunwind.so.1" in str(unwinders.library(unwinders.LIBUNWIND))
+
+
+@LINUX
 def test_what_is_not_there_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIBUNWIND", "/nowhere.so")
     assert "libunwind" not in unwinders.facts()

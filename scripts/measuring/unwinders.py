@@ -46,12 +46,12 @@ def facts() -> dict[str, dict[str, str] | list[str]]:
 def library(name: str) -> Path | None:
     """The file that the dynamic linker loads under that name."""
     try:
-        ctypes.CDLL(name)
+        handle = ctypes.CDLL(name)._handle
     except OSError:
         return None
-    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
-    loaded = re.search(rf"\s(/\S*{re.escape(Path(name).stem)}\S*)$", maps, re.MULTILINE)
-    return Path(loaded[1]) if loaded else None
+    entry = ctypes.POINTER(ctypes.c_char_p)()  # its link_map, in which the name comes second
+    ctypes.CDLL(None).dlinfo(ctypes.c_void_p(handle), 2, ctypes.byref(entry))
+    return Path(os.fsdecode(entry[1])).resolve()
 
 
 @functools.cache
