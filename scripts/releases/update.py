@@ -15,15 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import requests
 from asv.util import UserError
-from packaging.utils import InvalidWheelFilename
 from packaging.version import Version
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
-    DigestMismatchError,
     DistributionPackage,
-    NoDigestsError,
     NoSuchProjectError,
     PyPISimple,
     UnsupportedRepoVersionError,
@@ -38,46 +34,32 @@ FIRST = Version("13.0.0")
 # the wheels of a release arrive one after another, within a minute so far; a pin is for ever
 SETTLING = timedelta(hours=1)
 
-INDEX_ERRORS = (
-    requests.RequestException,
-    NoSuchProjectError,
-    UnsupportedRepoVersionError,
-    ValueError,  # what is no index, and names that are no version
-)
-DOWNLOAD_ERRORS = (requests.RequestException, DigestMismatchError, NoDigestsError)
-
 
 def fetch(client: PyPISimple) -> dict[Version, list[DistributionPackage]]:
-    """All that the index holds of wasmtime-py, by version.
+    """The releases on the index from FIRST on, with their wheels for the measured platforms.
 
     Raises:
-        UserError: the index cannot be reached or is not one.
+        UserError: the index cannot be reached or is not one, or has files with odd names.
     """
-    found = defaultdict(list)
+    found: dict[Version, list[DistributionPackage]] = defaultdict(list)
     try:
         page = client.get_project_page("wasmtime", timeout=60)
-        for package in page.packages:
-            if package.version is not None:
-                found[Version(package.version)].append(package)
-    except INDEX_ERRORS as error:
+        for package in sorted(page.packages, key=lambda package: package.filename):
+            if package.version is not None and Version(package.version) >= FIRST:
+                wheels = found[Version(package.version)]
+                if package.package_type == "wheel" and pins.is_native(package.filename):
+                    wheels.append(package)
+    except (OSError, NoSuchProjectError, UnsupportedRepoVersionError, ValueError) as error:
         raise UserError(f"The package index did not list wasmtime: {error}") from error
     return found
 
 
-def native_wheels(packages: Sequence[DistributionPackage]) -> list[DistributionPackage]:
-    """The wheels among the files of a release that are installed on a measured platform."""
-    wheels = (package for package in packages if package.package_type == "wheel")
-    native = (wheel for wheel in wheels if pins.is_native(wheel.filename))
-    return sorted(native, key=lambda wheel: wheel.filename)
-
-
-def release(version: Version, packages: Sequence[DistributionPackage]) -> Release:
+def release(version: Version, wheels: Sequence[DistributionPackage]) -> Release:
     """The pin for a release.
 
     Raises:
         UserError: the index gives no hash or no upload time, so that nothing can be pinned.
     """
-    wheels = native_wheels(packages)
     for wheel in wheels:
         if wheel.upload_time is None or "sha256" not in wheel.digests:
             raise UserError(
@@ -101,31 +83,31 @@ def check_pinned(
         UserError: a pinned wheel is gone or has other content.
     """
     for pinned in releases:
-        packages = found.get(Version(pinned.version), [])
-        offered = {wheel.filename: wheel.digests.get("sha256") for wheel in native_wheels(packages)}
-        for wheel, sha256 in pinned.wheels.items():
-            if offered.get(wheel) != sha256:
-                state = "has other content on" if wheel in offered else "is gone from"
+        wheels = found.get(Version(pinned.version), [])
+        offered = {wheel.filename: wheel.digests.get("sha256") for wheel in wheels}
+        for name, sha256 in pinned.wheels.items():
+            if offered.get(name) != sha256:
+                state = "has other content on" if name in offered else "is gone from"
                 raise UserError(
-                    f"{wheel} {state} the index, but {pins.PINS} pins it. Nothing was written. "
+                    f"{name} {state} the index, but {pins.PINS} pins it. Nothing was written. "
                     "If it stays so, this release can no longer be measured there: report it to "
                     "the wasmtime-py maintainers before you change a pin."
                 )
-        for wheel in sorted(offered.keys() - pinned.wheels.keys()):
-            yield f"ignored {wheel}: added after {pinned.version} was pinned"
-        if any(package.is_yanked for package in packages):
+        for name in sorted(offered.keys() - pinned.wheels.keys()):
+            yield f"ignored {name}: added after {pinned.version} was pinned"
+        if any(wheel.is_yanked for wheel in wheels):
             yield f"kept {pinned.version}: yanked since it was pinned"
 
 
 def reason_against(
-    version: Version, packages: Sequence[DistributionPackage], newest: Version
+    version: Version, wheels: Sequence[DistributionPackage], newest: Version
 ) -> str | None:
     """Why a release is not pinned, or None if it is to be."""
     if version.is_prerelease:
         return "a pre-release"
-    if any(package.is_yanked for package in packages):
+    if any(wheel.is_yanked for wheel in wheels):
         return "yanked"
-    if not native_wheels(packages):
+    if not wheels:
         return "no wheel for a measured platform"
     if version < newest:
         return f"older than the newest pin, {newest}; the history only grows at its end"
@@ -145,22 +127,22 @@ def read_macs(
     read = []
     for pinned in releases:
         macs = dict(pinned.macs)
-        for wheel in native_wheels(found[Version(pinned.version)]):
+        for wheel in found[Version(pinned.version)]:
             processor = architecture(wheel.filename)
             if not processor or processor in macs or wheel.filename not in pinned.wheels:
                 continue
             try:
                 macs[processor] = registration(client, wheel)
-            except DOWNLOAD_ERRORS as error:
+            except (OSError, ValueError) as error:
                 raise UserError(f"{wheel.filename} cannot be read: {error}") from error
             print(f"read {wheel.filename}: registers {macs[processor]}", flush=True)
         read.append(replace(pinned, macs=macs))
     return read
 
 
-def is_settling(packages: Sequence[DistributionPackage]) -> bool:
+def is_settling(wheels: Sequence[DistributionPackage]) -> bool:
     """Whether a release is so new that more of its wheels may still arrive."""
-    uploads = [package.upload_time for package in packages if package.upload_time is not None]
+    uploads = [wheel.upload_time for wheel in wheels if wheel.upload_time is not None]
     return bool(uploads) and datetime.now(UTC) - max(uploads) < SETTLING
 
 
@@ -172,13 +154,11 @@ def update(client: PyPISimple) -> None:
     found = fetch(client)
     lines = list(check_pinned(releases, found))
     for version in sorted(found.keys() - known):
-        if version < FIRST:
-            continue
         reason = reason_against(version, found[version], newest)
         if reason is not None:
             lines.append(f"left out {version}: {reason}")
             continue
-        if is_settling(native_wheels(found[version])):
+        if is_settling(found[version]):
             # and with it what is newer, or it would be too old for the history next time
             lines.append(f"left {version} for later: uploaded within the last hour")
             break
@@ -203,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with PyPISimple(endpoint=parser.parse_args(arguments).index) as client:
             update(client)
-    except (UserError, OSError, InvalidWheelFilename) as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
