@@ -86,6 +86,15 @@ def test_macos_libraries_are_read_again_where_a_pin_does_not_say_it(
     assert capsys.readouterr().out.count("macosx_11_0_arm64.whl: registers") == 2
 
 
+def test_a_wheel_may_be_for_several_platforms(index: Index) -> None:
+    index.add_release("99.0.0")
+    wheel = "wasmtime-99.0.0-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+    index.add(wheel, "2026-11-02T03:04:05Z")
+    assert update(index) == 0
+    assert wheel in pins.load()[-1].wheels
+    assert list(pins.load()[-1].macs) == ["arm64"]
+
+
 def test_the_way_of_macos_libraries_that_differ() -> None:
     macs = {"arm64": pins.SECTION, "x86_64": pins.FUNCTION}
     release = replace(pins.load()[-1], macs=macs)

@@ -5,25 +5,16 @@ calls for whole sections at run time (bytecodealliance/wasmtime#14304). A librar
 whose names it holds. That is evidence of the way it takes, and no measurement.
 """
 
-import re
 import tempfile
 import zipfile
 from pathlib import Path
 
 from asv.util import UserError
-from packaging.utils import parse_wheel_filename
 from pypi_simple import DistributionPackage, PyPISimple
 
 from scripts.releases.pins import FUNCTION, NO_WAY, SECTION
 
 WAYS = {b"__unw_add_dynamic_eh_frame_section": SECTION, b"___register_frame": FUNCTION}
-
-
-def architecture(wheel: str) -> str:
-    """The processor that a macOS wheel is for; nothing for the wheel of another system."""
-    (tag,) = parse_wheel_filename(wheel)[3]
-    named = re.fullmatch(r"macosx_\d+_\d+_(\w+)", tag.platform)
-    return named[1] if named else ""
 
 
 def registration(client: PyPISimple, wheel: DistributionPackage) -> str:

@@ -9,6 +9,7 @@ that follow from them. Nothing is written when there is nothing new or anything 
 """
 
 import argparse
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ from pypi_simple import (
 )
 
 from scripts.releases import pins
-from scripts.releases.macs import architecture, registration
+from scripts.releases.macs import registration
 from scripts.releases.pins import Release
 
 # the first whose C API has wasmtime_config_native_unwind_info_set (bytecodealliance/wasmtime#6896)
@@ -128,22 +129,16 @@ def read_macs(
     for pinned in releases:
         macs = dict(pinned.macs)
         for wheel in found[Version(pinned.version)]:
-            processor = architecture(wheel.filename)
-            if not processor or processor in macs or wheel.filename not in pinned.wheels:
+            mac = re.search(r"-macosx_\d+_\d+_(\w+)", wheel.filename)
+            if mac is None or mac[1] in macs or wheel.filename not in pinned.wheels:
                 continue
             try:
-                macs[processor] = registration(client, wheel)
+                macs[mac[1]] = registration(client, wheel)
             except (OSError, ValueError) as error:
                 raise UserError(f"{wheel.filename} cannot be read: {error}") from error
-            print(f"read {wheel.filename}: registers {macs[processor]}", flush=True)
+            print(f"read {wheel.filename}: registers {macs[mac[1]]}", flush=True)
         read.append(replace(pinned, macs=macs))
     return read
-
-
-def is_settling(wheels: Sequence[DistributionPackage]) -> bool:
-    """Whether a release is so new that more of its wheels may still arrive."""
-    uploads = [wheel.upload_time for wheel in wheels if wheel.upload_time is not None]
-    return bool(uploads) and datetime.now(UTC) - max(uploads) < SETTLING
 
 
 def update(client: PyPISimple) -> None:
@@ -158,7 +153,8 @@ def update(client: PyPISimple) -> None:
         if reason is not None:
             lines.append(f"left out {version}: {reason}")
             continue
-        if is_settling(found[version]):
+        uploads = [wheel.upload_time for wheel in found[version] if wheel.upload_time is not None]
+        if uploads and datetime.now(UTC) - max(uploads) < SETTLING:
             # and with it what is newer, or it would be too old for the history next time
             lines.append(f"left {version} for later: uploaded within the last hour")
             break
