@@ -41,7 +41,8 @@ def test_every_commit_id_is_the_one_git_computes(tmp_path: Path) -> None:
         for role in ("AUTHOR", "COMMITTER")
         for key, value in (("NAME", name), ("EMAIL", email), ("DATE", f"{oldest.timestamp} +0000"))
     }
-    subprocess.run([*git, "commit", "-qm", oldest.message], check=True, env=identity)
+    message = f"wasmtime-py {oldest.version}"
+    subprocess.run([*git, "commit", "-qm", message], check=True, env=identity)
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
     assert head.stdout.strip() == oldest.commit
     assert second.commit != pins.commit_id(second, None)  # the parent is part of it

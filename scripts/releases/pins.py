@@ -64,11 +64,6 @@ class Release:
         return int(datetime.fromisoformat(self.time).timestamp())
 
     @property
-    def message(self) -> str:
-        """The commit's message."""
-        return f"wasmtime-py {self.version}\n"
-
-    @property
     def requirements(self) -> str:
         """The commit's one file: what pip's hash-checking mode needs to install the release."""
         hashes = (f"--hash=sha256:{sha256}" for _, sha256 in sorted(self.wheels.items()))
@@ -96,7 +91,8 @@ def commit_id(release: Release, parent: str | None) -> str:
     blob = _object_id("blob", release.requirements.encode())
     tree = _object_id("tree", b"100644 requirements.txt\0" + bytes.fromhex(blob))
     identity = f"{COMMITTER} {release.timestamp} +0000"
-    lines = [f"tree {tree}", f"author {identity}", f"committer {identity}", "", release.message]
+    message = f"wasmtime-py {release.version}\n"
+    lines = [f"tree {tree}", f"author {identity}", f"committer {identity}", "", message]
     if parent is not None:
         lines.insert(1, f"parent {parent}")
     return _object_id("commit", "\n".join(lines).encode())

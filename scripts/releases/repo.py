@@ -32,11 +32,6 @@ class ReleaseRepo(Repo):
         self._by_commit = {release.commit: release for release in self.releases}
         self._by_version = {release.version: release for release in self.releases}
 
-    @classmethod
-    def url_match(cls, url: str) -> bool:
-        """Never guessed from a url: `asv.conf.json` names it."""
-        return False
-
     def pull(self) -> None:
         """Nothing to do: the pins are here."""
 
