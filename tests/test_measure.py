@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from asv.config import Config
+from packaging.tags import platform_tags
 
 from scripts.history.read import read
-from scripts.measuring import machines, measure
+from scripts.measuring import measure
 from scripts.releases import pins
 
 from .conftest import LIBUNWIND, ROOT, SYSTEM
@@ -72,7 +73,7 @@ def commands(
 
     monkeypatch.setattr(subprocess, "run", asv)
     monkeypatch.setattr(measure, "unwinders", lambda: ("system", "libunwind"))
-    monkeypatch.setattr(machines, "platforms", lambda: platforms)
+    monkeypatch.setattr(measure, "platform_tags", lambda: platforms)
     assert measure.main(["--machine", "m", *arguments]) == code
     return run
 
@@ -155,7 +156,7 @@ def test_releases_without_a_wheel_for_the_platform_are_left_out(
 def test_the_best_wheel_is_named() -> None:
     wheel = RELEASES[-1].wheel_for(["macosx_15_0_arm64", "macosx_11_0_arm64"])
     assert wheel == f"wasmtime-{NEWEST}-py3-none-macosx_11_0_arm64.whl"
-    assert RELEASES[-1].wheel_for(machines.platforms())
+    assert RELEASES[-1].wheel_for(list(platform_tags()))
 
 
 def test_ranges_are_those_of_asv(
@@ -167,6 +168,6 @@ def test_ranges_are_those_of_asv(
     assert measure.main(["--machine", "m", "--range", "49.0.9"]) == 1
     assert "Did you mean 49.0.0" in capsys.readouterr().err
     for platforms, releases in ((["win_arm64"], "13.0.0"), (["linux_riscv64"], "ALL")):
-        monkeypatch.setattr(machines, "platforms", lambda platforms=platforms: platforms)
+        monkeypatch.setattr(measure, "platform_tags", lambda platforms=platforms: platforms)
         assert measure.main(["--machine", "m", "--range", releases]) == 1
         assert "has a wheel for this platform" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from asv import util
-from packaging.tags import sys_tags
+from packaging.tags import platform_tags
 
 from scripts.base.files import write
 from scripts.history.results import LOCAL
@@ -82,11 +82,6 @@ def memory_class(size: int) -> str:
     return f"{gigabytes} GB" if size else ""
 
 
-def platforms() -> list[str]:
-    """The platform tags of wheels that pip takes here, the best one first."""
-    return list(dict.fromkeys(tag.platform for tag in sys_tags()))
-
-
 def record_host(folder: Path) -> None:
     """Note in `hosts.jsonl` on which host, with which software, the results there are measured.
 
@@ -102,7 +97,7 @@ def record_host(folder: Path) -> None:
         "memory": util.get_memsize(),
         "image": " ".join(image).strip(),
         "unwinders": unwinders.facts(),
-        "wheel": pins.load()[-1].wheel_for(platforms()) or "",
+        "wheel": pins.load()[-1].wheel_for(list(platform_tags())) or "",
         "python": platform.python_version(),
         "asv": version("asv"),
     }

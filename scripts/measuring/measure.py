@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from asv.config import Config
 from asv.util import UserError
+from packaging.tags import platform_tags
 
 from scripts.history.read import History, read
-from scripts.measuring import machines
 from scripts.releases import pins
 from scripts.releases.pins import Release
 from scripts.releases.repo import ReleaseRepo
@@ -63,16 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="one sample each, to try it")
     options = parser.parse_args(arguments)
     try:
-        platforms, history = machines.platforms(), read(Config.load("asv.conf.json"))
+        platforms, history = list(platform_tags()), read(Config.load("asv.conf.json"))
         repo = ReleaseRepo(str(pins.PINS))
         usable = [release for release in repo.releases if release.wheel_for(platforms)]
         done = bool(usable) and is_measured(history, options.machine, usable[-1].version)
         runs = plan(repo.get_hashes_from_range(options.range), usable, done=done)
+        if not runs:
+            raise UserError(f"No release of {options.range} has a wheel for this platform.")
     except UserError as error:
         print(error, file=sys.stderr)
-        return 1
-    if not runs:
-        print(f"No release of {options.range} has a wheel for this platform.", file=sys.stderr)
         return 1
     worst = 0
     for skip, versions in runs:
