@@ -85,7 +85,6 @@ def test_the_fields_asv_wants_and_nothing_that_a_new_kernel_changes() -> None:
 @pytest.mark.parametrize(
     ("size", "described"),
     [
-        (0, ""),
         (7 * 2**30, "7 GB"),
         (int(15.6 * 2**30), "16 GB"),
         (int(23.5 * 2**30), "24 GB"),

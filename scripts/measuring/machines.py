@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
 from asv import util
 from packaging.tags import platform_tags
 
@@ -40,7 +41,7 @@ def fields(name: str) -> dict[str, str]:
         "arch": architecture(),
         "cpu": f"{architecture().replace('_', '-')}, {cores} cores",
         "num_cpu": cores,
-        "ram": memory_class(int(util.get_memsize() or 0)),
+        "ram": memory_class(psutil.virtual_memory().total),
     }
 
 
@@ -79,7 +80,7 @@ def memory_class(size: int) -> str:
     gigabytes = -(-size // 2**30)
     if gigabytes > 8:
         gigabytes += gigabytes % 2
-    return f"{gigabytes} GB" if size else ""
+    return f"{gigabytes} GB"
 
 
 def record_host(folder: Path) -> None:
@@ -94,7 +95,7 @@ def record_host(folder: Path) -> None:
         "platform": platform.platform(),
         "libc": " ".join(platform.libc_ver()),
         "cpu": util.get_cpu_info(),
-        "memory": util.get_memsize(),
+        "memory": psutil.virtual_memory().total,
         "image": " ".join(image).strip(),
         "unwinders": unwinders.facts(),
         "wheel": pins.load()[-1].wheel_for(list(platform_tags())) or "",
