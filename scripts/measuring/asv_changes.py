@@ -172,10 +172,16 @@ def give_up(run: Function, benchmark: Any, spawner: Any, *args: Any, **kwargs: A
 
 @stands_before("iter_results_for_machine_and_hash", run_command)
 def skip_complete_alone(results_for: Function, *args: Any) -> Iterator[Results]:
-    """Let `--skip-existing-successful` take nothing for done that has too few samples."""
+    """Let `--skip-existing-successful` take nothing for done that has fewer samples than rounds.
+
+    Such are left by `--quick`, and by a round that failed.
+    """
+    needed = rounds.NEEDED if rounds.measuring() else {}  # more than --quick
     for stored in results_for(*args):
-        if rounds.measuring():  # more than --quick
-            rounds.forget_incomplete(stored)
+        for name in needed.keys() & stored.get_all_result_keys():
+            stats = stored.get_result_stats(name, stored.get_result_params(name))
+            if any(entry and entry["repeat"] < needed[name] for entry in stats):
+                stored.remove_result(name)
         yield stored
 
 

@@ -75,11 +75,3 @@ def group(results_dir: str) -> Iterator[None]:
 def measuring() -> bool:
     """Whether rounds are under way."""
     return IMAGES in os.environ
-
-
-def forget_incomplete(stored: Results) -> None:
-    """Take away the values with fewer samples than rounds: `--quick`, or a round that failed."""
-    for name in NEEDED.keys() & stored.get_all_result_keys():
-        stats = stored.get_result_stats(name, stored.get_result_params(name))
-        if any(entry and entry["repeat"] < NEEDED[name] for entry in stats):
-            stored.remove_result(name)
