@@ -74,10 +74,16 @@ def apply() -> None:
     for owner, name, function in CHANGES:
         setattr(owner, name, before(getattr(owner, name), function))
     signal.signal(signal.SIGINT, interrupts.say_and_exit)
-    name_machines()
     Results.load = staticmethod(results.load)
     run_command.Results = rounds.Measured
     Environment.installed_commit_hash = property(name_installed_commit)
+    # Ask no questions about the machine and leave the home folder alone. asv keeps machines in
+    # ~/.asv-machine.json, and asks for an unknown one or fails without a terminal. Here every name
+    # is known, `machines` describes the host it runs on, and there is nothing to keep.
+    Machine.hardcoded_machine_name = machines.local_name()
+    MachineCollection.get_machine_file_path = staticmethod(lambda: ".asv/machine.json")
+    MachineCollection.load = staticmethod(lambda name, _path=None: machines.fields(name))
+    MachineCollection.save = staticmethod(lambda name, fields, _path=None: None)
 
 
 def before(original: Function, function: Function) -> Function:
@@ -88,19 +94,6 @@ def before(original: Function, function: Function) -> Function:
         return function(original, *args, **kwargs)
 
     return wrapped
-
-
-def name_machines() -> None:
-    """Ask no questions about the machine and leave the home folder alone.
-
-    asv keeps machines in `~/.asv-machine.json`, and asks for an unknown one or fails without a
-    terminal. Here every name is known, `machines` describes the host it runs on, and there is
-    nothing to keep.
-    """
-    Machine.hardcoded_machine_name = machines.local_name()
-    MachineCollection.get_machine_file_path = staticmethod(lambda: ".asv/machine.json")
-    MachineCollection.load = staticmethod(lambda name, _path=None: machines.fields(name))
-    MachineCollection.save = staticmethod(lambda name, fields, _path=None: None)
 
 
 @stands_before("save", Machine)
