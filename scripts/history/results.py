@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from asv import util
+from asv.console import log
 from asv.machine import Machine
 from asv.results import Results
 from asv.util import UserError
@@ -34,35 +35,27 @@ def load(path: str, *args: Any, **kwargs: Any) -> Results:
         results = LOAD(path, *args, **kwargs)
         _check(results)
     except (UserError, AttributeError, LookupError, TypeError, ValueError) as error:
+        known_to_git = not Path(path).parent.name.startswith(LOCAL)
+        remedy = "Restore it from git, or remove it" if known_to_git else "Remove it"
         raise UserError(
-            f"{path} is damaged, or no result of asv: {error}. {_restore(Path(path))} and measure "
-            "that release again."
+            f"{path} is damaged, or no result of asv: {error}. {remedy} and measure that release "
+            "again."
         ) from error
     return results
 
 
-def _restore(path: Path) -> str:
-    known_to_git = not path.parent.name.startswith(LOCAL)
-    return "Restore it from git, or remove it" if known_to_git else "Remove it"
-
-
-def set_aside(folder: Path) -> list[str]:
+def set_aside(folder: Path) -> None:
     """Give damaged result files of a machine another name, so that they are measured again.
 
     asv stops at such a file when it comes to its release, and what is behind it is never measured.
-
-    Returns:
-        a sentence for each.
     """
-    problems = []
     for path in sorted(folder.glob("*-*.json")):
         try:
             load(str(path), machine_name=folder.name)
         except UserError as error:
             aside = path.with_suffix(".json.damaged")
             path.replace(aside)
-            problems.append(f"{error} It was set aside as {aside.name}.")
-    return problems
+            log.warning(f"{error} It was set aside as {aside.name}.")
 
 
 def _check(results: Results) -> None:

@@ -122,8 +122,7 @@ def save_machine(save: Function, machine: Machine, results_dir: str) -> None:
             )
     save(machine, results_dir)
     machines.record_host(folder)
-    for problem in results.set_aside(folder):
-        log.warning(problem)
+    results.set_aside(folder)
 
 
 @stands_before("run", Run)
