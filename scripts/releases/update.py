@@ -35,14 +35,16 @@ FIRST = Version("13.0.0")
 # the wheels of a release arrive one after another, within a minute so far; a pin is for ever
 SETTLING = timedelta(hours=1)
 
+Found = dict[Version, list[DistributionPackage]]  # by release, its wheels that are measured
 
-def fetch(client: PyPISimple) -> dict[Version, list[DistributionPackage]]:
+
+def fetch(client: PyPISimple) -> Found:
     """The releases on the index from FIRST on, with their wheels for the measured platforms.
 
     Raises:
         UserError: the index cannot be reached or is not one, or has files with odd names.
     """
-    found: dict[Version, list[DistributionPackage]] = defaultdict(list)
+    found: Found = defaultdict(list)
     try:
         page = client.get_project_page("wasmtime", timeout=60)
         for package in sorted(page.packages, key=lambda package: package.filename):
@@ -75,9 +77,7 @@ def release(version: Version, wheels: Sequence[DistributionPackage]) -> Release:
     )
 
 
-def check_pinned(
-    releases: Sequence[Release], found: dict[Version, list[DistributionPackage]]
-) -> Iterator[str]:
+def check_pinned(releases: Sequence[Release], found: Found) -> Iterator[str]:
     """Compare the pins with the index and yield a line for each harmless difference.
 
     Raises:
@@ -115,11 +115,7 @@ def reason_against(
     return None
 
 
-def read_macs(
-    client: PyPISimple,
-    releases: Sequence[Release],
-    found: dict[Version, list[DistributionPackage]],
-) -> list[Release]:
+def read_macs(client: PyPISimple, releases: Sequence[Release], found: Found) -> list[Release]:
     """The releases, each with how its macOS libraries register unwind info.
 
     Raises:
