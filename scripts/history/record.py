@@ -58,7 +58,14 @@ def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
     for folder in sorted(sources):
         machine, recorded = folder.name, RESULTS / folder.name
         try:
-            check_machine(folder, recorded)
+            described = results.description(folder)
+            if machine.startswith(results.LOCAL):
+                raise UserError(f"{folder}: results of local machines are not recorded")
+            known = (recorded / "machine.json").exists()
+            if known and results.description(recorded) != described:
+                raise UserError(
+                    f"{folder} contradicts {recorded}: {machine} is another kind of machine"
+                )
         except UserError as error:
             joined.problems.append(str(error))
             continue
@@ -85,21 +92,6 @@ def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
             # by time: each line begins with it
             write(recorded / "hosts.jsonl", "".join(f"{line}\n" for line in hosts))
     return joined
-
-
-def check_machine(folder: Path, recorded: Path) -> None:
-    """Refuse a folder of results that is no machine's, or not of the machine that is recorded.
-
-    Raises:
-        UserError: with the reason.
-    """
-    fields = results.description(folder)
-    if folder.name.startswith(results.LOCAL):
-        raise UserError(f"{folder}: results of local machines are not recorded")
-    if (recorded / "machine.json").exists() and results.description(recorded) != fields:
-        raise UserError(
-            f"{folder} contradicts {recorded}: {folder.name} is another kind of machine"
-        )
 
 
 def incomplete(measured: Results, benchmarks: Any, partial: bool) -> Iterator[str]:
