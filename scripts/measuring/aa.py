@@ -50,16 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         for process in busy:
             process.kill()
-    compare = asv("compare", *options.releases)
-    answer = subprocess.run(compare, check=True, stdout=subprocess.PIPE, text=True)
-    print(answer.stdout)
-    for kind in ("counted", "time and memory"):
-        of_kind = [
-            marked
-            for marked, name in rows(answer.stdout)
-            if name.startswith(COUNTED) == (kind == "counted")
-        ]
-        print(f"{kind}: {sum(of_kind)} of {len(of_kind)} rows are marked")
+    table = subprocess.check_output(asv("compare", *options.releases), text=True)
+    print(table)
+    kinds: dict[str, list[bool]] = {"counted": [], "time and memory": []}
+    for marked, name in rows(table):
+        kinds["counted" if name.startswith(COUNTED) else "time and memory"].append(marked)
+    for kind, marks in kinds.items():
+        print(f"{kind}: {sum(marks)} of {len(marks)} rows are marked")
     return 0
 
 
