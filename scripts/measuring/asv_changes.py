@@ -139,9 +139,8 @@ def take_turns(run: Function, conf: Any, **options: Any) -> Any:
         with rounds.group(conf.results_dir):
             return run(conf, **options)
     except rounds.TooManyError as error:
-        commits = list(error.args)
+        groups = list(util.iter_chunks(error.args, rounds.GROUP))
     options.update(steps=None, date_period=None, pull=False)
-    groups = [commits[i : i + rounds.GROUP] for i in range(0, len(commits), rounds.GROUP)]
     codes = []
     for number, group in enumerate(groups, start=1):
         log.info(f"Group {number} of {len(groups)}")
