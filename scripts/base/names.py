@@ -1,7 +1,7 @@
 """Names that are given by hand: refused with those that were probably meant."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from asv.util import UserError
 from packaging.version import InvalidVersion, Version
@@ -16,7 +16,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
         wanted = Version(name)
         meant = sorted(names, key=lambda other: _distance(wanted, Version(other)))[:3]
     except InvalidVersion:
-        meant = difflib.get_close_matches(name, list(names), cutoff=0.5)
+        meant = difflib.get_close_matches(name, names, cutoff=0.5)
     return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 
@@ -24,13 +24,12 @@ def _distance(one: Version, other: Version) -> list[int]:
     return [abs(getattr(one, part) - getattr(other, part)) for part in ("major", "minor", "micro")]
 
 
-def known(name: str | None, names: Iterable[str], kind: str) -> None:
+def known(name: str | None, names: Collection[str], kind: str) -> None:
     """Refuse a name that is none of the names.
 
     Raises:
         UserError: with the names that are near, or all of them where none is.
     """
-    names = list(names)
     if name is not None and name not in names:
         hint = did_you_mean(name, names) or f" There are: {', '.join(names)}."
         raise UserError(f"{name} is no {kind}.{hint}")
