@@ -145,8 +145,7 @@ def update(client: PyPISimple) -> None:
     found = fetch(client)
     lines = list(check_pinned(releases, found))
     for version in sorted(found.keys() - known):
-        reason = reason_against(version, found[version], newest)
-        if reason is not None:
+        if reason := reason_against(version, found[version], newest):
             lines.append(f"left out {version}: {reason}")
             continue
         uploads = [wheel.upload_time for wheel in found[version] if wheel.upload_time is not None]
