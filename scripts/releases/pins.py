@@ -27,7 +27,7 @@ COMMITTER = "wasmtime-py releases <releases@wasmtime-py.invalid>"
 # `any` wheels hold the Windows library whatever they are installed on (manylinux1 is what
 # wasmtime-py calls its glibc wheels); android is no platform that is measured.
 NATIVE = re.compile(r"(manylinux|musllinux|macosx|win)")
-# how a macOS library registers unwind info: see `macs`
+# how a macOS library registers unwind info: see `update`
 FUNCTION, SECTION, NO_WAY = "function by function", "a section at a time", "in no known way"
 # what reading the pins may raise when the file is none, cut short or edited by hand
 DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)

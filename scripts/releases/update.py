@@ -11,10 +11,13 @@ that follow from them. Nothing is written when there is nothing new or anything 
 import argparse
 import re
 import sys
+import tempfile
+import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from asv.util import UserError
 from packaging.version import Version
@@ -27,13 +30,17 @@ from pypi_simple import (
 )
 
 from scripts.releases import pins
-from scripts.releases.macs import registration
-from scripts.releases.pins import Release
+from scripts.releases.pins import FUNCTION, NO_WAY, SECTION, Release
 
 # the first whose C API has wasmtime_config_native_unwind_info_set (bytecodealliance/wasmtime#6896)
 FIRST = Version("13.0.0")
 # the wheels of a release arrive one after another, within a minute so far; a pin is for ever
 SETTLING = timedelta(hours=1)
+# How the library of a macOS wheel registers unwind info is told from its bytes: no Mac is needed.
+# Wasmtime registered with libunwind function by function, until 50.0.0 began to look up libunwind's
+# calls for whole sections at run time (bytecodealliance/wasmtime#14304). A library makes only calls
+# whose names it holds. That is evidence of the way it takes, and no measurement.
+WAYS = {b"__unw_add_dynamic_eh_frame_section": SECTION, b"___register_frame": FUNCTION}
 
 Found = dict[Version, list[DistributionPackage]]  # by release, its wheels that are measured
 
@@ -116,11 +123,7 @@ def reason_against(
 
 
 def read_macs(client: PyPISimple, releases: Sequence[Release], found: Found) -> list[Release]:
-    """The releases, each with how its macOS libraries register unwind info.
-
-    Raises:
-        UserError: a wheel cannot be fetched, or is not the one that is pinned.
-    """
+    """The releases, each with how its macOS libraries register unwind info."""
     read = []
     for pinned in releases:
         macs = dict(pinned.macs)
@@ -128,13 +131,31 @@ def read_macs(client: PyPISimple, releases: Sequence[Release], found: Found) -> 
             mac = re.search(r"-macosx_\d+_\d+_(\w+)", wheel.filename)
             if mac is None or mac[1] in macs or wheel.filename not in pinned.wheels:
                 continue
-            try:
-                macs[mac[1]] = registration(client, wheel)
-            except (OSError, ValueError) as error:
-                raise UserError(f"{wheel.filename} cannot be read: {error}") from error
+            macs[mac[1]] = registration(client, wheel)
             print(f"read {wheel.filename}: registers {macs[mac[1]]}", flush=True)
         read.append(replace(pinned, macs=macs))
     return read
+
+
+def registration(client: PyPISimple, wheel: DistributionPackage) -> str:
+    """Download a macOS wheel and tell from its library's bytes how that registers unwind info.
+
+    Raises:
+        UserError: it cannot be fetched, is not the one that is pinned, or is no wheel.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, wheel.filename)
+        try:
+            client.download_package(wheel, path, timeout=60)
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if name.endswith(".dylib")]
+                libraries = [archive.read(name) for name in names]
+        except (OSError, ValueError) as error:
+            raise UserError(f"{wheel.filename} cannot be read: {error}") from error
+        except zipfile.BadZipFile as error:
+            raise UserError(f"{wheel.filename} is no wheel: {error}") from error
+    ways = (way for name, way in WAYS.items() if any(name in library for library in libraries))
+    return next(ways, NO_WAY)
 
 
 def update(client: PyPISimple) -> None:
