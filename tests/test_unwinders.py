@@ -54,7 +54,6 @@ def test_another_libunwind_in_the_process_is_not_taken_for_it() -> None:
         ctypes.CDLL("libunwind.so.8")
     except OSError:
         absent("nongnu's libunwind is not installed (Debian: libunwind8)")
-    unwinders.library.cache_clear()
     assert "libunwind.so.1" in str(unwinders.library(unwinders.LIBUNWIND))
 
 

@@ -31,18 +31,14 @@ def facts() -> dict[str, dict[str, str] | list[str]]:
         return {"apple": apple_libraries()}
     if sys.platform != "linux":
         return {}
-    files = {
-        "libgcc": library(LIBGCC),
-        "libunwind": library(os.environ.get("LIBUNWIND") or LIBUNWIND),
-    }
+    names = {"libgcc": LIBGCC, "libunwind": os.environ.get("LIBUNWIND") or LIBUNWIND}
     return {
         name: {"file": str(file), "package": package_of(file), "build_id": build_id(file)}
-        for name, file in files.items()
-        if file is not None
+        for name, known_as in names.items()
+        if (file := library(known_as))
     }
 
 
-@functools.cache
 def library(name: str) -> Path | None:
     """The file that the dynamic linker loads under that name."""
     try:
