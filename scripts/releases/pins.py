@@ -82,8 +82,7 @@ class Release:
 
 def is_native(wheel: str) -> bool:
     """Whether a wheel holds a library for one of the measured kinds of platform."""
-    _, _, _, tags = parse_wheel_filename(wheel)
-    return all(NATIVE.match(tag.platform) for tag in tags)
+    return all(NATIVE.match(tag.platform) for tag in parse_wheel_filename(wheel)[3])
 
 
 def commit_id(release: Release, parent: str | None) -> str:
