@@ -23,9 +23,7 @@ COSTS = ("instructions", "gap", "extra ms per 1000", "FDEs")
 def sections(report: Report) -> dict[str, list[str]]:
     """What stands beside the tables: headings and their sentences."""
     changes = [
-        sentence
-        for change in report.changes
-        for sentence in (words.say_change(change), *words.say_functions(change))
+        say(change) for change in report.changes for say in (words.say_change, words.say_functions)
     ]
     found = {
         "What to do": [*words.say_advice(report.advice), words.RULE, words.UNTIMED, report.note],
