@@ -42,23 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--busy", action="store_true", help="keep one core busy half of the time")
     options = parser.parse_args(arguments)
     shutil.rmtree(Path("results", MACHINE), ignore_errors=True)
-    run = asv("run", "--bench", options.bench, " ".join(options.releases))
     busy = [subprocess.Popen([sys.executable, "-c", BUSY])] if options.busy else []
     try:
-        if subprocess.run(run, check=False).returncode:
+        if subprocess.call(asv("run", "--bench", options.bench, " ".join(options.releases))):
             return 2
     finally:
         for process in busy:
             process.kill()
-    compare = asv("compare", *options.releases)
-    answer = subprocess.run(compare, check=True, stdout=subprocess.PIPE, text=True)
-    print(answer.stdout)
-    for kind in ("counted", "time and memory"):
-        of_kind = [
-            marked
-            for marked, name in rows(answer.stdout)
-            if name.startswith(COUNTED) == (kind == "counted")
-        ]
+    table = subprocess.check_output(asv("compare", *options.releases), text=True)
+    print(table)
+    for kind, counted in (("counted", True), ("time and memory", False)):
+        of_kind = [marked for marked, name in rows(table) if name.startswith(COUNTED) == counted]
         print(f"{kind}: {sum(of_kind)} of {len(of_kind)} rows are marked")
     return 0
 
