@@ -29,13 +29,6 @@ DETECT = "__unw_add_dynamic_fde"  # what wasmtime looks for; only LLVM's and App
 BULK = "__unw_add_dynamic_eh_frame_section"
 
 
-def _asked_for() -> str:
-    unwinder = os.environ.get("UNWINDER") or "system"
-    if unwinder not in ("system", "libunwind"):
-        raise ValueError(f"UNWINDER={unwinder}: it is either system or libunwind")
-    return unwinder
-
-
 @functools.cache
 def select() -> ctypes.CDLL | None:
     """Put LLVM's libunwind in front of what wasmtime will load, if UNWINDER asks for it.
@@ -47,7 +40,10 @@ def select() -> ctypes.CDLL | None:
         ValueError: UNWINDER is no unwinder.
         RuntimeError: wasmtime is loaded, and so bound to another unwinder, already.
     """
-    if _asked_for() == "libunwind" and sys.platform == "linux":
+    unwinder = os.environ.get("UNWINDER") or "system"
+    if unwinder not in ("system", "libunwind"):
+        raise ValueError(f"UNWINDER={unwinder}: it is either system or libunwind")
+    if unwinder == "libunwind" and sys.platform == "linux":
         if "wasmtime" in sys.modules:
             raise RuntimeError("wasmtime was imported before libunwind could be put in front")
         named = os.environ.get("LIBUNWIND")
@@ -74,7 +70,7 @@ def require() -> str | None:
         RuntimeError: another one is in effect; or, with BENCHMARKS_STRICT=1, it cannot be had on
             this machine.
     """
-    if _asked_for() == "libunwind":
+    if os.environ.get("UNWINDER") == "libunwind":
         return _require_libunwind(select())
     if sys.platform == "linux":
         return _require_libgcc()
