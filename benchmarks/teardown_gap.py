@@ -74,8 +74,7 @@ def sample() -> Sample:
 def sample_elsewhere() -> Sample:
     """The same, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.teardown_gap"]
-    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    seen: Sample = json.loads(answer.stdout)
+    seen: Sample = json.loads(subprocess.check_output(command, cwd=ROOT))
     return seen
 
 
