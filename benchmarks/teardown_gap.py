@@ -24,7 +24,7 @@ ORDERS = (SETTINGS, SETTINGS[::-1])  # a block has a pair of each; a part's shor
 BLOCKS = 8  # samples; in the benchmark each is of a process of its own
 
 Pair = dict[UnwindInfo, list[float]]
-Sample = dict[str, dict[str, float]]  # of one process: ratio and extra by shape
+Sample = dict[str, dict[str, float]]  # of a process, by shape: ratio, and extra ms per 1000 modules
 
 
 def shortest(block: list[Pair], unwind_info: UnwindInfo) -> float:
@@ -59,10 +59,7 @@ def block_of_pairs(count: int, wasm: Path) -> list[Pair]:
 
 
 def sample() -> Sample:
-    """The gap of every shape, from one block each, in this process.
-
-    `extra` is the milliseconds that 1000 modules take longer with unwind info.
-    """
+    """The gap of every shape, from one block each, in this process."""
     seen = {}
     for shape, (count, functions) in SHAPES.items():
         block = block_of_pairs(count, fixture(functions))

@@ -22,8 +22,7 @@ from scripts.site.charts import charts
 def write_gap(site: Path, project: str, history: History) -> None:
     """Write `gap.html`, what it loads, and what it lets people take away."""
     report = words.report(history)
-    sizes = tuple(dict.fromkeys(point.size for point in report.points))
-    whole = replace(report, sizes=sizes)
+    whole = replace(report, sizes=tuple(dict.fromkeys(point.size for point in report.points)))
     heads, rows = platforms.matrix(report, history)
     fill(
         site / "gap.html",
@@ -37,7 +36,7 @@ def write_gap(site: Path, project: str, history: History) -> None:
         graphs={"instructions": REMOVAL, "gap": RATIO},
         releases=tables.tables(whole, releases=True),
         charts=charts(report),
-        sizes=[size for size in SIZES if size in sizes],
+        sizes=[size for size in SIZES if size in whole.sizes],
         files=history.files,
         measured=datetime.fromtimestamp(max(file.started for file in history.files), UTC).date(),
         published=datetime.now(UTC).date(),
