@@ -18,10 +18,6 @@ NAVIGATION = '<li id="nav-li-regressions"><a href="#/regressions">Regressions</a
 class GapPage(OutputPublisher):
     """Writes `gap.html` and `releases.html`."""
 
-    name = "gap"
-    button_label = "Gap"
-    description = "What unwind info costs at teardown"
-
     @classmethod
     def publish(
         cls, conf: Any, repo: ReleaseRepo, benchmarks: Any, graphs: Any, revisions: Any
