@@ -177,9 +177,7 @@ def say_functions(change: Change) -> str:
 def say_macs(on_macs: dict[str, str]) -> str:
     """How the libraries in the macOS wheels register unwind info: evidence, no measurement."""
     eras = [
-        (way, list(releases))
-        for way, releases in itertools.groupby(on_macs, key=lambda release: on_macs[release])
-        if way
+        (way, list(releases)) for way, releases in itertools.groupby(on_macs, on_macs.get) if way
     ]
     said = ", ".join(f"{way} in {span(here[0], here[-1])}" for way, here in eras)
     return said and f"By their own bytes, the macOS wheels register unwind info {said}."
