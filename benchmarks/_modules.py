@@ -111,8 +111,7 @@ def compile_all(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Module]
     binary = wasm.read_bytes()
     modules = [Module(engine(unwind_info), binary) for _ in range(count)]
     images[wasm, unwind_info] = modules[0].serialize()
-    left = _left(count, wasm, unwind_info)
-    if left is not None:
+    if left := _left(count, wasm, unwind_info):
         scratch = left.with_suffix(f".{os.getpid()}")
         scratch.write_bytes(images[wasm, unwind_info])
         scratch.replace(left)

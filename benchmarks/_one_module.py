@@ -12,7 +12,7 @@ from wasmtime import WasmtimeError
 
 from ._counted import Shape
 from ._modules import SETTINGS, image, load_image
-from .teardown_gap import BLOCKS, PAIRS, PARTS, blocks_of_pairs, ratio, shortest
+from .teardown_gap import BLOCKS, ORDERS, PARTS, block_of_pairs, ratio, shortest
 from .unwind_tables import eh_frame_bytes, fde_count, tables
 from .unwinder_instructions import count
 
@@ -65,7 +65,8 @@ def fit(wanted: int, wasm: Path) -> tuple[int, str]:
         raise MemoryError(f"{PARTS} modules with unwind info and {PARTS} without: {full}")
     number = PARTS
     while number < most:
-        slow = 4 * BLOCKS * PAIRS * timeit.timeit(partial(load_image, number, wasm, "on"), number=1)
+        once = timeit.timeit(partial(load_image, number, wasm, "on"), number=1)
+        slow = 4 * BLOCKS * len(ORDERS) * once
         if slow > SECONDS:
             return number, f"{2 * number} might take {slow:.0f} s, longer than {SECONDS} s"
         number = min(2 * number, most)
@@ -79,8 +80,8 @@ def times(wasm: Path, wanted: int) -> dict[str, Any]:
 
     number, reason = fit(wanted, wasm)
     blocks = []
-    for taken, block in enumerate(blocks_of_pairs(number, wasm, BLOCKS), start=1):
-        blocks.append(block)
+    for taken in range(1, BLOCKS + 1):
+        blocks.append(block_of_pairs(number, wasm))
         say(f"dropping {number} modules, {taken} of {BLOCKS}")
     kept: list[object] = []  # or dropping them would be timed as well
     load = timeit.timeit(lambda: kept.extend(load_image(number, wasm, "on")), number=1)

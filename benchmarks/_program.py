@@ -5,7 +5,6 @@ compiles on every pinned release. The package is installed beside each of them, 
 (`fixtures/helper-requirements.txt`).
 """
 
-import functools
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from ._missing import missing
 PACKAGE = "itkwasm_compress_stringify_wasi"
 
 
-@functools.cache
 def program() -> Path:
     """The wasm module of the program.
 

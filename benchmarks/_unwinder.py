@@ -16,8 +16,6 @@ import functools
 import mmap
 import os
 import sys
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 from ._missing import missing
@@ -31,22 +29,6 @@ DETECT = "__unw_add_dynamic_fde"  # what wasmtime looks for; only LLVM's and App
 BULK = "__unw_add_dynamic_eh_frame_section"
 
 
-class _DlInfo(ctypes.Structure):
-    _fields_ = (
-        ("dli_fname", ctypes.c_char_p),
-        ("dli_fbase", ctypes.c_void_p),
-        ("dli_sname", ctypes.c_char_p),
-        ("dli_saddr", ctypes.c_void_p),
-    )
-
-
-def _asked_for() -> str:
-    unwinder = os.environ.get("UNWINDER") or "system"
-    if unwinder not in ("system", "libunwind"):
-        raise ValueError(f"UNWINDER={unwinder}: it is either system or libunwind")
-    return unwinder
-
-
 @functools.cache
 def select() -> ctypes.CDLL | None:
     """Put LLVM's libunwind in front of what wasmtime will load, if UNWINDER asks for it.
@@ -58,10 +40,15 @@ def select() -> ctypes.CDLL | None:
         ValueError: UNWINDER is no unwinder.
         RuntimeError: wasmtime is loaded, and so bound to another unwinder, already.
     """
-    if _asked_for() == "libunwind" and sys.platform == "linux":
+    unwinder = os.environ.get("UNWINDER") or "system"
+    if unwinder not in ("system", "libunwind"):
+        raise ValueError(f"UNWINDER={unwinder}: it is either system or libunwind")
+    if unwinder == "libunwind" and sys.platform == "linux":
         if "wasmtime" in sys.modules:
             raise RuntimeError("wasmtime was imported before libunwind could be put in front")
-        for candidate in _candidates():
+        named = os.environ.get("LIBUNWIND")
+        places = (place for folder in FOLDERS for place in Path("/").glob(f"{folder}/{SONAME}"))
+        for candidate in [named] if named else [SONAME, *map(str, places)]:
             try:
                 library = ctypes.CDLL(candidate)
             except OSError:
@@ -69,16 +56,6 @@ def select() -> ctypes.CDLL | None:
             if all(_owner(library, symbol) is not None for symbol in (DETECT, BULK)):
                 return ctypes.CDLL(candidate, mode=ctypes.RTLD_GLOBAL)
     return None
-
-
-def _candidates() -> Iterator[str]:
-    named = os.environ.get("LIBUNWIND")
-    if named:
-        yield named
-        return
-    yield SONAME
-    for folder in FOLDERS:
-        yield from map(str, Path("/").glob(f"{folder}/{SONAME}"))
 
 
 @functools.cache
@@ -93,7 +70,7 @@ def require() -> str | None:
         RuntimeError: another one is in effect; or, with BENCHMARKS_STRICT=1, it cannot be had on
             this machine.
     """
-    if _asked_for() == "libunwind":
+    if os.environ.get("UNWINDER") == "libunwind":
         return _require_libunwind(select())
     if sys.platform == "linux":
         return _require_libgcc()
@@ -105,7 +82,7 @@ def require() -> str | None:
 def _require_libunwind(library: ctypes.CDLL | None) -> str | None:
     if sys.platform != "linux":
         raise NotImplementedError("UNWINDER=libunwind is for Linux")
-    with wasmtime_library().open("rb") as file:
+    with Path(wasmtime_library()._name).open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if content.find(DETECT.encode()) < 0:
             raise NotImplementedError("this release does not look for libunwind (19.0.0 and later)")
@@ -123,7 +100,7 @@ def _require_libunwind(library: ctypes.CDLL | None) -> str | None:
 
 def _require_libgcc() -> str | None:
     # the order in which the dynamic linker looks: what is loaded for all, then what wasmtime needs
-    everyone, wasmtime = ctypes.CDLL(None), ctypes.CDLL(str(wasmtime_library()))
+    everyone, wasmtime = ctypes.CDLL(None), wasmtime_library()
     in_effect = _owner(everyone, REGISTER) or _owner(wasmtime, REGISTER)
     # a libunwind behind libgcc is none the better: wasmtime sees it and registers function by
     # function, with libgcc
@@ -138,7 +115,7 @@ def _require_libgcc() -> str | None:
 
 def _require_apple() -> str | None:
     """Refuse what is known to be wrong: nobody here has seen how a Mac names Apple's library."""
-    in_effect = _owner(ctypes.CDLL(str(wasmtime_library())), REGISTER)
+    in_effect = _owner(wasmtime_library(), REGISTER)
     if in_effect is not None and not in_effect.startswith("/usr/lib/"):
         raise RuntimeError(f"UNWINDER=system, but wasmtime's unwinder is {in_effect}, not Apple's")
     return in_effect
@@ -150,16 +127,13 @@ def _owner(scope: ctypes.CDLL, symbol: str) -> str | None:
         address = ctypes.cast(getattr(scope, symbol), ctypes.c_void_p)
     except AttributeError:
         return None
-    info = _DlInfo()
-    if not ctypes.CDLL(None).dladdr(address, ctypes.byref(info)):
-        return None
-    return os.fsdecode(info.dli_fname)
+    info = (ctypes.c_char_p * 4)()  # Dl_info: four pointers, the first is to the file's name
+    found = ctypes.CDLL(None).dladdr(address, ctypes.byref(info))
+    return os.fsdecode(info[0]) if found and info[0] else None
 
 
-def wasmtime_library() -> Path:
-    """The file of wasmtime's own library."""
-    package = find_spec("wasmtime")
-    if package is None or package.origin is None:
-        raise RuntimeError("wasmtime is not installed here")
-    (library,) = Path(package.origin).parent.glob("*-*/_libwasmtime.*")
-    return library
+def wasmtime_library() -> ctypes.CDLL:
+    """Wasmtime's own library. This loads it, so `select` comes first."""
+    from wasmtime._ffi import dll
+
+    return dll

@@ -6,11 +6,9 @@ have nothing to do with unwind info. So both sets of modules are loaded before e
 One process tells little of the next, so several are asked. Times are those of the CPU.
 """
 
-import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,11 +20,11 @@ from ._shown import shown
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = 10  # dropping takes turns between the two sets by tenths, so that noise hits both
-PAIRS = 2  # a block: one begins with unwind info, one without; each part's shortest time counts
+ORDERS = (SETTINGS, SETTINGS[::-1])  # a block has a pair of each; a part's shortest time counts
 BLOCKS = 8  # samples; in the benchmark each is of a process of its own
 
 Pair = dict[UnwindInfo, list[float]]
-Sample = dict[str, dict[str, float]]  # of one process: ratio and extra by shape
+Sample = dict[str, dict[str, float]]  # of a process, by shape: ratio, and extra ms per 1000 modules
 
 
 def shortest(block: list[Pair], unwind_info: UnwindInfo) -> float:
@@ -43,12 +41,6 @@ def ratio(block: list[Pair]) -> float:
     return round(on / off, 3)  # asv prints every digit it is given
 
 
-def extra(block: list[Pair], count: int) -> float:
-    """Milliseconds that 1000 modules take longer with unwind info, of a block of `count`."""
-    on, off = (shortest(block, unwind_info) for unwind_info in SETTINGS)
-    return round((on - off) * 1e6 / count, 3)
-
-
 def drop_in_turn(count: int, wasm: Path, settings: tuple[UnwindInfo, ...]) -> Pair:
     """Seconds for each tenth of `count` modules, dropped in turn, the first of `settings` first."""
     modules = {unwind_info: load_image(count, wasm, unwind_info) for unwind_info in settings}
@@ -61,27 +53,25 @@ def drop_in_turn(count: int, wasm: Path, settings: tuple[UnwindInfo, ...]) -> Pa
     return pair
 
 
-def blocks_of_pairs(count: int, wasm: Path, blocks: int) -> Iterator[list[Pair]]:
-    """Blocks of pairs; which set goes first alternates."""
-    orders = itertools.cycle((SETTINGS, SETTINGS[::-1]))
-    for _ in range(blocks):
-        yield [drop_in_turn(count, wasm, next(orders)) for _ in range(PAIRS)]
+def block_of_pairs(count: int, wasm: Path) -> list[Pair]:
+    """Two pairs: one begins with unwind info, one without."""
+    return [drop_in_turn(count, wasm, settings) for settings in ORDERS]
 
 
 def sample() -> Sample:
     """The gap of every shape, from one block each, in this process."""
     seen = {}
     for shape, (count, functions) in SHAPES.items():
-        (block,) = blocks_of_pairs(count, fixture(functions), 1)
-        seen[shape] = {"ratio": ratio(block), "extra": extra(block, count)}
+        block = block_of_pairs(count, fixture(functions))
+        on, off = (shortest(block, unwind_info) for unwind_info in SETTINGS)
+        seen[shape] = {"ratio": ratio(block), "extra": round((on - off) * 1e6 / count, 3)}
     return seen
 
 
 def sample_elsewhere() -> Sample:
     """The same, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.teardown_gap"]
-    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    seen: Sample = json.loads(answer.stdout)
+    seen: Sample = json.loads(subprocess.check_output(command, cwd=ROOT))
     return seen
 
 

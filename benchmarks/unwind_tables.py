@@ -13,13 +13,8 @@ from typing import Any, ClassVar
 from elftools.dwarf.callframe import FDE
 from elftools.elf.elffile import ELFFile
 
-from ._modules import UnwindInfo, fixture, image
+from ._modules import SETTINGS, fixture, image
 from ._shown import shown
-
-
-def module_elf(wasm: Path, unwind_info: UnwindInfo) -> Any:
-    """The compiled module, as `Module.serialize` gives it."""
-    return ELFFile(io.BytesIO(image(wasm, unwind_info)))
 
 
 def tables(wasm: Path) -> Any:
@@ -31,9 +26,10 @@ def tables(wasm: Path) -> Any:
     """
     if sys.platform == "win32":
         raise NotImplementedError("Windows unwinds without .eh_frame")
-    if module_elf(wasm, "off").get_section_by_name(".eh_frame") is not None:
+    on, off = (ELFFile(io.BytesIO(image(wasm, unwind_info))) for unwind_info in SETTINGS)
+    if off.get_section_by_name(".eh_frame") is not None:
         raise AssertionError("there is an .eh_frame with native_unwind_info(false)")
-    return module_elf(wasm, "on")
+    return on
 
 
 def fde_count(elf: Any) -> int:

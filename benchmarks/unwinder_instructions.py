@@ -42,10 +42,8 @@ PROCESSES = 8  # samples on macOS: the fewest whose whole range asv stores
 Costs = dict[tuple[str, str, str], float]  # of a module: by shape, step, and what is counted
 
 
-def count(wanted: dict[str, Shape] | None = None) -> tuple[str, Costs]:
-    """The file of the unwinder, and what was counted in it and in wasmtime, in one process.
-
-    All shapes are counted, or those that are `wanted`.
+def count(wanted: dict[str, Shape] = SHAPES) -> tuple[str, Costs]:
+    """The file of the unwinder, and what shapes cost in it and in wasmtime, in one process.
 
     Raises:
         NotImplementedError, RuntimeError, ValueError: as `require` and `_callgrind.run`.
@@ -53,8 +51,7 @@ def count(wanted: dict[str, Shape] | None = None) -> tuple[str, Costs]:
     """
     if sys.platform != "linux":
         raise NotImplementedError("valgrind counts instructions on Linux")
-    unwinder, wasmtime = (os.path.realpath(str(file)) for file in (require(), wasmtime_library()))
-    wanted = SHAPES if wanted is None else wanted
+    unwinder, wasmtime = map(os.path.realpath, (str(require()), wasmtime_library()._name))
     shapes = list(wanted.values())
     compiled = {(shape.wasm, shape.unwind_info) for shape in shapes}
     data = pickle.dumps((shapes, {key: plain_image(*key) for key in compiled}))

@@ -18,24 +18,18 @@ PROJECT = Path("pyproject.toml")
 BLOCK = re.compile(r"^constraint-dependencies = \[.*?^\]$", re.MULTILINE | re.DOTALL)
 
 
-def newest(project: str) -> list[str]:
-    """Every package that uv would install now for a pyproject.toml: `name==version`, and where."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "pyproject.toml").write_text(project, encoding="utf-8")
-        listing = subprocess.run(
-            ["uv", "export", "--project", folder, "--quiet", "--all-groups", "--no-hashes",
-             "--no-header", "--no-annotate"],
-            check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
-    return listing.splitlines()
-
-
 def main() -> int:
     """Resolve without the constraints, then write what came of it."""
     text = PROJECT.read_text(encoding="utf-8")
     free = BLOCK.sub("", text)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "pyproject.toml").write_text(free, encoding="utf-8")
+        listing = subprocess.check_output(  # every package: `name==version`, and where
+            ["uv", "export", "--project", folder, "--quiet", "--all-groups", "--no-hashes",
+             "--no-header", "--no-annotate"], text=True,
+        )  # fmt: skip
     direct = re.findall(r'"([\w.-]+==[\w.]+)"', free)
-    packages = [line for line in newest(free) if line.split(" ;")[0] not in direct]
+    packages = [line for line in listing.splitlines() if line.split(" ;")[0] not in direct]
     lines = [f'    "{package}",' for package in packages]
     write(PROJECT, BLOCK.sub("\n".join(["constraint-dependencies = [", *lines, "]"]), text))
     print(f"{len(packages)} packages are pinned in {PROJECT}")

@@ -67,10 +67,9 @@ def headline() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print what was seen; the gap is shortened."""
+    """Print what was seen."""
     samples = headline()
     if sys.argv[1:] == ["all"]:
-        teardown_gap.PAIRS = 1
         before = state()
         answer = teardown_gap.sample()
         samples["gap"] = {"before": before, "answer": answer, "left": state()}

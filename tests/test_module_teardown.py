@@ -71,7 +71,6 @@ def test_without_its_package_the_real_program_is_na(
 ) -> None:
     monkeypatch.setenv("BENCHMARKS_STRICT", strict)
     monkeypatch.setattr(_program, "PACKAGE", "itkwasm_compress_stringify_wasl")
-    _program.program.cache_clear()
     with pytest.raises(error, match="itkwasm_compress_stringify_wasl is not installed here"):
         _program.program()
 

@@ -8,11 +8,12 @@ from asv_runner.statistics import compute_stats
 
 from benchmarks import teardown_gap
 from benchmarks._modules import SETTINGS, SHAPES, UnwindInfo, fixture
-from benchmarks.teardown_gap import BLOCKS, PAIRS, PARTS, Pair, ratio
+from benchmarks.teardown_gap import BLOCKS, ORDERS, PARTS, Pair, ratio
 
 RUNS = 200
 OFF = 1.4e-3  # seconds for a tenth of 1000 modules, with a quarter more for the first
 SHAPE = OFF * np.linspace(1.25, 1, PARTS)
+PAIRS = len(ORDERS)
 
 Parts = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,10 +32,9 @@ from .conftest import ROOT, absent, environment
 
 PROGRAM = """
 import json, sys
-from benchmarks import unwinder_instructions
 from benchmarks._counted import Shape
-unwinder_instructions.SHAPES = {name: Shape(*shape) for name, shape in json.loads(sys.argv[1])}
-library, costs = unwinder_instructions.count()
+from benchmarks.unwinder_instructions import count
+library, costs = count({name: Shape(*shape) for name, shape in json.loads(sys.argv[1])})
 print(json.dumps([library, {" ".join(key): cost for key, cost in costs.items()}]))
 """
 LIFO, FIFO, SMALL = Shape(1000, 8), Shape(1000, 8, "fifo"), Shape(50, 8)
@@ -137,13 +137,13 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[str, Any]]:
             assert data == pickle.dumps(([shape], compiled))
             return counts(*found)
 
+        library = SimpleNamespace(_name="/libwasmtime.so")
         monkeypatch.setattr(sys, "platform", "linux")
         monkeypatch.setattr(unwinder_instructions, "require", lambda: "/libgcc_s.so.1")
-        monkeypatch.setattr(unwinder_instructions, "wasmtime_library", lambda: "/libwasmtime.so")
+        monkeypatch.setattr(unwinder_instructions, "wasmtime_library", lambda: library)
         monkeypatch.setattr(unwinder_instructions, "plain_image", lambda *_: b"image")
-        monkeypatch.setattr(unwinder_instructions, "SHAPES", {"shape": shape})
         monkeypatch.setattr(_callgrind, "run", run)
-        return count()
+        return count({"shape": shape})
 
     return by_hand
 
@@ -170,10 +170,12 @@ def test_a_cost_is_the_mean_of_the_modules(by_hand: Callable[..., tuple[str, Any
 )
 def test_counts_that_cannot_be_are_a_failure(
     unwind_info: Any, found: tuple[int, ...], message: str,
-    by_hand: Callable[..., tuple[str, Any]],
+    by_hand: Callable[..., tuple[str, Any]], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    counting = partial(by_hand, Shape(1, 8, unwind_info=unwind_info), *found)
     with pytest.raises(AssertionError, match=message):
-        by_hand(Shape(1, 8, unwind_info=unwind_info), *found)
+        counting()
+    monkeypatch.setattr(unwinder_instructions, "count", counting)
     cache = UnwinderInstructions().setup_cache()
     assert isinstance(cache, AssertionError)
     assert pickle.dumps(cache)  # as asv does

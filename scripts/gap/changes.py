@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -46,7 +46,7 @@ class Change:
     functions: dict[str, tuple[float, float]]
     library: tuple[str, ...]
     causes: list[dict[str, Any]]
-    macs: bool = False
+    macs: bool
 
     @property
     def label(self) -> str:
@@ -88,18 +88,9 @@ class Era(Point):
 def conclude(history: History) -> tuple[list[Change], list[Newest], list[Era]]:
     """The changes of every machine and unwinder, the verdicts on the newest release, the eras."""
     changes, verdicts, eras = list[Change](), list[Newest](), list[Era]()
-    ways = history.on_macs
-    for (machine, unwinder), group in itertools.groupby(
-        history.points, key=lambda point: point.key
-    ):
+    for (machine, _), group in itertools.groupby(history.points, key=lambda point: point.key):
         points, newest = list(group), history.newest[machine]
-        libunwind = unwinder == "libunwind" or is_mac(history.machines[machine])
-        here = [
-            replace(
-                change, macs=libunwind and ways.get(change.previous) != ways.get(change.release)
-            )
-            for change in find_changes(points, newest, libunwind=libunwind)
-        ]
+        here = find_changes(history, points)
         changes += here
         latest = [change for change in here if change.release == newest]
         verdicts.append(_judge(points, newest, latest))
@@ -117,8 +108,12 @@ def costs(points: Iterable[Point], *, counted: bool) -> list[tuple[Point, float]
     ]
 
 
-def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> list[Change]:
-    """The changes of one machine and unwinder, oldest first."""
+def find_changes(history: History, points: Sequence[Point]) -> list[Change]:
+    """The changes in the points of one machine and unwinder, oldest first."""
+    machine, unwinder = points[0].key
+    newest = history.newest[machine]
+    libunwind = unwinder == "libunwind" or is_mac(history.machines[machine])
+    ways = history.on_macs if libunwind else {}
     counted = bool(costs(points, counted=True))
     functions = {point.release: point.functions for point in points if point.functions}
     found: dict[str, Change] = {}
@@ -139,6 +134,7 @@ def find_changes(points: Sequence[Point], newest: str, *, libunwind: bool) -> li
                     *(*now.key, before.release, now.release, counted, {}, moved_most(*both)),
                     libraries if all(libraries) and len({*libraries}) == 2 else (),
                     upstream_changes(before.release, now.release, libunwind=libunwind),
+                    ways.get(before.release) != ways.get(now.release),
                 )
             found[now.release].moved[size] = (old, new)
     return sorted(found.values(), key=lambda change: Version(change.release))

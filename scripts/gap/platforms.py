@@ -47,13 +47,12 @@ def matrix(report: words.Report, history: History) -> tuple[list[str], dict[str,
             columns.append([])
         columns[-1].append(release)
     machines, eras = words.recorded(report.eras), dict[str, list[Era]]()
-    reports = [entry for entry in reported() if entry["release"]]
     for era in report.eras:
         if era.machine in machines and era.size in SIZES:
             platform = platform_of(history.machines[era.machine]["os"], era.unwinder)
             eras.setdefault(platform, []).append(era)
     return [words.span(column[0], column[-1]) for column in columns], {
-        name: [_cell(platform, column, eras, reports, history.on_macs) for column in columns]
+        name: [_cell(platform, column, eras, history) for column in columns]
         for platform, name in PLATFORMS.items()
     }
 
@@ -68,18 +67,12 @@ def platform_of(system: str, unwinder: str) -> str:
     return TREE if int(libgcc[1]) >= 13 else LIST
 
 
-def _cell(
-    platform: str,
-    releases: list[str],
-    eras: dict[str, list[Era]],
-    published: list[dict[str, Any]],
-    on_macs: dict[str, str],
-) -> Cell:
+def _cell(platform: str, column: list[str], eras: dict[str, list[Era]], history: History) -> Cell:
     if platform == WINDOWS:
         return Cell("cannot", ["creating an Engine aborts the process"], "Wasmtime's own limit", [])
-    first, last = Version(releases[0]), Version(releases[-1])
-    here = [report for report in published if report["platform"] == platform]
-    reports = [report for report in here if first <= Version(report["release"]) <= last]
+    first, last = Version(column[0]), Version(column[-1])
+    here = [one for one in reported() if one["platform"] == platform and one["release"]]
+    reports = [one for one in here if first <= Version(one["release"]) <= last]
     stand_in = [] if platform != MAC or MAC in eras else eras.get(LIBUNWIND, [])
     worst: dict[str, Era] = {}  # of several machines
     for era in eras.get(platform, stand_in):
@@ -100,7 +93,8 @@ def _cell(
     source = f"{'stand-in, libunwind on Linux' if stand_in else 'measured here'}{since}: "
     source += ", ".join(dict.fromkeys(era.machine for era in shown))
     if platform == MAC:
-        known = (way for release, way in on_macs.items() if first <= Version(release) <= last)
+        mac = history.on_macs.items()
+        known = (way for release, way in mac if first <= Version(release) <= last)
         ways = " or ".join(filter(None, dict.fromkeys(known)))
         source += f"; the Mac library registers {ways}" * bool(ways)
     return Cell(words.advise(shown), costs, source, reports)

@@ -23,9 +23,7 @@ COSTS = ("instructions", "gap", "extra ms per 1000", "FDEs")
 def sections(report: Report) -> dict[str, list[str]]:
     """What stands beside the tables: headings and their sentences."""
     changes = [
-        sentence
-        for change in report.changes
-        for sentence in (words.say_change(change), *words.say_functions(change))
+        say(change) for change in report.changes for say in (words.say_change, words.say_functions)
     ]
     found = {
         "What to do": [*words.say_advice(report.advice), words.RULE, words.UNTIMED, report.note],
@@ -65,10 +63,7 @@ def cells(point: Point | None) -> list[str]:
 
 
 def terminal(report: Report, console: Console, *, releases: bool) -> None:
-    """Print sentences and tables; nothing depends on colour.
-
-    Where there is no room for ranges, they are left out, and that is said.
-    """
+    """Print it all. Nothing depends on colour; ranges for which there is no room are left out."""
     said, narrow = sections(report), console.width < WIDTH
     lines = [report.verdict, "", "What to do", *(f"  {line}" for line in said.pop("What to do"))]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

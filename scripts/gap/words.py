@@ -166,20 +166,18 @@ def say_change(change: Change) -> str:
     return f"{change.machine}, {change.unwinder}, {change.release}: {what} {moved} ({why})"
 
 
-def say_functions(change: Change) -> Iterator[str]:
-    """One sentence for what a change is by function, if that is counted."""
+def say_functions(change: Change) -> str:
+    """One sentence for what a change is by function, or nothing where that is not counted."""
     moved = (f"{name} {' → '.join(map(count, two))}" for name, two in change.functions.items())
-    if said := ", ".join(moved):
-        where = f"{change.machine}, {change.unwinder}, {change.release}"
-        yield f"{where}, by function of the unwinder: {said} at {functions(HEADLINE)}"
+    where = f"{change.machine}, {change.unwinder}, {change.release}"
+    said = ", ".join(moved)
+    return said and f"{where}, by function of the unwinder: {said} at {functions(HEADLINE)}"
 
 
 def say_macs(on_macs: dict[str, str]) -> str:
     """How the libraries in the macOS wheels register unwind info: evidence, no measurement."""
     eras = [
-        (way, list(releases))
-        for way, releases in itertools.groupby(on_macs, key=lambda release: on_macs[release])
-        if way
+        (way, list(releases)) for way, releases in itertools.groupby(on_macs, on_macs.get) if way
     ]
     said = ", ".join(f"{way} in {span(here[0], here[-1])}" for way, here in eras)
     return said and f"By their own bytes, the macOS wheels register unwind info {said}."

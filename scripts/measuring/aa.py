@@ -42,10 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--busy", action="store_true", help="keep one core busy half of the time")
     options = parser.parse_args(arguments)
     shutil.rmtree(Path("results", MACHINE), ignore_errors=True)
-    run = asv("run", "--bench", options.bench, " ".join(options.releases))
     busy = [subprocess.Popen([sys.executable, "-c", BUSY])] if options.busy else []
     try:
-        if subprocess.run(run, check=False).returncode:
+        if subprocess.call(asv("run", "--bench", options.bench, " ".join(options.releases))):
             return 2
     finally:
         for process in busy:

@@ -1,6 +1,5 @@
 """The charts of the page, as Vega-Lite; Altair is imported here, and so only when publishing."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -19,7 +18,6 @@ CONFIG: dict[str, dict[str, Any]] = {
     "axisX": {"labelOverlap": True, "labelAngle": -90},
     "legend": {"orient": "top", "labelLimit": 0, "title": None, "symbolOpacity": 1},
 }
-Rows = Sequence[dict[str, Any]]
 
 
 def charts(report: Report) -> dict[str, dict[str, Any]]:
@@ -85,13 +83,13 @@ def _rows(report: Report, field: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _line(report: Report, rows: Rows, field: str) -> Any:
+def _line(report: Report, rows: list[dict[str, Any]], field: str) -> Any:
     """A line for each machine and unwinder; what is counted goes in steps."""
     counted = field == "instructions"
     releases = sorted({point.release for point in report.points}, key=Version)
     ticks = [10**n for n in range(10)] if counted else [1, 2, 5, 10, 20, 50, 100, 200, 500]
     y = alt.Y(f"{field}:Q", title="instructions per module" if counted else "gap (×)")
-    chart = alt.Chart({"values": list(rows)}).encode(
+    chart = alt.Chart({"values": rows}).encode(
         x=alt.X("release:O", sort=releases, title=None).scale(domain=releases),
         y=y.axis(format="~s", values=ticks).scale(type="log", nice=False, padding=8),
         color=COLOUR,

@@ -7,23 +7,16 @@ from asv.console import log
 from asv.publishing import OutputPublisher
 from asv.util import UserError
 
+from scripts.base.files import write
 from scripts.history.benchmarks import RATIO
 from scripts.history.read import read
 from scripts.releases.repo import ReleaseRepo
 
 NAVIGATION = '<li id="nav-li-regressions"><a href="#/regressions">Regressions</a></li>'
-LINKS = (
-    '<li><a href="gap.html">Gap</a></li>',
-    '<li><a href="releases.html">Releases</a></li>',
-)
 
 
 class GapPage(OutputPublisher):
     """Writes `gap.html` and `releases.html`."""
-
-    name = "gap"
-    button_label = "Gap"
-    description = "What unwind info costs at teardown"
 
     @classmethod
     def publish(
@@ -50,6 +43,6 @@ def link_from_index(index: Path, *, gap: bool) -> None:
     page = index.read_text(encoding="utf-8")
     if page.count(NAVIGATION) != 1:
         raise UserError(f"{index} has no '{NAVIGATION}' to stand beside: see {__name__}.")
-    links = LINKS if gap else LINKS[1:]
-    page = page.replace(NAVIGATION, "".join([NAVIGATION, *links]))
-    index.write_text(page, encoding="utf-8", newline="\n")
+    names = ["Gap", "Releases"] if gap else ["Releases"]
+    links = (f'<li><a href="{name.lower()}.html">{name}</a></li>' for name in names)
+    write(index, page.replace(NAVIGATION, "".join([NAVIGATION, *links])))
