@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 from asv.config import Config
+from asv.util import UserError
 from rich.console import Console
 
+from scripts.base import files
 from scripts.gap import platforms, tables, words
 from scripts.gap.__main__ import main
 from scripts.gap.words import report
@@ -461,3 +463,12 @@ def test_a_pipe_with_another_encoding_is_written_to() -> None:
     )  # fmt: skip
     assert answer.returncode == 1
     assert "→" in answer.stdout.decode()
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
+def test_damaged_facts_are_an_error_and_no_change(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=r"facts\.json is missing or damaged.*git checkout"):
+        files.entries(path, "changes")

@@ -18,6 +18,8 @@ from scripts.base import files
 from scripts.gap.changes import KEEP, TURN_OFF
 from scripts.gap.words import RULE
 from scripts.probe import __main__ as probe
+from scripts.probe import builds
+from scripts.releases import pins
 
 from .conftest import COMMITS, DEADLINE, ROOT, Started, absent, environment
 
@@ -247,6 +249,7 @@ def test_what_is_no_module_is_refused(
         ([ROOT / "tests/site"], "site holds no .wasm or .wat file"),
         ([EIGHT, "--release", "45.0.99"], "45.0.99 is no pinned release. Did you mean 45.0.0"),
         ([EIGHT, "--against", "45.0.99"], "45.0.99 is no pinned release. Did you mean 45.0.0"),
+        ([EIGHT, "--python", ""], "--python  cannot be started"),
         ([EIGHT, "--python", "/nowhere"], "--python /nowhere cannot be started"),
         ([EIGHT, "--modules", "0"], "--modules 0: at least 20 can be measured"),
         ([EIGHT, "--modules", "-1"], "--modules -1: at least 20"),
@@ -264,6 +267,29 @@ def test_what_cannot_be_meant_is_an_error(
     assert answer.returncode == 2
     assert said in answer.stderr
     assert answer.stdout == ""
+
+
+def test_a_build_is_not_held_against_itself(cache: Path) -> None:
+    answer = run(cache, EIGHT, "--against", NEWEST, "--fail-above", "1")
+    assert answer.returncode == 2
+    assert f"Nothing is held against {NEWEST}: name another" in answer.stderr
+
+
+def test_two_probes_may_install_the_same_release_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def install(command: list[str | Path], **_: str) -> subprocess.CompletedProcess[str]:
+        own = Path(command[-1])
+        for folder in (own, own.with_name(own.name.removesuffix(f".{os.getpid()}.tmp"))):
+            (folder / "wasmtime").mkdir(parents=True)  # the other one is faster
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(builds, "_run", install)
+    name, path = builds.released(pins.load()[-1])
+    assert name == NEWEST
+    assert [entry.name for entry in Path(path).parent.iterdir()] == [Path(path).name]
 
 
 def test_a_module_that_cannot_be_compiled_is_the_release_s_own_error(

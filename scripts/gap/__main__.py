@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -103,4 +104,7 @@ def compare(history: History, a: str, b: str, console: Console) -> None:
 if __name__ == "__main__":
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # a pipe on Windows knows neither × nor →
+    # a traceback would end with 1, which says that the cost has changed
+    for name in {"SIGINT", "SIGPIPE"} & {*signal.Signals.__members__}:
+        signal.signal(signal.Signals[name], signal.SIG_DFL)
     sys.exit(main())

@@ -1,7 +1,6 @@
 """Conclusions from the points: when the cost changed, the eras in between, the newest release."""
 
 import itertools
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from scripts.base.files import entries
 from scripts.history.benchmarks import SIZES
 from scripts.history.read import SESSION, History, Point, Value
 from scripts.history.results import is_mac
@@ -144,7 +144,7 @@ def upstream_changes(before: str, now: str, *, libunwind: bool) -> list[dict[str
     """What came to Wasmtime after one release, up to another, that moves the cost."""
     return [
         change
-        for change in json.loads(UPSTREAM.read_text(encoding="utf-8"))["changes"]
+        for change in entries(UPSTREAM, "changes")
         if Version(before) < Version(change["release"]) <= Version(now)
         and (libunwind or not change.get("libunwind_only"))
     ]

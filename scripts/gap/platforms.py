@@ -1,12 +1,12 @@
 """What to do, by the platforms that readers have and the eras of releases."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from packaging.version import Version
 
+from scripts.base.files import entries
 from scripts.gap import words
 from scripts.gap.changes import UNKNOWN, Era, rule
 from scripts.history.benchmarks import SIZES
@@ -35,8 +35,7 @@ class Cell(NamedTuple):
 
 def reported() -> list[dict[str, Any]]:
     """What others have published of Macs and of libunwind, as they gave it."""
-    entries: list[dict[str, Any]] = json.loads(REPORTED.read_text(encoding="utf-8"))["reported"]
-    return entries
+    return entries(REPORTED, "reported")
 
 
 def matrix(report: words.Report, history: History) -> tuple[list[str], dict[str, list[Cell]]]:

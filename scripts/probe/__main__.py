@@ -66,13 +66,17 @@ def choose(options: argparse.Namespace, scratch: Path) -> dict[str, str]:
     for name in (*options.release, options.bindings, options.against):
         known(name, pinned, "pinned release")
     own = []
-    if options.python:
+    if options.python is not None:
         own.append(installed(options.python, pinned[newest], scratch / "python"))
     if options.library:
         bindings = pinned[options.bindings or newest]
         own.append(with_library(options.library, bindings, scratch / "library"))
     named = options.release if options.release or own else [newest]
-    return dict([*(released(pinned[name]) for name in [options.against, *named] if name), *own])
+    builds = dict([*(released(pinned[name]) for name in [options.against, *named] if name), *own])
+    if options.against and len(builds) == 1:
+        against = f"Nothing is held against {options.against}"
+        raise UserError(f"{against}: name another --release, --library or --python.")
+    return builds
 
 
 def probe(module: Path, path: str, options: argparse.Namespace) -> Found:
