@@ -74,8 +74,7 @@ def choose(options: argparse.Namespace, scratch: Path) -> dict[str, str]:
     named = options.release if options.release or own else [newest]
     builds = dict([*(released(pinned[name]) for name in [options.against, *named] if name), *own])
     if options.against and len(builds) == 1:
-        against = f"Nothing is held against {options.against}"
-        raise UserError(f"{against}: name another --release, --library or --python.")
+        raise UserError(f"Nothing is held against {options.against}: name another build as well.")
     return builds
 
 

@@ -49,10 +49,9 @@ def released(release: Release) -> Build:
                 reason = f"({' '.join(answer.stderr.split())[-300:]}). Is the package index there?"
                 raise UserError(f"wasmtime {release.version} cannot be installed {reason}")
     except OSError as error:
-        if folder.is_dir():  # another probe was faster
-            return release.version, str(folder)
-        said = f"{cache} cannot be written, or uv is missing: {error}. Set XDG_CACHE_HOME."
-        raise UserError(said) from error
+        if not folder.is_dir():  # or another probe was faster
+            said = f"{cache} cannot be written, or uv is missing: {error}. Set XDG_CACHE_HOME."
+            raise UserError(said) from error
     return release.version, str(folder)
 
 
