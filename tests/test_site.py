@@ -81,6 +81,14 @@ def test_charts_share_their_releases_and_name_their_changes(site: Path) -> None:
         assert labels == ["22.0.0 #8629", "50.0.1 #14304, in the Mac wheels too"]
 
 
+def test_a_series_has_one_colour_in_all_charts(site: Path) -> None:
+    page = (site / "gap.html").read_text()
+    charts = re.findall(r'"scale": \{"domain": (\[[^]]*\]), "range": \["#', page)
+    named = {tuple(json.loads(domain)) for domain in charts}
+    assert len(charts) > 2
+    assert named == {tuple(json.loads((site / "gap.json").read_text())["series"].values())}
+
+
 def test_the_page_loads_nothing_from_elsewhere(site: Path) -> None:
     for name in ("gap.html", "releases.html"):
         text = (site / name).read_text()

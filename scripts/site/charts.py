@@ -11,7 +11,6 @@ from scripts.history.benchmarks import BESIDE, COUNTED, FEWER, HEADLINE, MORE, O
 
 # Okabe and Ito's: told apart by all kinds of eyes, on light and on dark ground
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-COLOUR = alt.Color("series:N").scale(range=COLOURS)
 SIZE = alt.param("size", value=HEADLINE)  # set by the page's selector
 CONFIG: dict[str, dict[str, Any]] = {
     "axisY": {"minExtent": 64, "maxExtent": 64},  # so that releases stand below each other
@@ -27,7 +26,8 @@ def charts(report: Report) -> dict[str, dict[str, Any]]:
     counted = _rows(report, "instructions")
     for name, kinds in kinds_of({row["size"] for row in counted}).items():
         named = [row | {"kind": kinds[row["size"]]} for row in counted if row["size"] in kinds]
-        line = _line(report, named, "instructions").encode(color=COLOUR.legend(None))
+        line = _line(report, named, "instructions")
+        line = line.encode(color=line.encoding.color.legend(None))
         dash = alt.StrokeDash("kind:N", sort=list(kinds.values()))
         dash = dash.legend(symbolType="stroke", symbolStrokeColor="#888888", columns=1)
         points = line.encode(detail="kind:N").mark_point(filled=True)
@@ -92,7 +92,7 @@ def _line(report: Report, rows: list[dict[str, Any]], field: str) -> Any:
     chart = alt.Chart({"values": rows}).encode(
         x=alt.X("release:O", sort=releases, title=None).scale(domain=releases),
         y=y.axis(format="~s", values=ticks).scale(type="log", nice=False, padding=8),
-        color=COLOUR,
+        color=alt.Color("series:N").scale(domain=[*report.series.values()], range=COLOURS),
         tooltip=["release:O", "series:N", "count:N", "gap and range:N", "extra ms:N"],
     )
     return chart.mark_line(interpolate="step-after" if counted else "linear")
