@@ -46,12 +46,13 @@ def matrix(report: words.Report, history: History) -> tuple[list[str], dict[str,
             columns.append([])
         columns[-1].append(release)
     machines, eras = words.recorded(report.eras), dict[str, list[Era]]()
+    published = [entry for entry in reported() if entry["release"]]
     for era in report.eras:
         if era.machine in machines and era.size in SIZES:
             platform = platform_of(history.machines[era.machine]["os"], era.unwinder)
             eras.setdefault(platform, []).append(era)
     return [words.span(column[0], column[-1]) for column in columns], {
-        name: [_cell(platform, column, eras, history) for column in columns]
+        name: [_cell(platform, column, eras, published, history) for column in columns]
         for platform, name in PLATFORMS.items()
     }
 
@@ -66,12 +67,18 @@ def platform_of(system: str, unwinder: str) -> str:
     return TREE if int(libgcc[1]) >= 13 else LIST
 
 
-def _cell(platform: str, column: list[str], eras: dict[str, list[Era]], history: History) -> Cell:
+def _cell(
+    platform: str,
+    column: list[str],
+    eras: dict[str, list[Era]],
+    published: list[dict[str, Any]],
+    history: History,
+) -> Cell:
     if platform == WINDOWS:
         return Cell("cannot", ["creating an Engine aborts the process"], "Wasmtime's own limit", [])
     first, last = Version(column[0]), Version(column[-1])
-    here = [one for one in reported() if one["platform"] == platform and one["release"]]
-    reports = [one for one in here if first <= Version(one["release"]) <= last]
+    here = [entry for entry in published if entry["platform"] == platform]
+    reports = [entry for entry in here if first <= Version(entry["release"]) <= last]
     stand_in = [] if platform != MAC or MAC in eras else eras.get(LIBUNWIND, [])
     worst: dict[str, Era] = {}  # of several machines
     for era in eras.get(platform, stand_in):
