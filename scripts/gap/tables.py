@@ -36,14 +36,14 @@ def sections(report: Report) -> dict[str, list[str]]:
 
 def tables(
     report: Report, *, releases: bool = False
-) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    """A title, a head and rows for every machine and unwinder: a row for each era, or release."""
+) -> Iterator[tuple[tuple[str, str], str, list[str], list[list[str]]]]:
+    """Key, title, head and rows for every machine and unwinder: a row for each era, or release."""
     head = ["release" if releases else "releases", "functions", *COSTS]
     points = report.points if releases else report.eras
     for key, group in itertools.groupby(points, key=lambda point: point.key):
         rows = [row(point) for point in group if point.size in report.sizes]
         series = report.series[", ".join(key)]
-        yield series, head if releases else [*head, "what to do", "since"], rows
+        yield key, series, head if releases else [*head, "what to do", "since"], rows
 
 
 def row(point: Point) -> list[str]:
@@ -67,7 +67,7 @@ def terminal(report: Report, console: Console, *, releases: bool) -> None:
     said, narrow = sections(report), console.width < WIDTH
     lines = [report.verdict, "", "What to do", *(f"  {line}" for line in said.pop("What to do"))]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    for title, head, rows in tables(report, releases=releases):
+    for _, title, head, rows in tables(report, releases=releases):
         if narrow:
             rows = [[line[0], *(cell.split(" (")[0] for cell in line[1:])] for line in rows]
         print_table(title, head, rows, console)
@@ -96,7 +96,7 @@ def print_table(title: str, head: Sequence[str], rows: list[list[str]], console:
 def markdown(report: Report, *, releases: bool = False) -> str:
     """The same for a pull request or an issue."""
     lines = [report.verdict, ""]
-    for title, head, rows in tables(report, releases=releases):
+    for _, title, head, rows in tables(report, releases=releases):
         ruled = (head, ["---", *["--:"] * (len(head) - 1)], *rows)
         lines += [f"### What unwind info costs: {title}", ""]
         lines += [*(f"| {' | '.join(line)} |" for line in ruled), ""]
