@@ -1,9 +1,12 @@
-"""What could be measured here if something were installed."""
+"""Missing optional tools."""
 
 import os
 
 
-def missing(reason: str) -> Exception:
-    """The exception for it: n/a, or a failure where numbers are recorded (BENCHMARKS_STRICT=1)."""
+def missing_tool(reason: str) -> Exception:
+    """Return the exception to raise: n/a, or a failure under BENCHMARKS_STRICT=1.
+
+    `reason` says what is missing and how to install it.
+    """
     strict = os.environ.get("BENCHMARKS_STRICT") == "1"
     return RuntimeError(reason) if strict else NotImplementedError(reason)

@@ -1,194 +1,169 @@
 """The cost itself, counted: the instructions that the unwinder executes for a module.
 
-They are exact, the same to the last digit in every run: there are no samples, and a change of one
-percent is a change. What the kernel does is not in them, such as unmapping the code.
+Counts are exact: on x86-64 every run gives the same digits, so there are no samples, and a
+difference of one percent is a change. The kernel's work, such as unmapping the code, is not
+counted.
 """
 
-import ctypes
+import hashlib
 import os
 import pickle
-import subprocess
 import sys
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
-from . import _callgrind
-from ._counted import TAKES, Shape
-from ._modules import MODULES, SETTINGS, UnwindInfo, drop_all, fixture, load_image, plain_image
+from elftools.elf.elffile import ELFFile
+
+from ._callgrind import ALL, Profile, run_profiled
+from ._counted import TAKES, Load
+from ._modules import fixture, portable_image
+from ._shapes import COUNTED, HEADLINE, Shape
 from ._shown import shown
-from ._unwinder import require, wasmtime_library
+from ._unwinder import require_unwinder
 
-SHAPES = {  # with more modules in other orders, or more real programs, 21.0.0 would take minutes
-    "1000x1": Shape(1000, 1),
-    "250x8": Shape(250, 8),
-    "1000x8": Shape(1000, 8),
-    "100x100": Shape(100, 100),
-    "250x8 fifo": Shape(250, 8, "fifo"),
-    "250x8 random": Shape(250, 8, "random"),
-    "1x2000": Shape(1, 2000),
-    "1x2000 beside 10,000 FDEs": Shape(1, 2000, residents=5),
-    "4x real program": Shape(4),
-    "1000x8 off": Shape(1000, 8, unwind_info="off"),
-}
-BY_SIZE = [["1000x1", "250x8", "1000x8", "100x100"]]
-ALL = [list(SHAPES)]
-OFF = [["1000x8 off"]]
-# That libraries export: distributions strip the names of others.
+# Functions that unwinders export; distributions strip the names of the others.
 FUNCTIONS = [
     "__unw_remove_dynamic_fde", "__unw_remove_dynamic_eh_frame_section", "__deregister_frame",
     "__deregister_frame_info", "__deregister_frame_info_bases",
 ]  # fmt: skip
-PROCESSES = 8  # samples on macOS: the fewest whose whole range asv stores
+OTHERS = "others"
+# Takes may differ by that much: on arm64 an interrupted store-exclusive is retried, which was 5 of
+# 663,155 instructions under libgcc 14. The smaller take is the count.
+TOLERANCE = 1e-4
 
-Costs = dict[tuple[str, str, str], float]  # of a module: by shape, step, and what is counted
+# Instructions per module by (shape, "load" or "drop", function); ALL sums over the functions.
+Costs = dict[tuple[str, str, str], float]
 
 
-def count(wanted: dict[str, Shape] = SHAPES) -> tuple[str, Costs]:
-    """The file of the unwinder, and what shapes cost in it and in wasmtime, in one process.
+class Counted(NamedTuple):
+    """Costs, and the library whose instructions were counted.
+
+    Attributes:
+        library: the file of the unwinder.
+        build: the start of its build id, as `library_build`.
+        costs: instructions per module.
+    """
+
+    library: str
+    build: int
+    costs: Costs
+
+
+def count(loads: dict[str, Load]) -> Counted:
+    """Count the unwinder's instructions to load and to drop each of `loads`, by name.
 
     Raises:
-        NotImplementedError, RuntimeError, ValueError: as `require` and `_callgrind.run`.
-        AssertionError: takes of a shape differ in the unwinder, or unwind info off is not off.
+        NotImplementedError, RuntimeError, ValueError: as `require_unwinder` and `run_profiled`.
+        AssertionError: takes of a load differ, or unwind info is not what the load says.
     """
     if sys.platform != "linux":
-        raise NotImplementedError("valgrind counts instructions on Linux")
-    unwinder, wasmtime = map(os.path.realpath, (str(require()), wasmtime_library()._name))
-    shapes = list(wanted.values())
-    compiled = {(shape.wasm, shape.unwind_info) for shape in shapes}
-    data = pickle.dumps((shapes, {key: plain_image(*key) for key in compiled}))
-    before, *files = _callgrind.run("benchmarks._counted", 1 + 2 * TAKES * len(shapes), data)
+        raise NotImplementedError("valgrind counts instructions on Linux only")
+    unwinder = os.path.realpath(str(require_unwinder()))
+    data = pickle.dumps(list(loads.values()))
+    before, *profiles = run_profiled("benchmarks._counted", 1 + 2 * TAKES * len(loads), data)
     costs: Costs = {}
-    for name, shape in wanted.items():
-        takes: list[Costs] = []
-        for _ in range(TAKES):
-            loaded, dropped, *files = files
-            load, drop = loaded - before, dropped - loaded
-            takes.append({
-                (name, step, what): mean(counts[unwinder, what], shape.modules)
-                for step, counts in (("load", load), ("drop", drop))
-                for what in ("instructions", "calls")
-            })  # fmt: skip
-        if any(again != takes[0] for again in takes):
-            raise AssertionError(f"counts are not exact: {' and then '.join(map(str, takes))}")
-        if {value > 0 for value in takes[0].values()} != {shape.unwind_info == "on"}:
-            raise AssertionError(f"unwind info is {shape.unwind_info}, but {unwinder}: {takes[0]}")
-        costs |= takes[0]
-        named = {function: drop[unwinder, function] for function in FUNCTIONS}
-        named["others"] = drop[unwinder, "instructions"] - sum(named.values())
-        named["wasmtime"] = drop[wasmtime, "instructions"]
-        costs |= {(name, "drop", what): mean(all_, shape.modules) for what, all_ in named.items()}
-    return unwinder, costs
+    for name, load in loads.items():
+        pairs = [(profiles.pop(0), profiles.pop(0)) for _ in range(TAKES)]
+        steps = {
+            "load": [loaded - before for loaded, _ in pairs],
+            "drop": [dropped - loaded for loaded, dropped in pairs],
+        }
+        for step, takes in steps.items():
+            least = _least_take(takes, unwinder, f"{name}, {step}")
+            if (least[unwinder, ALL] > 0) != (load.unwind_info == "on"):
+                raise AssertionError(
+                    f"{name}: unwind info is {load.unwind_info}, but {unwinder} executed "
+                    f"{least[unwinder, ALL]} instructions to {step} its modules"
+                )
+            named = {function: least[unwinder, function] for function in FUNCTIONS}
+            named[OTHERS] = least[unwinder, ALL] - sum(named.values())
+            for function, instructions in {ALL: least[unwinder, ALL], **named}.items():
+                costs[name, step, function] = mean(instructions, load.modules)
+    return Counted(unwinder, library_build(Path(unwinder)), costs)
+
+
+def _least_take(takes: list[Profile], unwinder: str, what: str) -> Profile:
+    """Return the take with the fewest instructions; raise AssertionError if takes differ."""
+    totals = [take[unwinder, ALL] for take in takes]
+    if max(totals) > min(totals) * (1 + TOLERANCE):
+        raise AssertionError(f"counts are not exact: {what} took {totals} instructions")
+    return takes[totals.index(min(totals))]
 
 
 def mean(total: int, modules: int) -> float:
-    """A whole number as such: asv prints every digit."""
+    """Return the mean per module, as an int if it is whole: asv prints every digit."""
     return total / modules if total % modules else total // modules
 
 
-class UnwinderInstructions:
-    """What one module takes: the mean of all modules of a shape.
+def library_build(library: Path) -> int:
+    """Return a number that identifies the build of a library: the first 48 bits of its build id.
 
-    `shape` is how many modules are loaded at once and how many functions each has. The one loaded
-    last is dropped first, but not in `fifo` and `random`: libgcc before GCC 13 looks for each in a
-    linked list, the newest first; libunwind scans its whole table, before 50.0.1 for every FDE.
-    FDEs that it is dropped beside are those of modules that stay. `off` is without unwind info.
+    A library that was linked without a build id is identified by the SHA-256 of its bytes.
+    """
+    with library.open("rb") as file:
+        section: Any = ELFFile(file).get_section_by_name(".note.gnu.build-id")
+        notes = list(section.iter_notes()) if section else []
+        file.seek(0)
+        digest = notes[0]["n_desc"] if notes else hashlib.sha256(file.read()).hexdigest()
+    return int(digest[:12], 16)
+
+
+def compile_load(shape: Shape) -> Load:
+    """Compile the modules of a shape for every processor of this architecture."""
+    image = bytes(portable_image(fixture(shape.functions), shape.unwind_info))
+    residents: tuple[bytes, ...] = ()
+    if shape.resident_modules:
+        residents = (bytes(portable_image(fixture(2000), "on")),) * shape.resident_modules
+    return Load(shape.modules, image, shape.unwind_info, shape.order, residents)
+
+
+class UnwinderInstructions:
+    """Instructions of the unwinder per module: the mean of all modules of a shape.
+
+    `shape` is how many modules are loaded at once and how many functions each has. The module
+    loaded last is dropped first, except in `fifo` and `random`: before GCC 13, libgcc searches a
+    linked list for each module, the newest first. libunwind scans its whole table: up to 49.0.0 for
+    every FDE, from 50.0.0 for every module. `beside` counts the FDEs of modules that stay loaded.
+    `off` is without unwind info.
     """
 
     param_names: ClassVar = ["shape"]
-    timeout = 600  # of the process that counts
+    timeout = 600  # seconds for the process that counts
     unit = "instructions"
     version = "1"
 
-    def setup_cache(self) -> tuple[str, Costs] | Exception:
-        """Count it all, or tell why not: what is raised here is never n/a."""
+    def setup_cache(self) -> Counted | Exception:
+        """Count everything once, or return the reason: asv takes what is raised for a failure."""
         try:
-            return count()
+            return count({name: compile_load(shape) for name, shape in COUNTED.items()})
         except (RuntimeError, ValueError, OSError, AssertionError) as error:
             return error
 
-    def setup(self, counted: tuple[str, Costs] | Exception, _shape: str) -> None:
-        """Name the library whose instructions are counted, or the reason why none are."""
+    def setup(self, counted: Counted | Exception, _shape: str = "") -> None:
+        """Raise the reason if nothing was counted."""
         if isinstance(counted, Exception):
             raise counted
-        library, self.costs = counted
-        print(f"counted: {library}")
 
-    @shown("Remove a module", params=ALL)
-    def track_removal(self, _: object, shape: str) -> float:
+    @shown("Deregister a module", params=[list(COUNTED)])
+    def track_removal(self, counted: Counted, shape: str) -> float:
         """Instructions of the unwinder per module that is dropped: 0 with unwind info off."""
-        return self.costs[shape, "drop", "instructions"]
+        return counted.costs[shape, "drop", ALL]
 
     @shown(
-        "Remove a module: by function", params=[[*FUNCTIONS, "others"]], param_names=["function"]
+        "Deregister a module: by function",
+        params=[[*FUNCTIONS, OTHERS]],
+        param_names=["function"],
     )
-    def track_function(self, _: object, function: str) -> float:
+    def track_function(self, counted: Counted, function: str) -> float:
         """Instructions of each function of the unwinder per module that is dropped, at 1000x8."""
-        return self.costs["1000x8", "drop", function]
+        return counted.costs["1000x8", "drop", function]
 
-    @shown("Register a module", params=BY_SIZE)
-    def track_registration(self, _: object, shape: str) -> float:
+    @shown("Register a module", params=[list(HEADLINE)])
+    def track_registration(self, counted: Counted, shape: str) -> float:
         """Instructions of the unwinder per module that is loaded."""
-        return self.costs[shape, "load", "instructions"]
+        return counted.costs[shape, "load", ALL]
 
-    @shown("Calls to remove a module", params=BY_SIZE, unit="calls")
-    def track_removal_calls(self, _: object, shape: str) -> float:
-        """Calls into the unwinder per module that is dropped."""
-        return self.costs[shape, "drop", "calls"]
-
-    @shown("Calls to register a module", params=BY_SIZE, unit="calls")
-    def track_registration_calls(self, _: object, shape: str) -> float:
-        """Calls into the unwinder per module that is loaded."""
-        return self.costs[shape, "load", "calls"]
-
-    @shown("Drop a module: wasmtime's own part", params=OFF)
-    def track_wasmtime(self, _: object, shape: str) -> float:
-        """Instructions of wasmtime's own library per module that is dropped.
-
-        Every run here gave the same digits, but nothing promises that: takes need not agree in it.
-        """
-        return self.costs[shape, "drop", "wasmtime"]
-
-
-def executed() -> int:
-    """Instructions of this process on macOS, the kernel for it included; 0 is not counted."""
-    usage = (ctypes.c_uint64 * 37)()  # rusage_info_v4
-    ctypes.CDLL(None).proc_pid_rusage(os.getpid(), 4, ctypes.byref(usage))
-    return usage[31]  # ri_instructions
-
-
-def executed_to_drop(unwind_info: UnwindInfo) -> int:
-    """Instructions to drop 1000 modules of 8 functions."""
-    modules = load_image(MODULES, fixture(8), unwind_info)
-    before = executed()
-    drop_all(modules, MODULES)
-    return executed() - before
-
-
-class ProcessInstructions:
-    """What macOS counts, which has no valgrind: the kernel is in it, and it is not exact.
-
-    Nobody has run this on a Mac yet.
-    """
-
-    params: ClassVar = [list(SETTINGS)]
-    param_names: ClassVar = ["unwind_info"]
-    timeout = 300
-    unit = "instructions"
-    version = "1"
-
-    def setup(self, _: UnwindInfo) -> None:
-        """Look whether they are counted."""
-        if sys.platform != "darwin":
-            raise NotImplementedError("the instructions of a process are counted on macOS")
-        if not executed():
-            raise NotImplementedError("this Mac counts no instructions: it is a virtual machine")
-
-    @shown("Instructions to drop 1000 modules")
-    def track_process_instructions(self, unwind_info: UnwindInfo) -> dict[str, list[int] | int]:
-        """Instructions per 1000 modules of 8 functions, each sample from a new process."""
-        command = [sys.executable, "-m", "benchmarks.unwinder_instructions", unwind_info]
-        answers = (subprocess.check_output(command, cwd=_callgrind.ROOT) for _ in range(PROCESSES))
-        return {"samples": [int(answer) for answer in answers], "number": 1}
-
-
-if __name__ == "__main__":
-    print(executed_to_drop("on" if sys.argv[1] == "on" else "off"))
+    @shown("Build id of the counted unwinder", params=[], param_names=[], unit="build id")
+    def track_library(self, counted: Counted) -> int:
+        """First 48 bits of the build id: a number that names the library, and no amount."""
+        return counted.build
