@@ -1,13 +1,126 @@
-"""The plugin that `asv.conf.json` names: registers what asv uses of the rooms beside it.
+"""The plugin that `asv.conf.json` names: what this repository adds to asv and changes in it.
 
-asv finds `ReleaseRepo` and `Publisher` among the subclasses of its own classes, once they are
-imported.
+asv finds `ReleaseRepo`, `ReleaseEnvironment` and `GapPage` among the subclasses of its own classes,
+once they are imported. The functions that `setup` replaces are those for which asv has no extension
+point; each says why it is replaced.
 """
 
-from scripts.measuring import asv_changes
+import re
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import asv
+from asv import util
+from asv.commands import run as run_module
+from asv.commands.publish import Publish
+from asv.commands.run import Run
+from asv.console import log
+from asv.machine import Machine, MachineCollection
+from asv.util import ProcessError, UserError
+
+from scripts.base.files import replacing
+from scripts.measuring import machines
+from scripts.measuring.results import MeasuredResults, print_reasons
 from scripts.releases import repo
-from scripts.site import publisher
+from scripts.releases.environment import ReleaseEnvironment
+from scripts.site.publisher import GapPage
 
-__all__ = ["publisher", "repo", "setup"]
+__all__ = ["repo", "setup"]
 
-setup = asv_changes.apply  # asv calls it when it has loaded the plugin
+ASV = "0.6.6"  # the version whose functions are replaced here
+run_benchmarks, publish, write_json = Run.run, Publish.run, util.write_json  # asv's own
+
+
+def setup() -> None:
+    """Change asv; asv calls this when it has loaded the plugin.
+
+    Raises:
+        UserError: this is another version of asv than the one that was reviewed.
+    """
+    if asv.__version__ != ASV:
+        raise UserError(
+            f"{__name__} was written for asv {ASV}, this is {asv.__version__}. "
+            "Start asv with `uv run asv`, or review the functions that it replaces."
+        )
+    Run.run = run_and_explain
+    Publish.run = publish_and_check
+    run_module.Results = MeasuredResults  # a value is never replaced by n/a or a failure
+    util.write_json = write_json_atomically
+    # asv keeps machines in ~/.asv-machine.json, asks about an unknown one, and fails without a
+    # terminal. Here the description follows from the host, so there is nothing to ask or to keep.
+    Machine.hardcoded_machine_name = machines.local_name()
+    MachineCollection.load = staticmethod(lambda name, _path=None: machines.fields(name))
+    MachineCollection.save = staticmethod(lambda name, fields, _path=None: None)
+    sys.excepthook = print_exception
+    for name in ("SIGTERM", "SIGHUP"):  # so that asv ends its children before it ends itself
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+
+
+def run_and_explain(conf: Any, **options: Any) -> Any:
+    """Replace `asv run`: store samples, and end with reasons for n/a and the next command.
+
+    Without samples, `asv compare` cannot tell a change from noise, and no configuration key of asv
+    stores them.
+    """
+    machine = options.get("machine") or machines.local_name()
+    machines.check_machine(machine, Path(conf.results_dir))
+    if options.get("set_commit_hash") is not None:
+        # asv would store whatever is installed under the name of that release
+        raise UserError("--set-commit-hash is not supported: name the release to run.")
+    code = run_benchmarks(conf, **{**options, "record_samples": True})
+    print_reasons([*ReleaseEnvironment.missing.values(), *MeasuredResults.reasons])
+    if not code and not options.get("dry_run") and options.get("bench") != ["just-discover"]:
+        log.info(
+            "Times are totals for all modules of a shape. To see what unwind info costs: "
+            f"uv run python -m scripts.gap --machine {machine}"
+        )
+    return code
+
+
+def publish_and_check(conf: Any, *args: Any, **options: Any) -> None:
+    """Replace `asv publish`: fail after everything sound is written.
+
+    asv writes index.json last, so a publisher that raised an error would leave a broken site.
+    """
+    publish(conf, *args, **options)
+    if GapPage.problems:
+        raise UserError("\n".join(GapPage.problems))
+
+
+def write_json_atomically(path: str, *args: Any, **options: Any) -> None:
+    """Replace `asv.util.write_json`: write JSON files all or nothing.
+
+    asv rewrites result files in place; a killed process would leave half a file that stops every
+    later command.
+    """
+    with replacing(Path(path)) as scratch:
+        write_json(str(scratch), *args, **options)
+
+
+def print_exception(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Print one sentence for what ended a command, instead of a traceback, where it helps."""
+    if sentence := describe(error):
+        print(sentence, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+def describe(error: BaseException) -> str:
+    """Return what happened and what to do, or nothing for an error of the code."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted. Releases that were finished are stored."
+    if isinstance(error, ProcessError):
+        output = (error.stderr or error.stdout).strip().splitlines()[-1:]
+        hint = " Is the package index reachable?" if "install" in error.args else ""
+        return f"{' '.join(map(str, error.args[:5]))} … failed: {' '.join(output)}{hint}"
+    if isinstance(error, re.error):
+        return f"--bench is no regular expression: {error}. Write \\( for a parenthesis."
+    if isinstance(error, OSError):
+        return f"asv stopped: {error}. Releases that were finished are stored."
+    return ""

@@ -44,20 +44,6 @@ def load(path: str, *args: Any, **kwargs: Any) -> Results:
     return results
 
 
-def set_aside(folder: Path) -> None:
-    """Give damaged result files of a machine another name, so that they are measured again.
-
-    asv stops at such a file when it comes to its release, and what is behind it is never measured.
-    """
-    for path in sorted(folder.glob("*-*.json")):
-        try:
-            load(str(path), machine_name=folder.name)
-        except UserError as error:
-            aside = path.with_suffix(".json.damaged")
-            path.replace(aside)
-            log.warning(f"{error} It was set aside as {aside.name}.")
-
-
 def _check(results: Results) -> None:
     """Raise TypeError or ValueError for content that no benchmark of this suite can have."""
     if not isinstance(results.commit_hash, str) or not isinstance(results.env_vars, dict):

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 from asv import util
+from asv.machine import Machine
+from asv.util import UserError
 from packaging.tags import platform_tags
 
 from scripts.base.files import write
@@ -81,6 +83,31 @@ def memory_class(size: int) -> str:
     if gigabytes > 8:
         gigabytes += gigabytes % 2
     return f"{gigabytes} GB"
+
+
+def check_machine(name: str, results: Path) -> None:
+    """Refuse a machine name that does not fit this host, or that another kind of machine has.
+
+    asv overwrites the description without a word, which would split every series of a recorded
+    machine. A local one may change: its results are nobody's history.
+
+    Raises:
+        UserError: it says which name or file contradicts what.
+    """
+    described = fields(name)
+    if not re.fullmatch(r"\w[\w.-]*", name):  # it becomes a folder of results/
+        raise UserError(f"--machine '{name}': a name has letters, digits, '.', '_' and '-'.")
+    host = system(described["os"]) or "Linux"
+    if system(name) not in ("", host):
+        raise UserError(f"--machine {name} implies {system(name)}, but this host runs {host}.")
+    path = results / name / "machine.json"
+    if path.exists() and name != local_name():
+        recorded = util.load_json(str(path), Machine.api_version)
+        if recorded != described:
+            raise UserError(
+                f"{path} describes another kind of machine: {recorded} there, {described} here. "
+                "Choose another name with --machine."
+            )
 
 
 def record_host(folder: Path) -> None:

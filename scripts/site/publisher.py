@@ -1,7 +1,7 @@
 """Adds pages of our own to every `asv publish`, and links them from asv's."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from asv.console import log
 from asv.publishing import OutputPublisher
@@ -16,7 +16,13 @@ NAVIGATION = '<li id="nav-li-regressions"><a href="#/regressions">Regressions</a
 
 
 class GapPage(OutputPublisher):
-    """Writes `gap.html` and `releases.html`."""
+    """Writes `gap.html` and `releases.html`.
+
+    Attributes:
+        problems: what could not be published, each with its remedy.
+    """
+
+    problems: ClassVar[list[str]] = []
 
     @classmethod
     def publish(

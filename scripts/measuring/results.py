@@ -1,0 +1,57 @@
+"""The results that `asv run` stores: a value, once measured, is never lost."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from asv.console import log
+from asv.results import Results
+
+from scripts.history.results import keep
+from scripts.measuring import machines
+
+SKIPPED = re.compile(r"asv: skipped: NotImplementedError\((['\"])(.*)\1\)")
+
+
+class MeasuredResults(Results):
+    """Results of one release in one environment, as `asv run` measures and stores them.
+
+    Attributes:
+        reasons: why benchmarks of this process are n/a, and whether that was printed; asv stores
+            no reasons.
+    """
+
+    reasons: ClassVar[dict[str, bool]] = {}
+
+    def add_result(self, benchmark: Any, result: Any, *args: Any, **kwargs: Any) -> None:
+        """Add a result, and note the reason if it is n/a."""
+        for _, reason in SKIPPED.findall(result.stderr or ""):
+            self.reasons.setdefault(reason, False)
+        super().add_result(benchmark, result, *args, **kwargs)
+
+    def save(self, results_dir: str) -> None:
+        """Store the results; n/a or a failure never replaces a value.
+
+        A run without a library or a wheel would otherwise erase what took hours. asv prints what
+        was measured; only the file keeps what it had.
+        """
+        path = Path(results_dir, self._filename)
+        if path.exists():
+            keep(self, Results.load(str(path)))
+        elif all(map(self._failed, self.get_all_result_keys())):
+            return  # the release could not be installed: nothing was measured
+        super().save(results_dir)
+        machines.record_host(path.parent)
+        print_reasons(reason for reason, printed in self.reasons.items() if not printed)
+
+    def _failed(self, name: str) -> bool:
+        values = self.get_result_value(name, self.get_result_params(name))
+        return all(value is None for value in values)
+
+
+def print_reasons(reasons: Iterable[str]) -> None:
+    """Print why something is n/a."""
+    for reason in list(reasons):
+        MeasuredResults.reasons[reason] = True
+        log.info(f"n/a: {reason}", color="default")
