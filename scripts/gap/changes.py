@@ -1,40 +1,41 @@
-"""Conclusions from the points: when the cost changed, the eras in between, the newest release."""
+"""Conclusions from the rows: when the cost changed, the eras in between, the newest release."""
 
 import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from packaging.version import Version
 
 from scripts.base.files import entries
-from scripts.history.benchmarks import SIZES
-from scripts.history.read import SESSION, History, Point, Value
-from scripts.history.results import is_mac
+from scripts.history.benchmarks import DEREGISTER, FUNCTION, GAP, LIBRARY
+from scripts.history.machine import Machine
+from scripts.history.read import History
+from scripts.history.rows import Row
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
-CERTAIN = 0.01  # of a count, which is exact
-SUDDEN = 2.0  # of the gap, where nothing is counted
-FUNCTIONS = 3  # that a change is explained by
-SAMPLES = 8  # of the gap: the processes of which the median is taken
-# Milliseconds per 1000 modules that are worth a change: a tenth of a millisecond for a module that
-# is unloaded. wasmtime#10287 was about 1500.
-WORTH = 100.0
-FEWEST, MOST = 1_000, 20_000  # instructions of such a scan that a processor executes in a µs
-KEEP, TURN_OFF, UNKNOWN = "keep it", "turn it off", "not known"
+EXACT = 0.01  # relative change of a count that counts
+SUDDEN = 2.0  # factor by which the gap changes, where nothing is counted
+SAMPLES = 8  # of a time, for its gap to be compared: fewer are noise
+FUNCTIONS = 3  # functions of the unwinder that explain a change
 
 
 @dataclass(frozen=True)
 class Change:
-    """A release from which on unwind info costs another amount on a machine, with an unwinder.
+    """A release in which the cost of unwind info changed, in one series.
 
-    `moved` has what it was at `previous`, the release measured before, and what it is, by size:
-    instructions per module if it is `counted`, else the gap. `functions` has those of the
-    unwinder whose instructions moved most, `library` the counted library before and after when it
-    is another one, `causes` the upstream changes that came in between. `macs` says whether the
-    libraries in the macOS wheels begin to register in another way there, by their own bytes.
+    Attributes:
+        machine, unwinder: the series.
+        previous: the release that it is compared with.
+        release: the first release with the new cost.
+        counted: whether `shapes` has instructions per module; otherwise it has gaps.
+        shapes: the cost before and after, by shape.
+        functions: instructions before and after of the functions of the unwinder that explain it.
+        libraries: the counted libraries before and after, if they differ.
+        causes: the upstream changes in between.
+        wheels: whether the macOS wheels begin to register in another way there too.
     """
 
     machine: str
@@ -42,191 +43,239 @@ class Change:
     previous: str
     release: str
     counted: bool
-    moved: dict[str, tuple[float, float]]
-    functions: dict[str, tuple[float, float]]
-    library: tuple[str, ...]
-    causes: list[dict[str, Any]]
-    macs: bool
+    shapes: dict[str, tuple[float, float]]
+    functions: dict[str, tuple[float, float]] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()
+    causes: list[dict[str, Any]] = field(default_factory=list)
+    wheels: bool = False
+
+    @property
+    def series(self) -> tuple[str, str]:
+        """The machine and unwinder."""
+        return self.machine, self.unwinder
 
     @property
     def label(self) -> str:
-        """What a table has room for: the release, and the numbers of the pull requests."""
+        """The release and what changed it, for a table or a chart."""
         causes = [f"#{cause['pull_request']}" for cause in self.causes]
-        return " ".join([self.release, *causes, *["another library"] * bool(self.library)])
-
-    @property
-    def mark(self) -> str:
-        """What a chart says of it."""
-        return self.label + ", in the Mac wheels too" * self.macs
+        return " ".join([self.release, *causes, *["another library"] * bool(self.libraries)])
 
 
 @dataclass(frozen=True)
-class Newest:
-    """Whether the newest release of a machine changed the cost, or why that is not known."""
+class Verdict:
+    """Whether the newest release of a series changed the cost, or why that is unknown."""
 
     machine: str
     unwinder: str
     release: str
     previous: str
-    moved: bool
-    reason: str
+    changed: bool
+    unknown: str = ""
+
+    @property
+    def series(self) -> tuple[str, str]:
+        """The machine and unwinder."""
+        return self.machine, self.unwinder
+
+
+class Value(NamedTuple):
+    """The median over the releases of an era, with the range of all of them."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
-class Era(Point):
-    """What unwind info costs from `release` to `last`, between two changes: medians of releases.
+class Era:
+    """The releases between two changes, for one series and shape.
 
-    `says` is what the rule says, `why` the change that it begins with, or nothing.
+    Attributes:
+        machine, unwinder, shape: what was measured.
+        first, last: the releases at its ends.
+        releases: how many it has.
+        values: by benchmark.
+        change: the change that it begins with, if any.
+        known: False for a release whose count is missing: whether it changed the cost is unknown.
     """
 
-    last: str = ""
-    releases: int = 0
-    says: str = ""
-    why: str = ""
+    machine: str
+    unwinder: str
+    shape: str
+    first: str
+    last: str
+    releases: int
+    values: dict[str, Value]
+    change: Change | None = None
+    known: bool = True
+
+    @property
+    def series(self) -> tuple[str, str]:
+        """The machine and unwinder."""
+        return self.machine, self.unwinder
 
 
-def conclude(history: History) -> tuple[list[Change], list[Newest], list[Era]]:
-    """The changes of every machine and unwinder, the verdicts on the newest release, the eras."""
-    changes, verdicts, eras = list[Change](), list[Newest](), list[Era]()
-    for (machine, _), group in itertools.groupby(history.points, key=lambda point: point.key):
-        points, newest = list(group), history.newest[machine]
-        here = find_changes(history, points)
-        changes += here
-        latest = [change for change in here if change.release == newest]
-        verdicts.append(_judge(points, newest, latest))
-        eras += _split(points, here)
-    return changes, verdicts, eras
+def split_series(history: History) -> dict[tuple[str, str], list[Row]]:
+    """Return the rows of each machine and unwinder with a cost, oldest release first."""
+    split: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(history.rows, key=lambda row: (row.series, Version(row.release))):
+        split.setdefault(row.series, []).append(row)
+    costs = {DEREGISTER, GAP}
+    return {key: rows for key, rows in split.items() if costs & {row.benchmark for row in rows}}
 
 
-def costs(points: Iterable[Point], *, counted: bool) -> list[tuple[Point, float]]:
-    """The points with what changes are found in: the count, or the gap where nothing is counted."""
+def is_libunwind(machine: Machine, unwinder: str) -> bool:
+    """Whether a series is of LLVM's or Apple's libunwind."""
+    return unwinder == "libunwind" or machine.is_mac
+
+
+def cost_benchmark(rows: Sequence[Row]) -> str:
+    """Return what changes of a series are found in: the count, or the gap if nothing is counted."""
+    return DEREGISTER if any(row.benchmark == DEREGISTER for row in rows) else GAP
+
+
+def find_changes(history: History, rows: Sequence[Row]) -> list[Change]:
+    """Find the changes in one series, oldest first.
+
+    A count that differs by 1 % or more from the release before, or from the first release since
+    the last change, is a change. Where nothing is counted, a gap that differs by a factor of 2 is.
+    """
+    benchmark = cost_benchmark(rows)
+    shapes: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.benchmark == benchmark and (benchmark == DEREGISTER or len(row.samples) >= SAMPLES):
+            shapes.setdefault(row.shape, []).append(row)
+    found: dict[str, dict[str, tuple[Row, Row]]] = {}
+    for shape, costs in shapes.items():
+        first = costs[0]
+        for before, now in itertools.pairwise(costs):
+            old = next((old for old in (before, first) if differs(old, now)), None)
+            if old is not None:
+                found.setdefault(now.release, {})[shape] = old, now
+                first = now
     return [
-        (point, cost)
-        for point in points
-        if (cost := point.instructions if counted else point.gap.value if point.gap else None)
-        is not None
+        explain(history, rows, found[release], benchmark) for release in sorted(found, key=Version)
     ]
 
 
-def find_changes(history: History, points: Sequence[Point]) -> list[Change]:
-    """The changes in the points of one machine and unwinder, oldest first."""
-    machine, unwinder = points[0].key
-    newest = history.newest[machine]
-    libunwind = unwinder == "libunwind" or is_mac(history.machines[machine])
+def differs(old: Row, new: Row) -> bool:
+    """Whether two costs differ by more than measuring explains."""
+    if new.benchmark == GAP:
+        return max(new.value / old.value, old.value / new.value) >= SUDDEN
+    return abs(new.value - old.value) >= EXACT * old.value if old.value else new.value > 0
+
+
+def explain(
+    history: History, rows: Sequence[Row], shapes: dict[str, tuple[Row, Row]], benchmark: str
+) -> Change:
+    """Return the change of a release with what is known of its cause."""
+    before, now = next(iter(shapes.values()))
+    libunwind = is_libunwind(history.machines[now.machine], now.unwinder)
     ways = history.on_macs if libunwind else {}
-    counted = bool(costs(points, counted=True))
-    functions = {point.release: point.functions for point in points if point.functions}
-    found: dict[str, Change] = {}
-    for size in dict.fromkeys(point.size for point in points):
-        series = costs((point for point in points if point.size == size), counted=counted)
-        for (before, old), (now, new) in itertools.pairwise(series):
-            if counted:
-                changed = abs(new / old - 1) >= CERTAIN if old else new > 0
-            else:
-                factor = max(new / old, old / new)
-                changed = factor >= SUDDEN and not incomparable(before, now, newest)
-            if not changed:
-                continue
-            if now.release not in found:
-                both = (functions.get(point.release, {}) for point in (before, now))
-                libraries = (before.library, now.library) if counted else ("", "")
-                found[now.release] = Change(
-                    *(*now.key, before.release, now.release, counted, {}, moved_most(*both)),
-                    libraries if all(libraries) and len({*libraries}) == 2 else (),
-                    upstream_changes(before.release, now.release, libunwind=libunwind),
-                    ways.get(before.release) != ways.get(now.release),
-                )
-            found[now.release].moved[size] = (old, new)
-    return sorted(found.values(), key=lambda change: Version(change.release))
+    builds = [
+        row.value
+        for release in (before.release, now.release)
+        for row in rows
+        if row.benchmark == LIBRARY and row.release == release
+    ]
+    libraries = [history.library(now.machine, build) for build in builds]
+    return Change(
+        *(*now.series, before.release, now.release),
+        counted=benchmark == DEREGISTER,
+        shapes={shape: (old.value, new.value) for shape, (old, new) in shapes.items()},
+        functions=explain_functions(rows, before.release, now.release),
+        libraries=tuple(libraries) if len(set(builds)) == 2 else (),
+        causes=upstream_changes(before.release, now.release, libunwind=libunwind),
+        wheels=ways.get(before.release) != ways.get(now.release),
+    )
 
 
 def upstream_changes(before: str, now: str, *, libunwind: bool) -> list[dict[str, Any]]:
-    """What came to Wasmtime after one release, up to another, that moves the cost."""
+    """Return the upstream changes of the cost after one release, up to another."""
     return [
         change
         for change in entries(UPSTREAM, "changes")
         if Version(before) < Version(change["release"]) <= Version(now)
         and (libunwind or not change.get("libunwind_only"))
+        and not change.get("benefit_only")
     ]
 
 
-def moved_most(before: dict[str, float], now: dict[str, float]) -> dict[str, tuple[float, float]]:
-    """The functions whose instructions moved most, of those that are counted in both releases."""
-    moved = [name for name in now if name in before and before[name] != now[name]]
-    moved.sort(key=lambda name: -abs(now[name] - before[name]))
-    return {name: (before[name], now[name]) for name in moved[:FUNCTIONS]}
+def explain_functions(rows: Sequence[Row], before: str, now: str) -> dict[str, tuple[float, float]]:
+    """Return the functions of the unwinder whose instructions changed most, before and after."""
+    old, new = (
+        {
+            row.shape: row.value
+            for row in rows
+            if (row.benchmark, row.release) == (FUNCTION, release)
+        }
+        for release in (before, now)
+    )
+    changed = [name for name in new if name in old and old[name] != new[name]]
+    changed.sort(key=lambda name: -abs(new[name] - old[name]))
+    return {name: (old[name], new[name]) for name in changed[:FUNCTIONS]}
 
 
-def incomparable(before: Point, now: Point, newest: str) -> str:
-    """Why the gaps of two releases cannot be compared, or nothing."""
-    if any(not point.gap or point.gap.samples < SAMPLES for point in (before, now)):
-        return f"less than {SAMPLES} samples are recorded: measure both again"
-    apart = abs(before.started - now.started)
-    if now.release == newest and apart > SESSION:
-        return f"they were not measured in one session, but {apart / 3600:.0f} hours apart"
-    return ""
-
-
-def _judge(points: Sequence[Point], newest: str, here: Sequence[Change]) -> Newest:
-    counted = bool(costs(points, counted=True))
-    usable = [point for point, _ in costs(points, counted=counted)]
-    now = {point.size: point for point in usable if point.release == newest}
-    previous = next((point.release for point in usable[::-1] if point.release != newest), "")
-    before = [point for point in usable if point.release == previous]
-    missing = [point.size for point in before if point.size not in now]
+def judge_newest(history: History, rows: Sequence[Row], changes: Sequence[Change]) -> Verdict:
+    """Judge whether the newest release of a series changed the cost."""
+    newest = history.newest[rows[0].machine]
+    benchmark = cost_benchmark(rows)
+    costs = [row for row in rows if row.benchmark == benchmark]
+    now = {row.shape: row for row in costs if row.release == newest}
+    previous = next((row.release for row in costs[::-1] if row.release != newest), "")
+    before = {row.shape: row for row in costs if row.release == previous}
+    missing = [shape for shape in before if shape not in now]
+    here = [change for change in changes if change.release == newest]
+    few = benchmark == GAP and any(
+        len(row.samples) < SAMPLES for row in (*now.values(), *before.values())
+    )
+    unknown = ""
     if not now:
-        reason = "it is not measured, or its file is left out"
+        unknown = "it is not measured, or its file is left out"
     elif not before:
-        reason = "no release before it is measured"
+        unknown = "no release before it is measured"
     elif missing:
-        reason = f"it is not measured at {', '.join(missing)}"
-    elif here and here[0].library:
-        reason = f"the counted library is another one, {' → '.join(here[0].library)}"
-    else:
-        reasons = (incomparable(point, now[point.size], newest) for point in before if not counted)
-        reason = next(filter(None, reasons), "")
-    return Newest(*points[0].key, newest, previous, bool(here) and not reason, reason)
+        unknown = f"it is not measured at {', '.join(missing)}"
+    elif here and here[0].libraries:
+        unknown = f"the counted library differs: {' → '.join(here[0].libraries)}"
+    elif few:
+        unknown = f"times have fewer than {SAMPLES} samples: measure both releases without --quick"
+    return Verdict(*rows[0].series, newest, previous, bool(here) and not unknown, unknown)
 
 
-def _split(points: Sequence[Point], changes: Sequence[Change]) -> list[Era]:
-    """The eras of every series."""
-    starts, eras = [(Version(change.release), change.label) for change in changes], []
-    for size in dict.fromkeys(point.size for point in points):
-        series = (point for point in points if point.size == size)
-        for labels, group in itertools.groupby(
-            series,
-            key=lambda point: [label for at, label in starts if at <= Version(point.release)],
-        ):
-            era = list(group)
-            counts = [point.instructions for point in era if point.instructions is not None]
-            count, extra = median(counts) if counts else None, over(point.extra for point in era)
-            eras.append(
-                Era(
-                    *(*era[0].key, size, era[0].release, count),
-                    *(over(point.gap for point in era), extra, era[-1].fdes),
-                    last=era[-1].release,
-                    releases=len(era),
-                    says=rule(extra, count) if size in SIZES else "",
-                    why=labels[-1] if labels else "",
-                )
+def split_eras(rows: Sequence[Row], changes: Sequence[Change]) -> Iterator[Era]:
+    """Yield the eras of one series, by shape.
+
+    A release whose count is missing is an era of its own: whether it changed the cost is unknown.
+    """
+    benchmark = cost_benchmark(rows)
+    for shape in dict.fromkeys(row.shape for row in rows if row.benchmark in (benchmark, GAP)):
+        here = [row for row in rows if row.shape == shape and row.benchmark != FUNCTION]
+        known = {row.release for row in here if row.benchmark == benchmark}
+        starts = dict.fromkeys(row.release for row in here)
+        eras: list[tuple[list[Change], str, list[str]]] = []
+        for release in starts:
+            passed = [change for change in changes if Version(change.release) <= Version(release)]
+            alone = "" if release in known or not known else release
+            if not eras or eras[-1][:2] != (passed, alone):
+                eras.append((passed, alone, []))
+            eras[-1][2].append(release)
+        for passed, alone, releases in eras:
+            yield Era(
+                *(*rows[0].series, shape, releases[0], releases[-1], len(releases)),
+                values=summarize([row for row in here if row.release in releases]),
+                change=passed[-1] if passed and not alone else None,
+                known=not alone,
             )
-    return eras
 
 
-def over(values: Iterable[Value | None]) -> Value | None:
-    """The median of several, with the range of all their samples."""
-    known = [value for value in values if value is not None]
-    ends = [
-        end for value in known for end in (value.low, value.value, value.high) if end is not None
-    ]
-    samples, middle = sum(value.samples for value in known), [value.value for value in known]
-    return Value(median(middle), min(ends), max(ends), samples) if known else None
-
-
-def rule(extra: Value | None, instructions: float | None) -> str:
-    """Keep unwind info or turn it off; without a time only where instructions leave no doubt."""
-    if extra is not None:
-        return TURN_OFF if extra.value > WORTH else KEEP
-    if instructions is None or FEWEST * WORTH < instructions <= MOST * WORTH:
-        return UNKNOWN  # µs a module are ms per 1000 modules
-    return TURN_OFF if instructions > MOST * WORTH else KEEP
+def summarize(rows: Sequence[Row]) -> dict[str, Value]:
+    """Return the median of each benchmark over releases, with the range of all of them."""
+    values = {}
+    for benchmark in dict.fromkeys(row.benchmark for row in rows):
+        here = [row for row in rows if row.benchmark == benchmark]
+        ends = [end for row in here for end in (row.low, row.high) if end is not None]
+        middle = median(row.value for row in here)
+        ranged = (min(*ends, middle), max(*ends, middle)) if ends else (None, None)
+        values[benchmark] = Value(middle, *ranged)
+    return values

@@ -1,21 +1,24 @@
-"""The benchmarks and parameters that scripts rely on; a test finds each in `benchmarks.json`."""
+"""The benchmarks that scripts read, by the names that asv stores; a test finds each of them.
 
-REMOVAL = "unwinder_instructions.UnwinderInstructions.track_removal"
-FUNCTION = "unwinder_instructions.UnwinderInstructions.track_function"
-RATIO = "teardown_gap.TeardownGap.track_ratio"
-EXTRA = "teardown_gap.TeardownGap.track_extra"
-FDES = "unwind_tables.UnwindTables.track_fde_count"
+A row of the history names its benchmark by the short name.
+"""
 
-# A size is a number of functions per module. Counting is cheap with few modules and timing is not
-# exact with few, so that the modules × functions of 100 differ.
-COUNTED = {"1000x1": "1", "1000x8": "8", "100x100": "100"}
-TIMED = {"1000x1": "1", "1000x8": "8", "250x100": "100"}
-SIZES = ("1", "8", "100")
-HEADLINE = "8"
-# What is read, with the sizes that its parameters stand for.
-READ: dict[str, dict[str, str]] = {
-    REMOVAL: COUNTED, RATIO: TIMED, EXTRA: TIMED, FDES: {}, FUNCTION: {}
-}  # fmt: skip
-# What else is counted is a size by its own name; these are found by how the name ends.
-OFF, BESIDE, ORDERS = " off", " FDEs", (" fifo", " random")
-FEWER, MORE = "250x8", "1000x8"  # modules of one kind, to see growth
+DEREGISTER, REGISTER = "deregister", "register"  # instructions of the unwinder per module
+FUNCTION = "function"  # those to deregister, by function of the unwinder
+LIBRARY = "library"  # the start of the counted unwinder's build id
+FDES = "fdes"  # FDEs per module
+TIME_ON, TIME_OFF = "time on", "time off"  # seconds to drop all modules of a shape
+# derived from the times
+GAP = "gap"  # time with unwind info / time without
+EXTRA = "extra"  # time with unwind info - time without, in milliseconds per 1000 modules
+
+INSTRUCTIONS = "unwinder_instructions.UnwinderInstructions."
+TIME = "module_teardown.ModuleTeardown.time_teardown"
+TRACKED = {  # benchmarks of one parameter, or none
+    INSTRUCTIONS + "track_removal": DEREGISTER,
+    INSTRUCTIONS + "track_registration": REGISTER,
+    INSTRUCTIONS + "track_function": FUNCTION,
+    INSTRUCTIONS + "track_library": LIBRARY,
+    "unwind_tables.UnwindTables.track_fde_count": FDES,
+}
+MAIN_SHAPE = "1000x8"  # the one that stands for all in headlines and charts

@@ -21,6 +21,7 @@ from packaging.version import Version
 
 from scripts.base.files import write
 from scripts.history import results
+from scripts.history.machine import LOCAL, read_description
 from scripts.releases import pins
 
 RESULTS = Path("results")
@@ -58,11 +59,11 @@ def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
     for folder in sorted(sources):
         machine, recorded = folder.name, RESULTS / folder.name
         try:
-            described = results.description(folder)
-            if machine.startswith(results.LOCAL):
+            described = read_description(folder)
+            if machine.startswith(LOCAL):
                 raise UserError(f"{folder}: results of local machines are not recorded")
             known = (recorded / "machine.json").exists()
-            if known and results.description(recorded) != described:
+            if known and read_description(recorded) != described:
                 raise UserError(
                     f"{folder} contradicts {recorded}: {machine} is another kind of machine"
                 )
@@ -71,7 +72,7 @@ def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
             continue
         for path in sorted(folder.glob("*-*.json")):
             try:
-                measured = results.load(str(path), machine_name=machine)
+                measured = results.read_results(path, machine)
                 if measured.commit_hash not in versions:
                     raise UserError(f"{path}: {measured.commit_hash[:8]} is no pinned release")
                 expected = get_filename(machine, measured.commit_hash, measured.env_name)
@@ -109,7 +110,9 @@ def store(measured: Results, target: Path) -> bool:
     """Write a result file together with what is recorded; whether that changed anything."""
     newer = measured
     with suppress(OSError, UserError):  # nothing is recorded; damage is no better than nothing
-        older, newer = sorted((measured, results.load(str(target))), key=results.started)
+        older, newer = sorted(
+            (measured, results.read_results(target, target.parent.name)), key=results.started
+        )
         results.keep(newer, older)
     with tempfile.TemporaryDirectory(dir=RESULTS, suffix=".tmp") as scratch:
         newer.save(scratch)

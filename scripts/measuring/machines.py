@@ -21,7 +21,7 @@ from asv.util import UserError
 from packaging.tags import platform_tags
 
 from scripts.base.files import write
-from scripts.history.results import LOCAL
+from scripts.history.machine import LOCAL, parse_system
 from scripts.measuring import unwinders
 from scripts.releases import pins
 
@@ -51,12 +51,6 @@ def architecture() -> str:
     """The processor architecture, under one name on every system."""
     machine = platform.machine().lower()
     return ARCHITECTURES.get(machine, machine)
-
-
-def system(name: str) -> str:
-    """The system that a name or a description speaks of, if any."""
-    words = {"macOS": r"mac(os|-|\b)", "Windows": "windows", "Linux": "linux|ubuntu|debian|alpine"}
-    return next((system for system in words if re.search(words[system], name.lower())), "")
 
 
 def operating_system() -> str:
@@ -97,9 +91,9 @@ def check_machine(name: str, results: Path) -> None:
     described = fields(name)
     if not re.fullmatch(r"\w[\w.-]*", name):  # it becomes a folder of results/
         raise UserError(f"--machine '{name}': a name has letters, digits, '.', '_' and '-'.")
-    host = system(described["os"]) or "Linux"
-    if system(name) not in ("", host):
-        raise UserError(f"--machine {name} implies {system(name)}, but this host runs {host}.")
+    host = parse_system(described["os"]) or "Linux"
+    if parse_system(name) not in ("", host):
+        raise UserError(f"--machine {name} implies {parse_system(name)}, but this host runs {host}.")
     path = results / name / "machine.json"
     if path.exists() and name != local_name():
         recorded = util.load_json(str(path), Machine.api_version)

@@ -1,0 +1,231 @@
+"""The advice: what unwind info costs on a platform, what it gives there, and whether to keep it."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from packaging.version import Version
+
+from scripts.base.files import entries
+from scripts.base.numbers import milliseconds_range
+from scripts.gap import model
+from scripts.gap.model import Drop, Registration
+
+REPORTED = Path("fixtures/reported.json")
+WORTH = 0.1  # milliseconds per module unloaded from which on unwind info should be turned off
+DETECTS_SINCE = Version("19.0.0")  # wasmtime looks for libunwind on Linux (#8028)
+# the first release with #14303, inferred from the branch points of the releases
+SIGNED_SINCE = Version("50.0.0")
+
+
+class Platform(Enum):
+    """The platforms that differ in cost or benefit, in the reader's words."""
+
+    APPLE_SILICON = "macOS on Apple silicon"
+    INTEL_MAC = "macOS on Intel"
+    LIBUNWIND = "Linux with LLVM libunwind"
+    LIBGCC_TREE = "Linux with libgcc 13 or later"
+    LIBGCC_LIST = "Linux with libgcc 12 or older"
+    WINDOWS = "Windows"
+
+    @property
+    def is_mac(self) -> bool:
+        """Whether its unwinder is Apple's libunwind."""
+        return self in (Platform.APPLE_SILICON, Platform.INTEL_MAC)
+
+    @property
+    def scans(self) -> bool:
+        """Whether its unwinder scans one table, so that the cost grows with what is loaded."""
+        return self.is_mac or self is Platform.LIBUNWIND
+
+
+class Decision(Enum):
+    """What to do about unwind info."""
+
+    KEEP = "keep it"
+    TURN_OFF = "turn it off"
+    EITHER = "either"  # too close to call
+    UNKNOWN = "unknown"
+    FIXED = "cannot be turned off"
+
+
+class Basis(Enum):
+    """How a cost is known."""
+
+    MEASURED = "measured"
+    ESTIMATED = "estimated"
+    REPORTED = "reported"
+    NONE = "not known"
+
+
+class Range(NamedTuple):
+    """Milliseconds per module unloaded, from the least to the most."""
+
+    low: float
+    high: float
+
+
+class Load(NamedTuple):
+    """What a process has loaded and unloads.
+
+    Attributes:
+        modules: how many modules are loaded and then unloaded, the last one first.
+        fdes: FDEs per module.
+        residents: FDEs of other modules, which stay loaded.
+    """
+
+    modules: int
+    fdes: int
+    residents: int = 0
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The answer to: what does unwind info cost me, and should I keep it?
+
+    Attributes:
+        decision: what to do.
+        cost: milliseconds per module unloaded, or None if it is not known.
+        basis: how the cost is known.
+        gives: what unwind info gives on that platform and release.
+        notes: what else the reader should know.
+    """
+
+    decision: Decision
+    cost: Range | None
+    basis: Basis
+    gives: str
+    notes: list[str] = field(default_factory=list)
+
+
+def advise(
+    platform: Platform,
+    release: str,
+    load: Load,
+    *,
+    measured: Range | None = None,
+    sections: bool = True,
+) -> Advice:
+    """Return the advice for a platform, a release and a load.
+
+    Args:
+        platform: where the process runs.
+        release: the wasmtime-py release.
+        load: what is loaded.
+        measured: milliseconds per module, if they were measured there; otherwise it is estimated.
+        sections: whether the host's libunwind can register a section at a time.
+    """
+    gives = describe_benefit(platform, release)
+    if platform is Platform.WINDOWS:
+        return Advice(Decision.FIXED, None, Basis.NONE, gives)
+    if platform is Platform.LIBUNWIND and Version(release) < DETECTS_SINCE:
+        note = "This release does not look for libunwind: it registers as with libgcc."
+        return Advice(Decision.UNKNOWN, None, Basis.NONE, gives, [note])
+    cost = measured or estimate(platform, release, load, sections=sections)
+    basis = Basis.MEASURED if measured else Basis.ESTIMATED
+    decision = decide(cost) if has_benefit(platform, release) else Decision.TURN_OFF
+    return Advice(decision, cost, basis, gives, note_limits(platform, release, load))
+
+
+def decide(cost: Range) -> Decision:
+    """Compare a cost with the threshold: a range that spans it is too close to call."""
+    if cost.high <= WORTH:
+        return Decision.KEEP
+    return Decision.TURN_OFF if cost.low > WORTH else Decision.EITHER
+
+
+def estimate(platform: Platform, release: str, load: Load, *, sections: bool = True) -> Range:
+    """Estimate milliseconds per module unloaded from entries scanned, or libgcc's instructions."""
+    if platform.scans:
+        way = model.registration(release, sections=sections)
+        entries = model.unload(
+            load.modules, load.fdes, way, Drop.ALL_NEWEST_FIRST, load.residents
+        ).entries
+        return Range(*(entries * nanoseconds / 1e6 for nanoseconds in model.ENTRY_NS))
+    low = high = model.LIBGCC_LIST
+    if platform is Platform.LIBGCC_TREE:
+        low = high = model.LIBGCC_TREE + model.LIBGCC_TREE_FDE * load.fdes
+    else:  # the first module is found last
+        high += model.LIBGCC_LIST_STEP * (load.modules - 1)
+    return Range(low * model.INSTRUCTION_NS[0] / 1e6, high * model.INSTRUCTION_NS[1] / 1e6)
+
+
+def note_limits(platform: Platform, release: str, load: Load) -> list[str]:
+    """Return what an estimate leaves out."""
+    notes = []
+    if not platform.scans:
+        return notes
+    table = load.residents + load.modules * load.fdes
+    if table > model.CACHED_ENTRIES:
+        notes.append(
+            f"The table has {table:,} entries. Beyond about {model.CACHED_ENTRIES:,} it leaves "
+            "the processor's caches, and an entry may cost several times as much "
+            "(wasmCloud#5555 implies 1.5 to 4.6 ns)."
+        )
+    if platform.is_mac and model.registration(release) is Registration.SECTIONS:
+        older = estimate(platform, release, load, sections=False)
+        notes.append(
+            "On a macOS whose libunwind cannot register sections, this release costs what 49.0.0 "
+            f"does: {milliseconds_range(*older)} per module."
+        )
+    return notes
+
+
+def has_benefit(platform: Platform, release: str) -> bool:
+    """Whether unwind info gives anything: native backtraces through wasm frames.
+
+    On Apple silicon, they stopped at the first wasm frame until wasmtime#14303.
+    """
+    return platform is not Platform.APPLE_SILICON or Version(release) >= SIGNED_SINCE
+
+
+def describe_benefit(platform: Platform, release: str) -> str:
+    """Return what unwind info gives: what one gives up by turning it off."""
+    if platform is Platform.WINDOWS:
+        return "Windows requires unwind info: creating an Engine without it aborts the process."
+    if not has_benefit(platform, release):
+        return (
+            "Nothing is lost by turning it off: native backtraces stop at wasm frames anyway "
+            "(wasmtime#14303; that 50.0.0 is the first release with it is inferred)."
+        )
+    return (
+        "Turning it off costs native backtraces through wasm frames, in debuggers and profilers. "
+        "Wasmtime's own backtraces never need it."
+    )
+
+
+def reported() -> list[dict[str, Any]]:
+    """Return what others have published, with their own numbers."""
+    return entries(REPORTED, "reported")
+
+
+def rules() -> list[str]:
+    """Return the rules anyone can apply, derived from the model: FDEs per module f, modules N."""
+    low, middle, high = rule_limits()
+    return [
+        f"Up to 49.0.0, turn unwind info off where f² × N is above about {middle:,}.",
+        f"From 50.0.0 on, turn it off where f × N is above about {middle:,}.",
+        f"Between {low:,} and {high:,} it depends on the processor.",
+    ]
+
+
+def rule_limits() -> tuple[int, int, int]:
+    """Return f² × N, or f × N, at the threshold: for a slow, a typical and a fast processor.
+
+    On average half of the entries are scanned, so that is twice the entries that take 0.1 ms.
+    """
+    fast, slow = model.ENTRY_NS
+    typical = 0.5  # nanoseconds per entry
+
+    def limit(nanoseconds: float, step: int) -> int:
+        return round(2 * WORTH * 1e6 / nanoseconds / step) * step
+
+    return limit(slow, 100_000), limit(typical, 100_000), limit(fast, 50_000)
+
+
+def describe_cost(advice: Advice) -> str:
+    """Return the cost per module with its basis, such as `0.067 to 0.16 ms, estimated`."""
+    if advice.cost is None:
+        return advice.basis.value
+    return f"{milliseconds_range(*advice.cost)}, {advice.basis.value}"

@@ -1,0 +1,54 @@
+"""Recorded counts against the model: a count that breaks the law is an error or a discovery."""
+
+from collections.abc import Iterator
+
+from benchmarks._shapes import COUNTED, PROGRAM
+from scripts.gap.changes import is_libunwind
+from scripts.gap.model import SCANS, Drop, Scan, estimate_fdes, registration, unload
+from scripts.history.benchmarks import DEREGISTER
+from scripts.history.machine import Machine
+from scripts.history.read import History
+from scripts.history.rows import Row
+
+TOLERANCE = 0.005  # relative: other builds of libunwind differ by less in `function` and `section`
+EXPORTED = {1: 1, 8: 8, 100: 7, 2000: 7}  # exported functions of the fixtures
+DROPS = {"last first": Drop.ALL_NEWEST_FIRST, "first first": Drop.ALL_OLDEST_FIRST}
+
+
+def predict_count(row: Row, scan: Scan) -> float | None:
+    """Return the instructions per module that the model predicts for a recorded count.
+
+    The random order and the real program have none: the model knows neither.
+    """
+    shape = COUNTED.get(row.shape)
+    if shape is None or shape.functions == PROGRAM or shape.order not in DROPS:
+        return None
+    if shape.unwind_info == "off":
+        return 0
+    fdes = estimate_fdes(shape.functions, row.release, EXPORTED[shape.functions])
+    residents = shape.resident_modules * estimate_fdes(2000, row.release, EXPORTED[2000])
+    way = registration(row.release)
+    cost = unload(shape.modules, fdes, way, DROPS[shape.order], residents)
+    return cost.instructions(scan, way)
+
+
+def scans_for(machine: Machine) -> dict[str, Scan]:
+    """Return the known builds of libunwind for the processor of a machine."""
+    arch = machine.arch.replace("_", "-")
+    return {name: scan for name, scan in SCANS.items() if name.endswith(arch)}
+
+
+def broken_laws(history: History) -> Iterator[str]:
+    """Yield a sentence for each libunwind count that no known build of libunwind explains."""
+    for row in history.rows:
+        machine = history.machines[row.machine]
+        if row.benchmark != DEREGISTER or not is_libunwind(machine, row.unwinder):
+            continue
+        predicted = [predict_count(row, scan) for scan in scans_for(machine).values()]
+        counts = [count for count in predicted if count is not None]
+        if counts and not any(abs(row.value - count) <= TOLERANCE * count for count in counts):
+            nearest = min(counts, key=lambda count: abs(row.value - count))
+            yield (
+                f"{row.machine}, {row.unwinder}, {row.release}, {row.shape}: {row.value:,.10g} "
+                f"instructions per module, but the model predicts {nearest:,.10g}"
+            )

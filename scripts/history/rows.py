@@ -1,0 +1,79 @@
+"""Rows: what was measured, one value each, and what follows from two of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks._shapes import HEADLINE
+from scripts.history.benchmarks import EXTRA, GAP, TIME_OFF, TIME_ON
+
+RESAMPLES = 1000
+RANGE = (2.5, 97.5)  # percentiles of the resampled values
+SEED = 10287
+
+
+class Row(NamedTuple):
+    """One value of one benchmark.
+
+    Attributes:
+        machine, unwinder, release: where it was measured.
+        benchmark: its short name in `scripts.history.benchmarks`.
+        shape: its shape, or the function of the unwinder.
+        value: the median of the samples, or the exact count.
+        low, high: the range: least and most sample; None for an exact count.
+        samples: what was measured.
+    """
+
+    machine: str
+    unwinder: str
+    release: str
+    benchmark: str
+    shape: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    samples: tuple[float, ...] = ()
+
+    @property
+    def series(self) -> tuple[str, str]:
+        """The machine and unwinder."""
+        return self.machine, self.unwinder
+
+
+def derive(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the gap and the extra time of every release and shape with times on and off.
+
+    The value is the ratio, or the difference, of the medians. The range is that of the middle 95 %
+    of 1000 resamples: as many samples of each side, drawn with replacement, give new medians.
+    """
+    off = {(*row[:3], row.shape): row for row in rows if row.benchmark == TIME_OFF}
+    for on in rows:
+        without = off.get((*on[:3], on.shape))
+        if on.benchmark != TIME_ON or without is None:
+            continue
+        per_1000 = 1000 * 1000 / HEADLINE[on.shape].modules  # milliseconds, 1000 modules
+        on_medians, off_medians = resample(on.samples, SEED), resample(without.samples, SEED + 1)
+        for benchmark, value, values in (
+            (GAP, on.value / without.value, on_medians / off_medians),
+            (EXTRA, (on.value - without.value) * per_1000, (on_medians - off_medians) * per_1000),
+        ):
+            low, high = np.percentile(values, RANGE) if len(on.samples) > 1 else (None, None)
+            yield Row(
+                *(on.machine, on.unwinder, on.release, benchmark, on.shape, rounded(value)),
+                low=None if low is None else rounded(low),
+                high=None if high is None else rounded(high),
+                samples=on.samples,
+            )
+
+
+def resample(samples: Sequence[float], seed: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Return the medians of resamples: the same for the same samples, whatever else is read."""
+    drawn = np.random.default_rng(seed).choice(np.asarray(samples), (RESAMPLES, len(samples)))
+    medians: np.ndarray[tuple[int], np.dtype[np.float64]] = np.median(drawn, axis=1)
+    return medians
+
+
+def rounded(value: float) -> float:
+    """Round to four significant digits: more would be noise."""
+    return float(f"{value:.4g}")
