@@ -153,7 +153,7 @@ def estimate(platform: Platform, release: str, load: Load, *, sections: bool = T
 
 def note_limits(platform: Platform, release: str, load: Load) -> list[str]:
     """Return what an estimate leaves out."""
-    notes = []
+    notes: list[str] = []
     if not platform.scans:
         return notes
     table = load.residents + load.modules * load.fdes

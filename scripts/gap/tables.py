@@ -1,127 +1,255 @@
-"""The report as text: a table for a terminal, Markdown, JSON or CSV. All hold the same numbers."""
+"""The report as text: for a terminal, as Markdown, JSON or CSV. All hold the same numbers."""
 
 import csv
+import dataclasses
 import io
-import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from enum import Enum
+from typing import Any, NamedTuple
 
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from scripts.gap import words
-from scripts.gap.changes import Era
-from scripts.gap.words import Report
-from scripts.history.read import Point
+from scripts.base.numbers import count, interval, number
+from scripts.gap import advice, words
+from scripts.gap.changes import Value
+from scripts.gap.report import Report, Series
+from scripts.history.benchmarks import DEREGISTER, EXTRA, FDES, GAP, MAIN_SHAPE, REGISTER
+from scripts.history.machine import LOCAL
+from scripts.history.rows import Row
 
-WIDTH = 130  # columns that the tables take with ranges
-COSTS = ("instructions", "gap", "extra ms per 1000", "FDEs")
+COLUMNS = {  # benchmarks by the head of their column
+    "deregister": DEREGISTER,
+    "register": REGISTER,
+    "gap": GAP,
+    "extra ms": EXTRA,
+    "FDEs": FDES,
+}
+LEGEND = (
+    "deregister, register: instructions of the unwinder per module; gap: time with unwind info / "
+    "without; extra ms: per 1000 modules."
+)
+CSV_COLUMNS = (
+    "machine", "unwinder", "release", "benchmark", "shape", "value", "low", "high", "samples",
+)  # fmt: skip
+
+
+class TableText(NamedTuple):
+    """One table as text."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+
+
+def era_table(series: Series, shapes: Sequence[str], *, ranges: bool) -> TableText:
+    """Return the eras of one series, a row for each shape."""
+    eras = [era for era in series.eras if era.shape in shapes]
+    head = ["releases", *["shape"] * (len(shapes) > 1), *COLUMNS, "since"]
+    rows = []
+    for era in eras:
+        releases = words.span(era.first, era.last)
+        cells = [format_value(name, era.values.get(name), ranges) for name in COLUMNS.values()]
+        since = era.change.label if era.change else "" if era.known else "unknown"
+        rows.append([releases, *[era.shape] * (len(shapes) > 1), *cells, since])
+    only = f", {shapes[0]}" if len(shapes) == 1 else ""
+    return TableText(f"{series.machine}, {series.name}{only}", head, rows)
+
+
+def release_table(report: Report, series: Series) -> TableText:
+    """Return every release of one series, a row for each shape."""
+    by_release: dict[tuple[str, str], dict[str, Value]] = {}
+    for row in report.rows:
+        if row.series == (series.machine, series.unwinder) and row.shape in report.shapes:
+            values = by_release.setdefault((row.release, row.shape), {})
+            values[row.benchmark] = Value(row.value, row.low, row.high)
+    rows = [
+        [*key, *(format_value(name, values.get(name), True) for name in COLUMNS.values())]
+        for key, values in by_release.items()
+        if {DEREGISTER, GAP} & values.keys()
+    ]
+    return TableText(f"{series.machine}, {series.name}", ["release", "shape", *COLUMNS], rows)
+
+
+def format_value(benchmark: str, value: Value | None, ranges: bool) -> str:
+    """Return a value as the tables show it."""
+    if value is None:
+        return "n/a"
+    if benchmark in (DEREGISTER, REGISTER, FDES):
+        return count(value.value)
+    text = number(value.value) + "×" * (benchmark == GAP)
+    return (
+        f"{text} ({interval(value.low, value.high)})" if ranges and value.low is not None else text
+    )
+
+
+def main_series(report: Report) -> list[Series]:
+    """Return the series of the short report: a visitor's own machine, then the most telling."""
+    own = [series for series in report.series if series.machine.startswith(LOCAL)]
+    recorded = [series for series in report.series if series not in own]
+    return [*own[::-1], *recorded[:1]]
+
+
+def print_short(report: Report, console: Console) -> None:
+    """Print the answer in at most 25 lines of 80 columns. Nothing depends on colour."""
+    say = line_printer(console)
+    for line in report.headline:
+        say(line)
+    shapes = report.shapes if len(report.shapes) == 1 else [MAIN_SHAPE]
+    for series in main_series(report):
+        print_table(era_table(series, shapes, ranges=False), console)
+    say("deregister, register: instructions per module; extra ms: per 1000 modules")
+    say("")
+    for line in advice.rules():
+        say(line)
+    if report.series:
+        verdict = main_series(report)[-1].verdict
+        say(words.describe_verdict(verdict))
+    say("More: --details, --releases, --format; as pages: uv run asv publish.")
+    for line in [*report.problems[:1], *report.not_measured[:1]]:
+        say(line)
+
+
+def print_details(report: Report, console: Console, *, releases: bool) -> None:
+    """Print everything: all series and shapes, advice by platform, changes, what was left out."""
+    say = line_printer(console)
+    for line in report.headline:
+        say(line)
+    for series in report.series:
+        table = era_table(series, report.shapes, ranges=True)
+        print_table(release_table(report, series) if releases else table, console)
+    say(LEGEND)
+    for heading, sentences in sections(report).items():
+        say("")
+        say(heading)
+        for sentence in sentences:
+            say(f"  {sentence}")
+
+
+def line_printer(console: Console) -> Any:
+    """Return a function that prints a line, wrapped at words to the width of the console."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    return say
+
+
+def print_table(table: TableText, console: Console) -> None:
+    """Print a table: names are aligned left, numbers right."""
+    drawn = Table(
+        title=table.title, title_style="bold", title_justify="left", box=None, pad_edge=False
+    )
+    for column in table.head:
+        left = column in ("release", "releases", "shape", "since")
+        drawn.add_column(column, justify="left" if left else "right", no_wrap=True)
+    for row in table.rows:
+        drawn.add_row(*row)
+    console.print()
+    console.print(drawn)
 
 
 def sections(report: Report) -> dict[str, list[str]]:
-    """What stands beside the tables: headings and their sentences."""
-    changes = [
-        say(change) for change in report.changes for say in (words.say_change, words.say_functions)
+    """Return the sentences beside the tables, by heading."""
+    changes, functions = [], []
+    for series in report.series:
+        where = f"{series.machine}, {series.name}, "
+        changes += [where + words.describe_change(change) for change in series.changes]
+        functions += [
+            where + words.describe_functions(change)
+            for change in series.changes
+            if change.functions
+        ]
+    fits = [
+        f"{fit.machine}: {fit.nanoseconds} ns per table entry; by shape: "
+        + ", ".join(
+            f"{each.nanoseconds} ({each.shape}, {words.span(each.first, each.last)})"
+            for each in fit.residuals
+        )
+        for fit in report.fits
     ]
     found = {
-        "What to do": [*words.say_advice(report.advice), words.RULE, words.UNTIMED, report.note],
-        "Newest release": list(map(words.say_newest, report.newest)),
-        "Changes": [*(changes or ["none found"]), report.macs, *words.CHANGES],
-        "Left out": report.left_out,
+        "What to do (N modules loaded, f FDEs each)": [*advice.rules(), *matrix_lines(report)],
+        "Changes": [*(changes or ["None found."]), *functions, report.wheels, words.METHOD],
+        "Newest release": [
+            f"{series.machine}, {series.name}: {words.describe_verdict(series.verdict)}"
+            for series in report.series
+        ],
+        "Time per table entry": fits,
+        "Not measured": report.not_measured,
+        "Problems": report.problems,
     }
     return {heading: said for heading, all_ in found.items() if (said := list(filter(None, all_)))}
 
 
-def tables(
-    report: Report, *, releases: bool = False
-) -> Iterator[tuple[tuple[str, str], str, list[str], list[list[str]]]]:
-    """Key, title, head and rows for every machine and unwinder: a row for each era, or release."""
-    head = ["release" if releases else "releases", "functions", *COSTS]
-    points = report.points if releases else report.eras
-    for key, group in itertools.groupby(points, key=lambda point: point.key):
-        rows = [row(point) for point in group if point.size in report.sizes]
-        series = report.series[", ".join(key)]
-        yield key, series, head if releases else [*head, "what to do", "since"], rows
+def matrix_lines(report: Report) -> Iterator[str]:
+    """Yield the advice by platform, era and load."""
+    for platform, cells in report.matrix.items():
+        for column, cell in zip(report.columns, cells, strict=True):
+            loads = "; ".join(
+                f"{load}: {one.decision.value} ({advice.describe_cost(one)})"
+                for load, one in cell.advice.items()
+            )
+            yield f"{platform.value}, {words.span(column.first, column.last)}: {loads}"
 
 
-def row(point: Point) -> list[str]:
-    """The cells of a release or of an era."""
-    if not isinstance(point, Era):
-        return [point.release, point.size, *cells(point)]
-    releases = f"{words.span(point.release, point.last)} ({point.releases})"
-    return [releases, point.size, *cells(point), point.says, point.why]
-
-
-def cells(point: Point | None) -> list[str]:
-    """What unwind info costs: instructions, gap, extra time and FDEs."""
-    if point is None:
-        return ["n/a"] * len(COSTS)
-    gap, extra = words.ranged(point.gap, "×"), words.ranged(point.extra)
-    return [words.count(point.instructions), gap, extra, words.count(point.fdes)]
-
-
-def terminal(report: Report, console: Console, *, releases: bool) -> None:
-    """Print it all. Nothing depends on colour; ranges for which there is no room are left out."""
-    said, narrow = sections(report), console.width < WIDTH
-    lines = [report.verdict, "", "What to do", *(f"  {line}" for line in said.pop("What to do"))]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    for _, title, head, rows in tables(report, releases=releases):
-        if narrow:
-            rows = [[line[0], *(cell.split(" (")[0] for cell in line[1:])] for line in rows]
-        print_table(title, head, rows, console)
-    lines = ["A wider terminal shows the ranges."] * narrow
-    for heading, sentences in said.items():
-        lines += [heading, *(f"  {sentence}" for sentence in sentences)]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-
-
-def print_table(title: str, head: Sequence[str], rows: list[list[str]], console: Console) -> None:
-    """Print a table: the first column is aligned left, the numbers right."""
-    table = Table(
-        title=f"What unwind info costs: {title}", box=SIMPLE, title_justify="left",
-        collapse_padding=console.width < WIDTH,
-    )  # fmt: skip
-    for index, column in enumerate(head):
-        whole = column in ("functions", "instructions")  # a narrow terminal would break the words
-        table.add_column(
-            column, justify="right" if index else "left", no_wrap=whole, overflow="fold"
-        )
-    for line in rows:
-        table.add_row(*line)
-    console.print(table)
-
-
-def markdown(report: Report, *, releases: bool = False) -> str:
-    """The same for a pull request or an issue."""
-    lines = [report.verdict, ""]
-    for _, title, head, rows in tables(report, releases=releases):
+def to_markdown(report: Report, *, releases: bool = False) -> str:
+    """Return the report for a pull request or an issue."""
+    lines = [*report.headline, ""]
+    for series in report.series:
+        table = era_table(series, report.shapes, ranges=True)
+        title, head, rows = release_table(report, series) if releases else table
         ruled = (head, ["---", *["--:"] * (len(head) - 1)], *rows)
-        lines += [f"### What unwind info costs: {title}", ""]
-        lines += [*(f"| {' | '.join(line)} |" for line in ruled), ""]
+        lines += [f"### {title}", "", *(f"| {' | '.join(row)} |" for row in ruled), ""]
+    lines += [LEGEND, ""]
     for heading, sentences in sections(report).items():
         lines += [f"### {heading}", "", *(f"- {sentence}" for sentence in sentences), ""]
     return "\n".join(lines)
 
 
 def to_json(report: Report) -> str:
-    """Every number in full."""
-    return json.dumps(asdict(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return every number, and every conclusion."""
+    content = {
+        "headline": report.headline,
+        "series": [plain(series) for series in report.series],
+        "columns": plain(report.columns),
+        "matrix": {platform.value: plain(cells) for platform, cells in report.matrix.items()},
+        "rules": advice.rules(),
+        "fits": plain(report.fits),
+        "problems": report.problems,
+        "not_measured": report.not_measured,
+        "wheels": report.wheels,
+        "rows": [dict(zip(CSV_COLUMNS, csv_row(row), strict=True)) for row in report.rows],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """Return dataclasses, tuples and enumerations as what JSON knows."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, dict):
+        return {plain(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value
 
 
 def to_csv(report: Report) -> str:
-    """One row for each point; a value has columns for its range and samples."""
-    rows = [
-        {
-            name if part == "value" else f"{name}_{part}": one
-            for name, cell in asdict(point).items()
-            for part, one in (cell if isinstance(cell, dict) else {"value": cell}).items()
-        }
-        for point in report.points
-    ]
+    """Return one line for each value; the columns are always the same, in the same order."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(dict.fromkeys(itertools.chain(*rows))), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    writer.writerows(csv_row(row) for row in report.rows)
     return out.getvalue()
+
+
+def csv_row(row: Row) -> list[Any]:
+    """Return a row with the number of its samples in place of the samples."""
+    return [*row[:-1], len(row.samples)]

@@ -1,232 +1,151 @@
-"""The report: everything that is said of a history, once, for every form it is said in."""
+"""Report wording shared by all output formats."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 
 from packaging.version import Version
 
-from scripts.base.names import known
-from scripts.base.numbers import interval, number, times
-from scripts.gap.changes import FEWEST, MOST, WORTH, Change, Era, Newest, conclude
-from scripts.history.benchmarks import HEADLINE, SIZES
-from scripts.history.read import History, Point, Value
-from scripts.history.results import LOCAL, is_mac
+from scripts.base.numbers import count, number, times
+from scripts.gap.changes import SUDDEN, Change, Era, Verdict
+from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
+from scripts.history.machine import Machine
+from scripts.history.read import History
 
-RULE = (
-    f"Turn unwind info off where it costs more than {WORTH:.0f} ms per 1000 modules, else keep it."
+METHOD = (
+    "Counts are exact. A count that differs by 1 % or more from the release before, or from the "
+    f"first release of its era, is a change. Where nothing is counted, a gap that differs by a "
+    f"factor of {SUDDEN:.0f} is."
 )
-UNTIMED = (
-    f"Where no milliseconds are recorded, instructions stand for them: {FEWEST:,} to {MOST:,} take "
-    "a µs. Where that range leaves it open, and where neither is recorded, it is not known."
-)
-CHANGES = (
-    "Counts are exact: a count that differs by 1 % or more from the release before is a change.",
-    "Where nothing is counted, a gap that differs by a factor of two or more from the release "
-    "before is a change. The newest release and the one before it have to be measured in one "
-    "session.",
-)
-STAND_IN = (
-    "No Mac is recorded here. libunwind on Linux stands in for one: Wasmtime takes the same path "
-    "there as on macOS, in other times."
-)
+MAIN = "1000 modules of 8 functions"
 
 
-@dataclass(frozen=True)
-class Report:
-    """What unwind info costs, when that changed, what the newest release did, and what to do.
-
-    `advice` has the newest era of each series; `sizes` are those that tables show, and `series`
-    what they and charts call a machine and unwinder.
-    """
-
-    verdict: str
-    advice: list[Era]
-    newest: list[Newest]
-    changes: list[Change]
-    eras: list[Era]
-    points: list[Point]
-    sizes: tuple[str, ...]
-    left_out: list[str]
-    note: str
-    macs: str
-    series: dict[str, str]
-
-
-def report(
-    history: History, machine: str | None = None, size: str | None = None, since: str | None = None
-) -> Report:
-    """The report on a history, or on one machine or size of it.
-
-    Neither `since` nor `size` leaves anything out of what is concluded.
-
-    Raises:
-        UserError: there is no such machine, size or release; it names the near ones.
-    """
-    known(machine, dict.fromkeys(file.machine for file in history.files), "machine with results")
-    known(size, dict.fromkeys([*SIZES, *(point.size for point in history.points)]), "size")
-    known(since, dict.fromkeys(file.release for file in history.files), "measured release")
-    points = [point for point in history.points if machine in (None, point.machine)]
-    changes, newest, eras = conclude(replace(history, points=points))
-    last = {(*era.key, era.size): era for era in eras if era.size in SIZES}
-    macs = {name for name, described in history.machines.items() if is_mac(described)}
-    oldest = Version(since or "0")
-    return Report(
-        verdict=say_verdict(eras, newest, macs),
-        advice=list(last.values()),
-        newest=newest,
-        changes=changes,
-        eras=[e for e in eras if size in (None, e.size) and Version(e.last) >= oldest],
-        points=[p for p in points if size in (None, p.size) and Version(p.release) >= oldest],
-        sizes=(size,) if size else SIZES,
-        left_out=[*say_nothing(history, machine), *history.left_out],
-        note="" if macs & set(recorded(history.points)) else STAND_IN,
-        macs=say_macs(history.on_macs),
-        series=dict(name_series(history, *point.key) for point in points),
-    )
-
-
-def recorded(points: Iterable[Point]) -> list[str]:
-    """The recorded machines; all where there are none but local ones."""
-    machines = list(dict.fromkeys(point.machine for point in points))
-    return [name for name in machines if not name.startswith(LOCAL)] or machines
-
-
-def name_series(history: History, machine: str, unwinder: str) -> tuple[str, str]:
-    """A machine and unwinder, and the same with what the system's own unwinder is there."""
-    key, system = f"{machine}, {unwinder}", history.machines[machine]["os"].partition(", ")[2]
-    return key, key if unwinder == "libunwind" or not system else f"{key} ({system})"
+def name_unwinder(machine: Machine, unwinder: str) -> str:
+    """Return the unwinder of a series in the reader's words."""
+    if machine.is_mac:
+        return "Apple libunwind"
+    if unwinder == "libunwind":
+        emulated = ", emulated arm64" if machine.emulated else ""
+        return f"LLVM libunwind (macOS path{emulated})"
+    if machine.system == "Windows":
+        return "Windows"
+    return f"libgcc {machine.libgcc}" if machine.libgcc else "the system's unwinder"
 
 
 def span(first: str, last: str) -> str:
-    """From one release to another."""
+    """Return a range of releases."""
     return " to ".join(dict.fromkeys((first, last)))
 
 
-def functions(size: str) -> str:
-    """A size in words."""
-    return f"{size} function{'s' * (size != '1')}" if size.isdigit() else size
+def headline(history: History, eras: Sequence[Era], verdict: Verdict) -> list[str]:
+    """Return the answer that comes first, what it means in time, and its basis."""
+    if not eras:
+        return [f"Nothing is measured at {MAIN}."]
+    machine = history.machines[verdict.machine]
+    stand_in = verdict.unwinder == "libunwind"
+    where = "macOS" if machine.is_mac or stand_in else name_unwinder(machine, verdict.unwinder)
+    now, before = eras[-1], next((era for era in eras[-2::-1] if era.known), None)
+    if not now.known or now.last != verdict.release:
+        unknown = verdict.unknown or "its file is left out"
+        said = f"{where}: whether {verdict.release} changed the cost is unknown: {unknown}."
+        return [said, describe_time(now, None), describe_basis(history, verdict)]
+    changed = before if now.change is not None else None
+    said = f"{where}: {describe_fall(changed, now)}"
+    return list(filter(None, [said, describe_time(now, changed), describe_basis(history, verdict)]))
 
 
-def count(instructions: float | None) -> str:
-    """Instructions, to the last one."""
-    return "n/a" if instructions is None else f"{instructions:,.0f}"
-
-
-def ranged(value: Value | None, unit: str = "") -> str:
-    """A value with its range."""
-    if value is None:
-        return "n/a"
-    said = f"{number(value.value)}{unit}"
-    if value.low is None:
-        return said
-    ends = interval(value.low, value.high)
-    return f"{said} ({ends.replace('–', ' to ') if value.low < 0 else ends})"
-
-
-def cost(point: Point) -> str:
-    """What unwind info costs: extra time, or else instructions, or else the gap."""
-    if point.extra:
-        return f"{ranged(point.extra, ' ms')} per 1000 modules"
-    if point.instructions is not None:
-        return f"{count(point.instructions)} instructions a module"
-    return f"{ranged(point.gap, '×')} the time without it"
-
-
-def advise(eras: Sequence[Era]) -> str:
-    """What the rule says of several sizes."""
-    sizes: dict[str, list[str]] = {}
-    for era in eras:
-        sizes.setdefault(era.says, []).append(era.size)
-    if len(sizes) == 1:
-        return eras[0].says
-    said = {says: " and ".join((*at[:-1], functions(at[-1]))) for says, at in sizes.items()}
-    return ", ".join(f"{says} at {said[says]}" for says in sorted(said)[::-1])
-
-
-def say_advice(advice: Sequence[Era]) -> Iterator[str]:
-    """One sentence for every machine and unwinder."""
-    for key, group in itertools.groupby(advice, key=lambda era: era.key):
-        eras = list(group)
-        costs = "; ".join(f"{functions(era.size)}: {cost(era)}" for era in eras)
-        yield f"{', '.join(key)}, {eras[-1].last}: {advise(eras)}. {costs}"
-
-
-def say_change(change: Change) -> str:
-    """One sentence for a change."""
-    sizes = [size for size in SIZES if size in change.moved] or list(change.moved)
-    say, what = (count, "instructions a module") if change.counted else (times, "gap")
-    moved = ", ".join(
-        f"{' → '.join(map(say, change.moved[size]))} at {functions(size)}" for size in sizes
+def describe_fall(before: Era | None, now: Era) -> str:
+    """Return what deregistering a module costs now, and by what factor that changed."""
+    counted = DEREGISTER in now.values
+    benchmark = DEREGISTER if counted else GAP
+    show, unit = (count, " instructions") if counted else (times, " the time without")
+    cost = f"{show(now.values[benchmark].value)}{unit}"
+    what = "deregistering a module" if counted else "unloading modules with unwind info"
+    if before is None or now.change is None or benchmark not in before.values:
+        return f"in {span(now.first, now.last)}, {what} takes {cost} ({MAIN})."
+    old, new = before.values[benchmark].value, now.values[benchmark].value
+    cheaper = old > new
+    factor = number(old / new if cheaper else new / old)
+    return (
+        f"{now.change.label} made {what} {factor} times {'cheaper' if cheaper else 'dearer'}: "
+        f"{cost}, {show(old)} in {before.last} ({MAIN})."
     )
+
+
+def describe_time(now: Era, before: Era | None) -> str:
+    """Return what unwind info adds to the time, or nothing if it was not timed."""
+    if EXTRA not in now.values:
+        return ""
+    said = f"In {now.last}, unwind info adds {number(now.values[EXTRA].value)} ms to unloading them"
+    if before is not None and EXTRA in before.values:
+        said += f"; in {before.last}, it added {number(before.values[EXTRA].value)} ms"
+    return f"{said}."
+
+
+def describe_basis(history: History, verdict: Verdict) -> str:
+    """Return which machine a statement rests on."""
+    if verdict.unwinder != "libunwind":
+        return f"Basis: {verdict.machine}."
+    macs = any(machine.is_mac for machine in history.machines.values())
+    return f"Basis: {verdict.machine}, LLVM libunwind on Linux, where Wasmtime registers as on " + (
+        "macOS." if macs else "macOS; no Mac is recorded yet."
+    )
+
+
+def describe_change(change: Change) -> str:
+    """Return one sentence for a change in one series."""
+    show = count if change.counted else times
+    what = "instructions per module" if change.counted else "gap"
+    shapes = [shape for shape in (MAIN_SHAPE, *change.shapes) if shape in change.shapes]
+    values = ", ".join(
+        f"{' → '.join(map(show, change.shapes[shape]))} at {shape}"
+        for shape in dict.fromkeys(shapes)
+    )
+    return f"{change.release}: {what} {values} ({describe_causes(change)})"
+
+
+def describe_causes(change: Change) -> str:
+    """Return what caused a change, as far as it is known."""
     causes = [f"#{cause['pull_request']}: {cause['what']}" for cause in change.causes]
-    if change.library:
-        causes.insert(0, f"the counted library changed, {' → '.join(change.library)}")
-    why = "; ".join(causes) or "no upstream change is known"
-    return f"{change.machine}, {change.unwinder}, {change.release}: {what} {moved} ({why})"
+    if change.libraries:
+        causes.insert(0, f"the counted library changed, {' → '.join(change.libraries)}")
+    return "; ".join(causes) or "no upstream change is known"
 
 
-def say_functions(change: Change) -> str:
-    """One sentence for what a change is by function, or nothing where that is not counted."""
-    moved = (f"{name} {' → '.join(map(count, two))}" for name, two in change.functions.items())
-    where = f"{change.machine}, {change.unwinder}, {change.release}"
-    said = ", ".join(moved)
-    return said and f"{where}, by function of the unwinder: {said} at {functions(HEADLINE)}"
+def describe_functions(change: Change) -> str:
+    """Return the functions of the unwinder that explain a change, or nothing."""
+    parts = (
+        f"{name} {' → '.join(map(count, values))}" for name, values in change.functions.items()
+    )
+    said = ", ".join(parts)
+    return said and f"{change.release}, by function at {MAIN_SHAPE}: {said}"
 
 
-def say_macs(on_macs: dict[str, str]) -> str:
-    """How the libraries in the macOS wheels register unwind info: evidence, no measurement."""
+def describe_wheels(on_macs: dict[str, str]) -> str:
+    """Return how the libraries in the macOS wheels register: evidence, not a measurement."""
     eras = [
         (way, list(releases)) for way, releases in itertools.groupby(on_macs, on_macs.get) if way
     ]
-    said = ", ".join(f"{way} in {span(here[0], here[-1])}" for way, here in eras)
-    return said and f"By their own bytes, the macOS wheels register unwind info {said}."
+    said = ", ".join(f"{way} in {span(releases[0], releases[-1])}" for way, releases in eras)
+    return said and f"Symbols in the macOS wheels show that they register unwind info {said}."
 
 
-def say_newest(newest: Newest) -> str:
-    """One sentence for a verdict on the newest release."""
-    against = f", compared with {newest.previous}" if newest.previous else ""
-    if newest.reason:
-        said = f"whether {newest.release} changed the cost is not known{against}: {newest.reason}"
-    else:
-        changed = "changed" if newest.moved else "did not change"
-        said = f"{newest.release} {changed} the cost{against}"
-    return f"{newest.machine}, {newest.unwinder}: {said}"
+def describe_verdict(verdict: Verdict) -> str:
+    """Return one sentence for the verdict on the newest release of a series."""
+    against = f", compared with {verdict.previous}" if verdict.previous else ""
+    if verdict.unknown:
+        return f"Whether {verdict.release} changed the cost is unknown{against}: {verdict.unknown}."
+    changed = "changed" if verdict.changed else "did not change"
+    return f"{verdict.release} {changed} the cost{against}."
 
 
-def say_nothing(history: History, machine: str | None) -> Iterator[str]:
-    """A line for every machine and unwinder about the releases in which all is n/a."""
-    measured = {(*point.key, point.release) for point in history.points}
-    for key, files in itertools.groupby(history.files, key=lambda file: file.key[:2]):
-        releases = [file.release for file in files if file.key not in measured]
-        if releases and machine in (None, key[0]):
-            yield f"n/a: {', '.join(key)}, {span(releases[0], releases[-1])} ({len(releases)})"
-
-
-def say_verdict(eras: Sequence[Era], newest: Sequence[Newest], macs: set[str]) -> str:
-    """The sentence that stands first: the cost where it matters most, now and before it changed.
-
-    That is on a Mac, else with libunwind on Linux, else wherever something is measured; of several
-    machines it is one with times.
-    """
-    machines = recorded(eras)
-    now = max(
-        [era for era in eras if era.machine in machines and era.size == HEADLINE] or eras,
-        key=lambda era: (
-            era.machine in macs, era.unwinder == "libunwind", bool(era.extra), Version(era.last)
-        ),
-        default=None,
-    )  # fmt: skip
-    if now is None:
-        return ""
-    said = (
-        f"In {now.last} ({', '.join(now.key)}), unwind info costs {cost(now)} when modules of "
-        f"{functions(now.size)} are dropped."
-    )
-    for before in [era for era in eras if (era.key, era.size) == (now.key, now.size)][-2:-1]:
-        said += f" From {span(before.release, before.last)} it cost {cost(before)}."
-    said += f" What to do: {now.says}."
-    (judged,) = [verdict for verdict in newest if (verdict.machine, verdict.unwinder) == now.key]
-    if judged.reason:
-        said += f" What {judged.release} changed is not known: {judged.reason}."
-    return said
+def na_lines(history: History) -> Iterator[str]:
+    """Yield the releases without results, by series."""
+    measured = {row[:3] for row in history.rows}
+    by_series: dict[tuple[str, str], list[str]] = {}
+    for each in sorted(history.measured, key=lambda each: Version(each.release)):
+        if each[:3] not in measured:
+            by_series.setdefault(each.series, []).append(each.release)
+    for (machine, unwinder), releases in by_series.items():
+        unwinders = name_unwinder(history.machines[machine], unwinder)
+        said = span(releases[0], releases[-1])
+        yield f"n/a: {said} ({len(releases)}) with {unwinders} on {machine}"

@@ -1,0 +1,170 @@
+"""The matrix: advice by platform and era for representative loads, with what supports it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.version import Version
+
+from scripts.base.numbers import milliseconds
+from scripts.gap.advice import (
+    Advice,
+    Load,
+    Platform,
+    advise,
+    reported,
+)
+from scripts.gap.changes import Change, Era, is_libunwind
+from scripts.gap.model import estimate_fdes
+from scripts.history.benchmarks import EXTRA, MAIN_SHAPE
+from scripts.history.machine import Machine
+from scripts.history.read import History
+
+SMALL, MIDDLE, LARGE = "1000 × 8 functions", "1000 × 106 FDEs", "1 × 2,000 functions"
+LOADS = {
+    SMALL: "1000 modules of 8 exported functions each",
+    MIDDLE: "1000 modules of 106 FDEs each, as in wasmtime#10287",
+    LARGE: "one module of 2,000 functions beside 100,000 FDEs of others",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What to do on a platform in an era.
+
+    Attributes:
+        release: the newest release of the era, which the advice is for.
+        advice: by load.
+        measured: what was measured of it, in sentences that name the machine.
+        reports: what others published.
+        way: how the macOS wheels register, on a Mac.
+    """
+
+    platform: Platform
+    release: str
+    advice: dict[str, Advice]
+    measured: list[str]
+    reports: list[dict[str, Any]]
+    way: str = ""
+
+    @property
+    def decision(self) -> str:
+        """The decision, if it is the same for every load."""
+        decisions = {advice.decision for advice in self.advice.values()}
+        return decisions.pop().value if len(decisions) == 1 else "it depends on the load"
+
+
+@dataclass(frozen=True)
+class Column:
+    """An era of releases: those between two changes under libunwind."""
+
+    first: str
+    last: str
+
+    def holds(self, release: str) -> bool:
+        """Whether a release lies in it."""
+        return Version(self.first) <= Version(release) <= Version(self.last)
+
+
+def find_columns(history: History, changes: Sequence[Change]) -> list[Column]:
+    """Return the eras of the matrix: the changes of every libunwind series begin one."""
+    libunwind = [
+        change
+        for change in changes
+        if is_libunwind(history.machines[change.machine], change.unwinder)
+    ]
+    starts = {change.release for change in libunwind}
+    columns: list[list[str]] = []
+    for release in sorted({measured.release for measured in history.measured}, key=Version):
+        if not columns or release in starts:
+            columns.append([])
+        columns[-1].append(release)
+    return [Column(releases[0], releases[-1]) for releases in columns]
+
+
+def load_of(name: str, release: str) -> Load:
+    """Return the FDEs and modules of a representative load in a release."""
+    if name == MIDDLE:
+        return Load(1000, 106)
+    if name == SMALL:
+        return Load(1000, estimate_fdes(8, release, exported=8))
+    return Load(1, estimate_fdes(2000, release, exported=7), residents=100_000)
+
+
+def platform_of(machine: Machine, unwinder: str) -> Platform | None:
+    """Return the platform that a series was measured on, if it is one of the matrix."""
+    if machine.is_mac:
+        return Platform.APPLE_SILICON if machine.arch == "arm64" else Platform.INTEL_MAC
+    if machine.system == "Windows":
+        return Platform.WINDOWS
+    if unwinder == "libunwind":
+        return Platform.LIBUNWIND
+    if machine.libgcc is None:
+        return None
+    return Platform.LIBGCC_TREE if machine.libgcc >= 13 else Platform.LIBGCC_LIST
+
+
+def build_matrix(
+    history: History, changes: Sequence[Change], eras: Sequence[Era]
+) -> tuple[list[Column], dict[Platform, list[Cell]]]:
+    """Return the columns, and a cell for each of them by platform."""
+    columns = find_columns(history, changes)
+    published = reported()
+    return columns, {
+        platform: [build_cell(platform, column, history, eras, published) for column in columns]
+        for platform in Platform
+    }
+
+
+def build_cell(
+    platform: Platform,
+    column: Column,
+    history: History,
+    eras: Sequence[Era],
+    published: Sequence[dict[str, Any]],
+) -> Cell:
+    """Return the advice for a platform in an era."""
+    advice = {name: advise(platform, column.last, load_of(name, column.last)) for name in LOADS}
+    ways = dict.fromkeys(
+        way for release, way in history.on_macs.items() if way and column.holds(release)
+    )
+    return Cell(
+        platform,
+        column.last,
+        advice,
+        measured=describe_measured(platform, column, history, eras),
+        reports=[
+            report
+            for report in published
+            if platform.value in report["platforms"]
+            and report["release"] is not None
+            and column.holds(report["release"])
+        ],
+        way=" or ".join(ways) if platform.is_mac else "",
+    )
+
+
+def describe_measured(
+    platform: Platform, column: Column, history: History, eras: Sequence[Era]
+) -> list[str]:
+    """Return what was measured on a platform in an era, for 1000 modules of 8 functions.
+
+    LLVM libunwind on Linux stands in for a Mac as long as no Mac is recorded.
+    """
+    timed = [
+        (era, era.values[EXTRA])
+        for era in eras
+        if era.shape == MAIN_SHAPE and EXTRA in era.values and column.holds(era.last)
+    ]
+    platforms = {
+        (era.machine, era.unwinder): platform_of(history.machines[era.machine], era.unwinder)
+        for era, _ in timed
+    }
+    stand_in = platform.is_mac and platform not in platforms.values()
+    wanted = Platform.LIBUNWIND if stand_in else platform
+    return [
+        f"{milliseconds(max(extra.value, 0) / 1000)} measured on {era.machine}"
+        + (", the stand-in" if stand_in else "")
+        for era, extra in timed
+        if platforms[era.series] is wanted and not history.machines[era.machine].is_local
+    ]
