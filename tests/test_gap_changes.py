@@ -1,157 +1,177 @@
-"""Changes, eras, the verdict on the newest release and the rule, on histories that are known."""
+"""Changes, eras and the verdict on the newest release, on histories that are known."""
 
 import itertools
-import math
-from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from scripts.gap import changes
-from scripts.gap.changes import FEWEST, KEEP, MOST, TURN_OFF, UNKNOWN, WORTH
-from scripts.history.benchmarks import SIZES
-from scripts.history.read import SESSION, History, Point, Value
+from scripts.gap.changes import find_changes, judge_newest, split_eras, split_series
+from scripts.gap.report import CHANGED, UNKNOWN, check
+from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP
+from scripts.history.read import History
+from scripts.history.rows import Row, rounded
 
+from .histories import LINUX, MAC, STORY, by_law, counted, history, library, timed
 from .results import RELEASES
 
 HISTORIES = 400
-PROCESSES = 0.2  # between the processes of one release: worse than any that is recorded
-KEY = ("m", "libunwind")
+PROCESSES = 0.2  # spread between the processes of one release: more than any recorded
 
 
-def counted(release: str, count: float, size: str = "8", library: str = "") -> Point:
-    return Point(*KEY, size, release, instructions=count, library=library)
-
-
-def timed(release: str, gap: float, size: str = "8", samples: int = 8, started: float = 0) -> Point:
-    return Point(*KEY, size, release, gap=Value(gap, gap, gap, samples), started=started)
-
-
-def whole(points: Sequence[Point], system: str = "Debian 12, libgcc 12") -> History:
-    return History({"m": {"os": system}}, {"m": points[-1].release}, points=list(points))
-
-
-def conclude(*points: Point) -> tuple[list[str], str, bool]:
-    """The releases that changed something, the reason against a verdict, and whether it moved."""
-    found, (newest,), _ = changes.conclude(whole(points))
-    return [change.release for change in found], newest.reason, newest.moved
+def conclude(given: History) -> tuple[list[str], str, int]:
+    """Return the releases that changed something, why the verdict is unknown, the exit code."""
+    (rows,) = split_series(given).values()
+    changes = find_changes(given, rows)
+    verdict = judge_newest(given, rows, changes)
+    return [change.release for change in changes], verdict.unknown, check([verdict])
 
 
 @pytest.mark.parametrize(
-    ("factor", "moved"), [(1.02, True), (0.98, True), (1.01, True), (1.009, False), (1, False)]
+    ("factor", "changed"), [(1.02, True), (0.98, True), (1.01, True), (1.009, False), (1, False)]
 )
-def test_a_count_that_differs_by_one_percent_is_a_change(factor: float, moved: bool) -> None:
-    before = [counted(release, 51) for release in RELEASES[:-1]]
-    now = counted(RELEASES[-1], 51 * factor)
-    assert conclude(*before, now) == ([RELEASES[-1]] * moved, "", moved)
+def test_a_count_that_differs_by_one_percent_is_a_change(factor: float, changed: bool) -> None:
+    counts = dict.fromkeys(RELEASES, 5100.0) | {RELEASES[-1]: 5100 * factor}
+    found = conclude(history(counted(counts)))
+    assert found == ([RELEASES[-1]] * changed, "", CHANGED if changed else 0)
 
 
-def test_a_change_cuts_every_size_and_has_its_causes() -> None:
+def test_a_drift_is_a_change_as_soon_as_it_adds_up_to_one_percent() -> None:
+    counts = {release: 100_000 * 1.004**number for number, release in enumerate(RELEASES[:10])}
+    (rows,) = split_series(given := history(counted(counts))).values()
+    changes = find_changes(given, rows)
+    assert [change.release for change in changes] == [RELEASES[3], RELEASES[6], RELEASES[9]]
+    # compared with the first release of the era that it ends
+    assert [change.shapes["1000x8"][0] for change in changes] == [
+        counts[RELEASES[number]] for number in (0, 3, 6)
+    ]
+
+
+def test_an_invented_count_two_percent_off_the_law_is_one_change() -> None:
+    rows = by_law(["48.0.0", "49.0.0"])
+    rows = [
+        row._replace(value=row.value * 1.02)
+        if (row.release, row.shape) == ("49.0.0", "1000x8")
+        else row
+        for row in rows
+    ]
+    assert conclude(history(rows)) == (["49.0.0"], "", CHANGED)
+
+
+def test_a_change_splits_every_shape_and_has_its_causes() -> None:
     story = {"21.0.0": 300.0, "22.0.0": 100.0, "49.0.0": 100.0, "50.0.1": 10.0}
-    points = [counted(release, count) for release, count in story.items()]
-    points += [counted(release, 7, "1") for release in story]
-    found, _, eras = changes.conclude(whole(points))
-    assert [change.label for change in found] == ["22.0.0 #8629", "50.0.1 #14304"]
-    assert [change.moved for change in found] == [{"8": (300, 100)}, {"8": (100, 10)}]
-    for size in ("1", "8"):
-        assert [(era.release, era.last, era.why) for era in eras if era.size == size] == [
-            ("21.0.0", "21.0.0", ""),
-            ("22.0.0", "49.0.0", "22.0.0 #8629"),
-            ("50.0.1", "50.0.1", "50.0.1 #14304"),
-        ]
+    flat = dict.fromkeys(story, 7.0)
+    given = history([*counted(story), *counted(flat, shape="1000x1")])
+    (rows,) = split_series(given).values()
+    changes = find_changes(given, rows)
+    assert [change.label for change in changes] == ["22.0.0 #8629", "50.0.1 #14304"]
+    assert [change.shapes for change in changes] == [{"1000x8": (300, 100)}, {"1000x8": (100, 10)}]
+    eras = list(split_eras(rows, changes))
+    for shape in ("1000x1", "1000x8"):
+        assert [(era.first, era.last, era.releases) for era in eras if era.shape == shape] == [
+            ("21.0.0", "21.0.0", 1), ("22.0.0", "49.0.0", 2), ("50.0.1", "50.0.1", 1),
+        ]  # fmt: skip
 
 
-def test_functions_explain_a_change_if_both_releases_have_them_counted() -> None:
-    before = replace(counted("49.0.0", 100), functions={"fde": 90, "section": 0, "others": 10})
-    now = replace(counted("50.0.1", 30), functions={"fde": 0, "section": 20, "others": 10})
-    (change,), _, _ = changes.conclude(whole([before, now]))
-    assert list(change.functions.items()) == [("fde", (90, 0)), ("section", (0, 20))]
-    (change,), _, _ = changes.conclude(whole([replace(before, functions={}), now]))
-    assert change.functions == {}
+def test_functions_explain_a_change_if_both_releases_have_them() -> None:
+    before, now = {"fde": 90, "section": 0, "others": 10}, {"fde": 0, "section": 20, "others": 10}
+    functions = [
+        Row("linux", "libunwind", release, FUNCTION, name, value)
+        for release, values in (("49.0.0", before), ("50.0.1", now))
+        for name, value in values.items()
+    ]
+    counts = counted({"49.0.0": 100, "50.0.1": 30})
+    for rows, expected in (
+        ([*counts, *functions], [("fde", (90, 0)), ("section", (0, 20))]),
+        ([*counts, *functions[3:]], []),
+    ):
+        given = history(rows)
+        (change,) = find_changes(given, next(iter(split_series(given).values())))
+        assert list(change.functions.items()) == expected
 
 
-def test_between_releases_that_were_not_measured_everything_that_came_is_named() -> None:
-    points = [counted("21.0.0", 300.0), counted("50.0.1", 10.0)]
-    other = [replace(point, unwinder="system") for point in points]
-    for these, expected in ((points, [8629, 9479, 14304]), (other, [8629])):
-        (change,) = changes.conclude(whole(these))[0]
+def test_every_upstream_change_between_two_measured_releases_is_named() -> None:
+    for unwinder, expected in (("libunwind", [8629, 9479, 14304]), ("system", [8629])):
+        given = history(counted({"21.0.0": 300.0, "50.0.1": 10.0}, unwinder=unwinder))
+        (change,) = find_changes(given, next(iter(split_series(given).values())))
         assert [cause["pull_request"] for cause in change.causes] == expected
 
 
-def test_another_counted_library_is_no_news_of_a_release() -> None:
-    before, now = counted("49.0.0", 100, library="a 1 (00)"), counted("50.0.1", 103, library="a 2")
-    releases, reason, moved = conclude(before, now)
-    assert releases == ["50.0.1"]
-    assert reason == "the counted library is another one, a 1 (00) → a 2"
-    assert not moved
-    assert changes.conclude(whole([before, now]))[0][0].label == "50.0.1 #14304 another library"
-    # it does not matter where nothing moved
-    assert conclude(before, replace(now, instructions=100)) == ([], "", False)
+def test_another_counted_library_is_not_a_change_of_the_release() -> None:
+    rows = counted({"49.0.0": 100, "50.0.1": 103})
+    other = library({"49.0.0": 0xA00000000000, "50.0.1": 0xB00000000000})
+    releases, unknown, code = conclude(history([*rows, *other]))
+    assert (releases, code) == (["50.0.1"], UNKNOWN)
+    assert unknown == (
+        "the counted library differs: unknown package (a0000000) → unknown package (b0000000)"
+    )
+    same = counted({"49.0.0": 100, "50.0.1": 100})
+    assert conclude(history([*same, *other])) == ([], "", 0)
 
 
-def test_where_something_is_counted_times_change_nothing() -> None:
-    points = [replace(timed(release, 9), instructions=51) for release in RELEASES[:-1]]
-    points.append(replace(timed(RELEASES[-1], 1), instructions=51))
-    assert conclude(*points) == ([], "", False)
+def test_times_change_nothing_where_something_is_counted() -> None:
+    rows = counted(dict.fromkeys(STORY, 51.0))
+    rows += timed(dict.fromkeys(STORY, 9.0) | {"50.0.1": 1.0}, LINUX, "libunwind")
+    assert conclude(history(rows)) == ([], "", 0)
 
 
-def test_what_cannot_be_told_is_said() -> None:
-    before = counted("49.0.0", 100)
-    assert conclude(before)[1] == "no release before it is measured"
-    other = [counted("49.0.0", 100, "1"), counted("50.0.1", 100, "1")]
-    assert conclude(before, *other)[1] == "it is not measured at 8"
-    history = whole([before])
-    history.newest["m"] = "50.0.1"
-    assert changes.conclude(history)[1][0].reason == "it is not measured, or its file is left out"
-    old = timed("49.0.0", 2)
-    assert "6 hours apart" in conclude(old, timed("50.0.1", 9, started=SESSION + 1))[1]
-    assert "measure both again" in conclude(old, timed("50.0.1", 9, samples=7))[1]
-    assert conclude(old, timed("50.0.1", 9, started=SESSION)) == (["50.0.1"], "", True)
+def test_what_is_unknown_is_said_and_never_unchanged() -> None:
+    before = counted({"49.0.0": 100})
+    assert conclude(history(before))[1:] == ("no release before it is measured", UNKNOWN)
+    other = counted({"49.0.0": 100, "50.0.1": 100}, shape="1000x1")
+    assert conclude(history([*before, *other]))[1:] == ("it is not measured at 1000x8", UNKNOWN)
+    missing = "it is not measured, or its file is left out"
+    assert conclude(history(before, newest="50.0.1"))[1:] == (missing, UNKNOWN)
 
 
-def mac(random: np.random.Generator, levels: Sequence[float]) -> list[str]:
-    """The changes found on a Mac of invented times: eight processes for each release and size."""
-    points = []
-    for size, (release, level) in itertools.product(SIZES, zip(RELEASES, levels, strict=True)):
-        samples = level * np.exp(random.normal(0, PROCESSES, 8))
-        value = Value(float(np.median(samples)), samples.min(), samples.max(), 8)
-        points.append(Point("m", "system", size, release, gap=value))
-    found, _, _ = changes.conclude(whole(points, "macOS 15"))
-    return [change.release for change in found]
+def test_a_release_without_its_count_is_an_era_of_its_own() -> None:
+    rows = counted({"48.0.0": 100, "49.0.0": 100})
+    rows += timed(dict.fromkeys(("48.0.0", "49.0.0"), 9.0) | {"50.0.1": 1.3}, LINUX, "libunwind")
+    given = history(rows)
+    (series,) = split_series(given).values()
+    changes = find_changes(given, series)
+    old, new = split_eras(series, changes)
+    assert (old.first, old.last, old.known) == ("48.0.0", "49.0.0", True)
+    assert (new.first, new.last, new.known, new.change) == ("50.0.1", "50.0.1", False, None)
+    assert DEREGISTER not in new.values
+    assert new.values[GAP].value == 1.3
+    assert old.values[EXTRA].value == pytest.approx(80)
+
+
+@pytest.mark.parametrize(("gap", "changed"), [(4.4, True), (4.6, False), (18.0, True)])
+def test_where_nothing_is_counted_a_factor_of_two_is_a_change(gap: float, changed: bool) -> None:
+    gaps = dict.fromkeys(STORY, 9.0) | {"50.0.1": gap}
+    assert conclude(history(timed(gaps), MAC))[0] == ["50.0.1"] * changed
+
+
+def test_single_samples_are_no_verdict() -> None:
+    rows = timed({"49.0.0": 9.0}) + timed({"50.0.1": 1.0}, samples=1)
+    releases, unknown, code = conclude(history(rows, MAC))
+    assert (releases, code) == ([], UNKNOWN)
+    assert "without --quick" in unknown
+
+
+def noisy_mac(random: np.random.Generator, gaps: list[float]) -> list[str]:
+    """Return the changes found on a Mac of invented times: eight samples per release and shape."""
+    rows = []
+    shapes = ("1000x1", "1000x8", "100x100")
+    for shape, (release, gap) in itertools.product(shapes, zip(RELEASES, gaps, strict=True)):
+        samples = tuple(gap * np.exp(random.normal(0, PROCESSES, 8)))
+        value = rounded(float(np.median(samples)))
+        rows.append(Row("mac", "system", release, GAP, shape, value, samples=samples))
+    given = history(rows, MAC)
+    (series,) = split_series(given).values()
+    return [change.release for change in find_changes(given, series)]
 
 
 @pytest.mark.slow
 def test_error_rates_of_the_rule_for_times() -> None:
-    """Of histories of 42 releases and 3 sizes: below 1 % false alarms; 99 % of steps of 3 found."""
+    """In histories of 42 releases: below 1 % false alarms, and 99 % of steps of 3 found."""
     random = np.random.default_rng(0)
-    right, wrong, last = 0, 0, 0
+    right = wrong = 0
     for _ in range(HISTORIES):
         at = int(random.integers(1, len(RELEASES)))
         step, small = ([9.0] * at + [9.0 / by] * (len(RELEASES) - at) for by in (3, 1.2))
-        right += mac(random, step) == [RELEASES[at]]
-        wrong += bool(mac(random, small))
-        last += mac(random, [9.0] * (len(RELEASES) - 1) + [3.0]) == [RELEASES[-1]]
-    print(f"found {right}, at the end {last}, false alarms {wrong} of {HISTORIES}")
-    assert min(right, last) >= 0.99 * HISTORIES
+        right += noisy_mac(random, step) == [RELEASES[at]]
+        wrong += bool(noisy_mac(random, small))
+    assert right >= 0.99 * HISTORIES
     assert wrong <= 0.01 * HISTORIES
-
-
-@pytest.mark.parametrize(
-    ("extra", "instructions", "says"),
-    [
-        (WORTH + 1, 1.0, TURN_OFF), (WORTH, 1e9, KEEP), (-3.0, None, KEEP),
-        (None, MOST * WORTH + 1, TURN_OFF), (None, FEWEST * WORTH, KEEP),
-        (None, FEWEST * WORTH + 1, UNKNOWN), (None, None, UNKNOWN),
-    ],
-)  # fmt: skip
-def test_the_rule(extra: float | None, instructions: float | None, says: str) -> None:
-    assert changes.rule(extra if extra is None else Value(extra), instructions) == says
-
-
-def test_an_era_has_the_median_and_the_range_of_all_samples() -> None:
-    assert changes.over([Value(1, 0.5, 2, 8), None, Value(3, 2, 4, 8), Value(2)]) == Value(
-        2, 0.5, 4, 16
-    )
-    assert changes.over([None]) is None
-    assert math.isclose(WORTH, 100)

@@ -1,0 +1,84 @@
+"""Histories in memory, with known costs, for tests of the report."""
+
+from collections.abc import Mapping, Sequence
+
+from scripts.gap.law import predict_count
+from scripts.gap.model import SCANS
+from scripts.history.benchmarks import DEREGISTER, LIBRARY, TIME_OFF, TIME_ON
+from scripts.history.machine import Machine
+from scripts.history.read import History, Measured
+from scripts.history.rows import Row, derive
+
+LINUX = Machine("linux", "Debian 12, libgcc 12", "x86_64", "Linux", 12)
+TREE = Machine("tree", "Debian 13, libgcc 14", "x86_64", "Linux", 14)
+MAC = Machine("mac", "macOS 15", "arm64", "macOS")
+LOCAL = Machine("local-linux-x86_64", "Debian 12, libgcc 12", "x86_64", "Linux", 12)
+STORY = ("19.0.0", "21.0.0", "22.0.0", "40.0.0", "49.0.0", "50.0.1")
+OFF = 0.010  # seconds
+
+
+def counted(
+    counts: Mapping[str, float],
+    machine: Machine = LINUX,
+    unwinder: str = "libunwind",
+    shape: str = "1000x8",
+) -> list[Row]:
+    """Return instructions to deregister, by release."""
+    return [
+        Row(machine.name, unwinder, release, DEREGISTER, shape, value)
+        for release, value in counts.items()
+    ]
+
+
+def by_law(releases: Sequence[str] = STORY, machine: Machine = LINUX) -> list[Row]:
+    """Return the counts that Debian 12's libunwind gives."""
+    scan = SCANS["Debian 12, x86-64"]
+    rows = []
+    for shape in ("1000x1", "1000x8", "100x100"):
+        for release in releases:
+            row = Row(machine.name, "libunwind", release, DEREGISTER, shape, 0)
+            count = predict_count(row, scan)
+            assert count is not None
+            rows.append(row._replace(value=count))
+    return rows
+
+
+def timed(
+    gaps: Mapping[str, float],
+    machine: Machine = MAC,
+    unwinder: str = "system",
+    shape: str = "1000x8",
+    samples: int = 8,
+) -> list[Row]:
+    """Return times of equal samples, and what is derived from them, by release."""
+    rows = []
+    for release, gap in gaps.items():
+        for benchmark, seconds in ((TIME_ON, OFF * gap), (TIME_OFF, OFF)):
+            taken = (seconds,) * samples
+            rows.append(
+                Row(
+                    machine.name, unwinder, release, benchmark, shape, seconds,
+                    seconds, seconds, taken,
+                )
+            )  # fmt: skip
+    return [*rows, *derive(rows)]
+
+
+def library(builds: Mapping[str, int], machine: Machine = LINUX) -> list[Row]:
+    """Return builds of the counted library, by release."""
+    return [
+        Row(machine.name, "libunwind", release, LIBRARY, "", build)
+        for release, build in builds.items()
+    ]
+
+
+def history(rows: Sequence[Row], *machines: Machine, newest: str = "") -> History:
+    """Return a history of these rows."""
+    measured = [Measured(*key, 0) for key in dict.fromkeys(row[:3] for row in rows)]
+    machines = machines or (LINUX,)
+    last = {
+        machine.name: newest
+        or max((row.release for row in rows if row.machine == machine.name), default="")
+        for machine in machines
+    }
+    return History({machine.name: machine for machine in machines}, measured, list(rows), last)

@@ -1,0 +1,105 @@
+"""The advice: cost, basis, what unwind info gives, and the decision."""
+
+import re
+
+import pytest
+
+from scripts.gap.advice import (
+    WORTH,
+    Basis,
+    Decision,
+    Load,
+    Platform,
+    Range,
+    advise,
+    decide,
+    reported,
+)
+from scripts.gap.model import ENTRY_NS
+
+PARSER = 497  # FDEs of a parser of 210 KB
+
+
+def test_a_parser_in_50() -> None:
+    by_estimate = advise(Platform.LIBUNWIND, "50.0.1", Load(1000, PARSER))
+    assert by_estimate.decision is Decision.EITHER
+    assert by_estimate.cost == pytest.approx((0.067, 0.157), abs=0.001)
+    assert by_estimate.basis is Basis.ESTIMATED
+    measured = Range(0.120, 0.128)
+    advice = advise(Platform.LIBUNWIND, "50.0.1", Load(1000, PARSER), measured=measured)
+    assert (advice.decision, advice.basis) == (Decision.TURN_OFF, Basis.MEASURED)
+    assert advise(Platform.LIBUNWIND, "50.0.1", Load(20, PARSER)).decision is Decision.KEEP
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "decision"),
+    [
+        (0, WORTH, Decision.KEEP),
+        (WORTH, WORTH + 0.01, Decision.EITHER),
+        (0.01, 5, Decision.EITHER),
+        (WORTH + 0.01, 5, Decision.TURN_OFF),
+    ],
+)
+def test_a_range_that_spans_the_threshold_is_too_close_to_call(
+    low: float, high: float, decision: Decision
+) -> None:
+    assert decide(Range(low, high)) is decision
+
+
+def test_on_apple_silicon_nothing_is_lost_up_to_49() -> None:
+    small = Load(10, 3)
+    advice = advise(Platform.APPLE_SILICON, "49.0.0", small)
+    assert advice.decision is Decision.TURN_OFF
+    assert "Nothing is lost" in advice.gives
+    assert "inferred" in advice.gives
+    assert advise(Platform.INTEL_MAC, "49.0.0", small).decision is Decision.KEEP
+    assert advise(Platform.APPLE_SILICON, "50.0.1", small).decision is Decision.KEEP
+
+
+def test_a_mac_without_the_calls_for_sections_pays_as_before() -> None:
+    load = Load(1000, 106)
+    new, old = (advise(Platform.INTEL_MAC, release, load) for release in ("50.0.1", "49.0.0"))
+    assert new.decision is Decision.KEEP
+    assert any("cannot register sections" in note for note in new.notes)
+    same = advise(Platform.INTEL_MAC, "50.0.1", load, sections=False)
+    assert (same.cost, same.decision) == (old.cost, Decision.TURN_OFF)
+
+
+def test_a_large_table_is_noted() -> None:
+    large = advise(Platform.LIBUNWIND, "50.0.1", Load(1000, PARSER))
+    assert any("leaves the processor's caches" in note for note in large.notes)
+    assert advise(Platform.LIBUNWIND, "50.0.1", Load(20, PARSER)).notes == []
+
+
+def test_what_cannot_be_known_or_turned_off_is_said() -> None:
+    early = advise(Platform.LIBUNWIND, "18.0.2", Load(1000, 17))
+    assert early.decision is Decision.UNKNOWN
+    assert early.cost is None
+    assert advise(Platform.WINDOWS, "50.0.1", Load(1000, 17)).decision is Decision.FIXED
+
+
+@pytest.mark.parametrize("platform", [Platform.LIBGCC_LIST, Platform.LIBGCC_TREE])
+@pytest.mark.parametrize("release", ["13.0.0", "49.0.0", "50.0.1"])
+def test_libgcc_is_worth_keeping_whatever_is_loaded(platform: Platform, release: str) -> None:
+    few, many = (advise(platform, release, Load(modules, 106)) for modules in (1, 5000))
+    assert few.decision is many.decision is Decision.KEEP
+    assert "debuggers and profilers" in few.gives
+
+
+def test_reports_are_what_their_pages_give() -> None:
+    bounds = []
+    for report in reported():
+        assert re.fullmatch(r"https://github.com/\w+/\w+/(issues|pull)/\d+", report["url"])
+        assert report["name"].split("#") == [
+            report["url"].split("/")[4],
+            report["url"].split("/")[-1],
+        ]
+        assert set(report["platforms"]) <= {platform.value for platform in Platform}
+        if report["name"] in ("wasmtime#6541", "wasmtime#10287"):
+            bounds += report["entry_ns"]
+    assert (min(bounds), max(bounds)) == ENTRY_NS
+
+
+def test_the_nanoseconds_of_reports_follow_from_their_numbers() -> None:
+    assert 84.3e3 / (266_664 / 2) == pytest.approx(ENTRY_NS[1], abs=0.005)
+    assert 1.5e9 / (1000 * 106 * (1000 * 106 + 1) / 2) == pytest.approx(ENTRY_NS[0], abs=0.005)
