@@ -63,6 +63,7 @@ class Report:
         not_measured: releases without results, by series.
         problems: files that were left out, and counts that break the model.
         wheels: how the macOS wheels register.
+        macs: how recorded Macs register from 50.0.0 on.
     """
 
     headline: list[str]
@@ -75,6 +76,7 @@ class Report:
     not_measured: list[str]
     problems: list[str]
     wheels: str
+    macs: list[str]
 
     @property
     def changes(self) -> list[Change]:
@@ -146,6 +148,7 @@ def build_report(
         not_measured=list(words.na_lines(history)),
         problems=[*history.left_out, *broken_laws(history)],
         wheels=words.describe_wheels(history.on_macs),
+        macs=list(words.mac_lines(history)),
     )
 
 

@@ -171,7 +171,13 @@ def sections(report: Report) -> dict[str, list[str]]:
     ]
     found = {
         "What to do (N modules loaded, f FDEs each)": [*advice.rules(), *matrix_lines(report)],
-        "Changes": [*(changes or ["None found."]), *functions, report.wheels, words.METHOD],
+        "Changes": [
+            *(changes or ["None found."]),
+            *functions,
+            report.wheels,
+            *report.macs,
+            words.METHOD,
+        ],
         "Newest release": [
             f"{series.machine}, {series.name}: {words.describe_verdict(series.verdict)}"
             for series in report.series

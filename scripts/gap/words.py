@@ -149,3 +149,11 @@ def na_lines(history: History) -> Iterator[str]:
         unwinders = name_unwinder(history.machines[machine], unwinder)
         said = span(releases[0], releases[-1])
         yield f"n/a: {said} ({len(releases)}) with {unwinders} on {machine}"
+
+
+def mac_lines(history: History) -> Iterator[str]:
+    """Yield how each recorded Mac registers from 50.0.0 on, if its host says so."""
+    for machine in history.machines.values():
+        if machine.is_mac and machine.sections is not None:
+            way = "a section at a time" if machine.sections else "function by function, as 49.0.0"
+            yield f"{machine.name}: from 50.0.0 on, wasmtime registers {way} there."

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from asv import util
 from asv.machine import Machine as Description
@@ -26,6 +27,7 @@ class Machine:
         emulated: whether its processor is emulated, so that only counts mean something.
         packages: package and version of the unwinders its hosts had, by the first 48 bits of their
             build id.
+        sections: whether a Mac's unwinder can register a section at a time, if that is known.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Machine:
     libgcc: int | None = None
     emulated: bool = False
     packages: dict[str, str] = field(default_factory=dict)
+    sections: bool | None = None
 
     @property
     def is_local(self) -> bool:
@@ -82,6 +85,7 @@ def read_machine(folder: Path) -> Machine:
         UserError: machine.json or hosts.jsonl is missing or damaged.
     """
     described = read_description(folder)
+    hosts = read_hosts(folder / "hosts.jsonl")
     libgcc = re.search(r"libgcc (\d+)", described["os"])
     return Machine(
         name=folder.name,
@@ -90,7 +94,13 @@ def read_machine(folder: Path) -> Machine:
         system=parse_system(described["os"]) or "Linux",
         libgcc=int(libgcc[1]) if libgcc else None,
         emulated="emulated" in described["cpu"],
-        packages=read_packages(folder / "hosts.jsonl"),
+        packages={
+            library["build_id"][:12]: library["package"] or name
+            for host in hosts
+            for name, library in host.get("unwinders", {}).items()
+            if isinstance(library, dict)  # a Mac has a list of files
+        },
+        sections=next((host["sections"] for host in hosts[::-1] if "sections" in host), None),
     )
 
 
@@ -105,19 +115,19 @@ def read_machines(root: Path) -> tuple[dict[str, Machine], list[str]]:
     return machines, problems
 
 
-def read_packages(path: Path) -> dict[str, str]:
-    """Read the packages of the unwinders that hosts had, by the first 48 bits of their build id.
+def read_hosts(path: Path) -> list[dict[str, Any]]:
+    """Read the facts of the hosts that a machine was measured on, oldest first.
 
     Raises:
         UserError: the file is damaged.
     """
-    packages = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for host in map(json.loads, lines):
-            for name, library in host["facts"].get("unwinders", {}).items():
-                if isinstance(library, dict):  # a Mac has a list of files
-                    packages[library["build_id"][:12]] = library["package"] or name
+        facts: list[dict[str, Any]] = [json.loads(line)["facts"] for line in lines]
+        for host in facts:
+            for library in host.get("unwinders", {}).values():
+                if isinstance(library, dict) and not {"build_id", "package"} <= library.keys():
+                    raise ValueError("an unwinder has no build id")
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}). Restore it from git.") from error
-    return packages
+    return facts

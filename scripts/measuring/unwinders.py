@@ -17,11 +17,13 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 LIBGCC, LIBUNWIND = "libgcc_s.so.1", "libunwind.so.1"  # nongnu's libunwind is libunwind.so.8
+SECTIONS = ("__unw_add_dynamic_eh_frame_section", "__unw_remove_dynamic_eh_frame_section")
 # asks which package a file is of, and how the answer is read
+FILE = "{file}"
 MANAGERS = {
-    "dpkg-query": (["-S", "{file}"], r"^([^:]+):"),
-    "rpm": (["-qf", "--qf", "%{NAME}-%{VERSION}", "{file}"], r"^(\S+)"),
-    "apk": (["info", "--who-owns", "{file}"], r"owned by (\S+)"),
+    "dpkg-query": (["-S", FILE], r"^([^:]+):"),
+    "rpm": (["-qf", "--qf", "%{NAME}-%{VERSION}", FILE], r"^(\S+)"),
+    "apk": (["info", "--who-owns", FILE], r"owned by (\S+)"),
 }
 
 
@@ -56,7 +58,7 @@ def package_of(file: Path) -> str:
     for manager, (arguments, pattern) in MANAGERS.items():
         # a library may be known under a folder that is a link to its own, or the other way round
         for path in (file, Path("/usr", *file.parts[1:]), Path("/", *file.parts[2:])):
-            answer = _run(manager, [argument.format(file=path) for argument in arguments])
+            answer = _run(manager, [argument.replace(FILE, str(path)) for argument in arguments])
             if owner := re.search(pattern, answer):
                 of_dpkg = manager == "dpkg-query"  # which tells no version so
                 version = _run(manager, ["-W", "-f", " ${Version}\n", owner[1]]) if of_dpkg else ""
@@ -92,3 +94,12 @@ def apple_libraries() -> list[str]:
     loader._dyld_get_image_name.restype = ctypes.c_char_p
     names = (loader._dyld_get_image_name(index) for index in range(loader._dyld_image_count()))
     return [os.fsdecode(name) for name in names if b"unwind" in (name or b"")]
+
+
+def has_sections() -> bool:
+    """Whether the unwinder of a Mac can register a section at a time.
+
+    wasmtime 50.0.0 and later looks for both names at run time, and otherwise registers function by
+    function as before (bytecodealliance/wasmtime#14304).
+    """
+    return all(hasattr(ctypes.CDLL(None), name) for name in SECTIONS)
