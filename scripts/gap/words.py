@@ -63,10 +63,9 @@ def describe_fall(before: Era | None, now: Era) -> str:
     if before is None or now.change is None or benchmark not in before.values:
         return f"in {span(now.first, now.last)}, {what} takes {cost} ({MAIN})."
     old, new = before.values[benchmark].value, now.values[benchmark].value
-    cheaper = old > new
-    factor = number(old / new if cheaper else new / old)
+    factor = f"{number(max(old, new) / min(old, new))} times " if old and new else ""
     return (
-        f"{now.change.label} made {what} {factor} times {'cheaper' if cheaper else 'dearer'}: "
+        f"{now.change.label} made {what} {factor}{'cheaper' if old > new else 'dearer'}: "
         f"{cost}, {show(old)} in {before.last} ({MAIN})."
     )
 
