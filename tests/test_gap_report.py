@@ -89,8 +89,6 @@ def test_every_format_has_the_same_numbers_and_changes(
     full = as_json(capsys)
     rows = list(csv.DictReader(io.StringIO(run(capsys, "--format", "csv")[1])))
     assert tuple(rows[0]) == tables.CSV_COLUMNS
-    assert [{name: str(cell or cell == 0 and cell or "") for name, cell in row.items()}
-            for row in full["rows"][:3]]  # fmt: skip
     assert len(rows) == len(full["rows"])
     for row, same in zip(rows, full["rows"], strict=True):
         assert float(row["value"]) == same["value"]
@@ -401,11 +399,12 @@ def test_a_pipe_with_another_encoding_is_written_to() -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has /dev/full")
 @pytest.mark.usefixtures("results")
 def test_a_full_disk_is_an_error_and_no_change() -> None:
-    answer = subprocess.run(
-        [sys.executable, "-m", "scripts.gap", "--check"],
-        stdout=Path("/dev/full").open("w"), stderr=subprocess.PIPE, check=False, timeout=DEADLINE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-m", "scripts.gap", "--check"],
+            stdout=full, stderr=subprocess.PIPE, check=False, timeout=DEADLINE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
     assert answer.returncode == 2
     assert b"cannot be written" in answer.stderr
 
