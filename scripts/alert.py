@@ -1,15 +1,20 @@
-"""Open an issue when the newest release changed the cost or is not known, or when a run failed.
+"""Open an issue about a change of the cost of teardown, or about a run that failed.
 
-There is one open issue of each kind at most: `gh` finds it by its label and brings it up to date.
+By default it is about the newest recorded release, with --upstream about Wasmtime's dev release. At
+most one issue of each kind is open: `gh` finds it by its label and updates it. Exits with 1 on an
+error, and with 2 if the file of --upstream is invalid.
 """
 
 import argparse
 import json
+import math
+import re
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from asv.config import Config
 from asv.util import UserError
@@ -21,6 +26,26 @@ from scripts.history.read import read
 
 MOVED = "gap-moved"
 FAILED = "benchmarks-failed"
+UPSTREAM_MOVED = "upstream-moved"
+TITLE_LENGTH, BODY_LENGTH = 256, 65_536  # characters that GitHub accepts
+
+T = TypeVar("T")
+
+
+class Issue(NamedTuple):
+    """An issue on GitHub; the label says of which kind it is."""
+
+    label: str
+    title: str
+    body: str
+
+
+def gap_issue(site: str) -> Issue | None:
+    """Return the issue about the newest release, if it changed the cost or is not known."""
+    everything = report(read(Config.load("asv.conf.json")))
+    print(*map(say_newest, everything.newest), sep="\n")
+    found = concerns(everything)
+    return Issue(MOVED, *news_issue(found, site)) if found.newest else None
 
 
 def concerns(found: Report) -> Report:
@@ -50,49 +75,258 @@ def news_issue(found: Report, site: str) -> tuple[str, str]:
     return f"{found.newest[0].release} {title}", link + tables.markdown(found)
 
 
-def raise_issue(label: str, title: str, body: str) -> None:
-    """Bring the open issue of that label up to date, or open one nobody has closed yet."""
+UPSTREAM_PERCENT = 1.0  # counts are exact, so a difference of 1 % is a change
+UPSTREAM_BYTES = 1 << 20  # the probe writes a few kilobytes
+UPSTREAM_BUILDS = 100
+COUNTS = {  # names in the probe's JSON, and in the issue
+    "instructions_to_remove": "instructions to deregister",
+    "instructions_to_register": "instructions to register",
+}
+
+
+class ShapeError(UserError):  # type: ignore[misc]
+    """A file does not have the shape of the probe's JSON."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One count per module, under a pinned release and under Wasmtime's dev release."""
+
+    module: str
+    count: str
+    loaded: int
+    before: float
+    after: float
+
+    @property
+    def percent(self) -> float:
+        """Change in percent; infinite if there was nothing before."""
+        if self.before == self.after:
+            return 0.0
+        return 100 * (self.after - self.before) / self.before if self.before else math.inf
+
+    @property
+    def change(self) -> str:
+        """The change as text."""
+        return "new" if math.isinf(self.percent) else f"{self.percent:+,.1f} %"
+
+
+def upstream_issue(path: Path) -> Issue | None:
+    """Return the issue about Wasmtime's dev release, if a count changed by 1 % or more.
+
+    Raises:
+        ShapeError: the file is not the probe's JSON.
+    """
+    try:
+        release, differences = parse_differences(read_json(path))
+    except ShapeError as error:
+        raise ShapeError(
+            f"{path} is not the probe's JSON: {error}. See the log of the job that wrote it."
+        ) from error
+    moved = [one for one in differences if abs(one.percent) >= UPSTREAM_PERCENT]
+    moved.sort(key=lambda one: abs(one.percent), reverse=True)
+    if not moved:
+        print(f"No count of Wasmtime's dev release differs from {release} by 1 % or more.")
+        return None
+    first = moved[0]
+    return Issue(
+        UPSTREAM_MOVED,
+        f"Wasmtime's dev release differs from {release}: {first.count} {first.before:,.10g} → "
+        f"{first.after:,.10g} ({first.change}), {first.module}",
+        upstream_body(release, moved),
+    )
+
+
+def upstream_body(release: str, moved: Sequence[Difference]) -> str:
+    """Return the table of an upstream issue; text from the file stands in code spans."""
+    rows = [
+        f"| `{one.module}` | {one.count} | {one.loaded} | {one.before:,.10g} | {one.after:,.10g} "
+        f"| {one.change} |"
+        for one in moved
+    ]
+    return "\n".join(
+        [
+            "Wasmtime's `dev` release against the newest pinned release, per module, counted with "
+            "LLVM libunwind. The artifact `upstream` of the run has all counts.",
+            "",
+            f"| module | count | modules loaded | {release} | dev | change |",
+            "|---|---|--:|--:|--:|--:|",
+            *rows,
+        ]
+    )
+
+
+def read_json(path: Path) -> object:
+    """Read a small JSON file.
+
+    Raises:
+        ShapeError: it cannot be read, is too large, or is not JSON.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(UPSTREAM_BYTES + 1)
+        check_shape(len(content) <= UPSTREAM_BYTES, f"it is larger than {UPSTREAM_BYTES} bytes")
+        found: object = json.loads(content)
+    except OSError as error:
+        raise ShapeError(f"it cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:  # their text could quote the file
+        raise ShapeError("it is empty, cut short or not JSON") from error
+    return found
+
+
+def parse_differences(found: object) -> tuple[str, list[Difference]]:
+    """Return the pinned release, and every count under both builds.
+
+    The library that was counted ran in the process that wrote this, so nothing in it is trusted.
+
+    Raises:
+        ShapeError: it is not a list of modules, each under a pinned release and a library.
+    """
+    if not isinstance(found, list) or not found or len(found) % 2 or len(found) > UPSTREAM_BUILDS:
+        raise ShapeError("it is not a list of two builds for each module")
+    release = require_field(found[0], "build", str)
+    check_shape(
+        re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", release), "the first build is not a release"
+    )
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return release, [one for pair in pairs for one in compare_builds(*pair, release)]
+
+
+def compare_builds(before: object, after: object, release: str) -> Iterator[Difference]:
+    """Yield the counts of one module under both builds.
+
+    Raises:
+        ShapeError: the builds do not belong together, or a count is missing.
+    """
+    check_shape(require_field(before, "build", str) == release, "the builds are in another order")
+    module, loaded = require_field(after, "module", str), require_field(after, "counted", int)
+    check_shape(
+        require_field(before, "module", str) == module
+        and require_field(before, "counted", int) == loaded,
+        "the builds of a module do not belong together",
+    )
+    for name, count in COUNTS.items():
+        was, now = (
+            require_count(require_field(require_field(build, "counts", dict), name, dict), loaded)
+            for build in (before, after)
+        )
+        yield Difference(clean_text(module), count, loaded, was, now)
+
+
+def require_field(found: object, name: str, kind: type[T]) -> T:
+    """Return a field of a JSON object.
+
+    Raises:
+        ShapeError: there is no such field, or it is of another type.
+    """
+    value = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ShapeError(f"a build has no valid field '{name}'")
+    return value
+
+
+def require_count(counts: dict[str, object], loaded: int) -> float:
+    """Return the count for that many loaded modules.
+
+    Raises:
+        ShapeError: there is none, or it is no plausible number.
+    """
+    check_shape(0 < loaded < 10**6, "a number of modules is out of range")
+    value = counts.get(str(loaded))
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15:
+        return float(value)
+    raise ShapeError(f"a build has no valid count with {loaded} modules loaded")
+
+
+def check_shape(condition: object, problem: str) -> None:
+    """Refuse a file that does not meet a condition.
+
+    Raises:
+        ShapeError: the condition is not met.
+    """
+    if not condition:
+        raise ShapeError(problem)
+
+
+def clean_text(text: str) -> str:
+    """Replace all but letters, digits, spaces and `.,()_-`, and cut long text.
+
+    No markup, mention, link or workflow command is left when it stands in a code span.
+    """
+    return re.sub(r"[^A-Za-z0-9 .,()_-]", "?", text[:100])
+
+
+def open_or_update_issue(issue: Issue) -> None:
+    """Update the open issue of that label, or open one unless a closed issue has that title.
+
+    A failed run is reported again: its issue has the same title every time.
+    """
+    label, title, body = issue
+    title, body = cut_text(title, TITLE_LENGTH), cut_text(body, BODY_LENGTH)
     query = ("--label", label, "--state", "all", "--limit", "100")
     issues = json.loads(_gh("issue", "list", *query, "--json", "number,title,body,state"))
-    if issue := next((issue for issue in issues if issue["state"] == "OPEN"), None):
-        if (issue["title"], issue["body"].strip()) != (title, body.strip()):
-            number = str(issue["number"])
+    if found := next((found for found in issues if found["state"] == "OPEN"), None):
+        if (found["title"], found["body"].strip()) != (title, body.strip()):
+            number = str(found["number"])
             _gh("issue", "edit", number, "--title", title, "--body", body)
-            _gh("issue", "comment", number, "--body", f"Brought up to date: {title}")
-    elif label == FAILED or title not in [issue["title"] for issue in issues]:
+            _gh("issue", "comment", number, "--body", f"Updated: `{title}`")
+    elif label == FAILED or title not in [found["title"] for found in issues]:
         _gh("label", "create", label, "--force")
         _gh("issue", "create", "--label", label, "--title", title, "--body", body)
 
 
+def cut_text(text: str, length: int) -> str:
+    """Cut text to a length, and mark the cut."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def _gh(*arguments: str) -> str:
     try:
-        answer = subprocess.run(["gh", *arguments], capture_output=True, text=True, check=False)
+        answer = subprocess.run(
+            ["gh", *arguments], capture_output=True, encoding="utf-8", check=False
+        )
     except OSError as error:
-        raise UserError(f"gh cannot be started: {error}") from error
+        raise UserError(f"gh cannot be started: {error}. Install the GitHub CLI.") from error
     if answer.returncode != 0:
         raise UserError(f"gh {' '.join(arguments[:2])} failed: {answer.stderr.strip()}")
     return answer.stdout
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Raise the issues that there is reason for; 1 on an error."""
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the options."""
     parser = argparse.ArgumentParser(prog="python -m scripts.alert", description=__doc__)
     parser.add_argument("--site", default="", help="address of the published site, with a slash")
-    parser.add_argument("--failed", metavar="RUN", help="the address of a run that failed")
+    reason = parser.add_mutually_exclusive_group()
+    reason.add_argument("--failed", metavar="RUN", help="the address of a run that failed")
+    reason.add_argument(
+        "--upstream", type=Path, metavar="FILE", help="the probe's JSON on Wasmtime's dev release"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the issue instead")
-    options = parser.parse_args(arguments)
-    issue = (FAILED, "A scheduled run failed", f"See {options.failed}.")
+    return parser.parse_args(arguments)
+
+
+def build_issue(options: argparse.Namespace) -> Issue | None:
+    """Return the issue that the options ask for, or None if there is no reason for one.
+
+    Raises:
+        UserError: results or the probe's JSON cannot be read.
+    """
+    if options.failed:
+        return Issue(FAILED, "A scheduled run failed", f"See {options.failed}.")
+    if options.upstream:
+        return upstream_issue(options.upstream)
+    return gap_issue(options.site)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Open or update an issue if there is reason for one; the docstring has the exit codes."""
+    options = parse(arguments)
     try:
-        if not options.failed:
-            everything = report(read(Config.load("asv.conf.json")))
-            print(*map(say_newest, everything.newest), sep="\n")
-            if not (found := concerns(everything)).newest:
-                return 0
-            issue = (MOVED, *news_issue(found, options.site))
-        raise_issue(*issue) if not options.dry_run else print(*issue, sep="\n\n")
+        if issue := build_issue(options):
+            open_or_update_issue(issue) if not options.dry_run else print(*issue, sep="\n\n")
     except UserError as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ShapeError) else 1
     return 0
 
 

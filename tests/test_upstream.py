@@ -1,141 +1,164 @@
-"""Wasmtime's dev release against the newest pinned one, on archives made from pinned wheels."""
+"""What `scripts.alert --upstream` makes of the probe's JSON."""
 
 import json
-import os
-import re
 import sys
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from asv.util import UserError
 
-from scripts import alert, upstream
+from scripts import alert
 
-from .conftest import ROOT
-from .test_alert import fake_gh
-from .test_probe import valgrind
-from .test_probe_builds import library_of
-from .test_workflows import Runner, steps
+from .github import comments, fake_gh, issues
 
-__all__ = ["valgrind"]
-linux = pytest.mark.skipif(sys.platform != "linux", reason="its steps are those of Linux runners")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fake gh is a shell script")
 
 
-def archive(path: Path, library: Path) -> Path:
-    """A C API archive such as Wasmtime's releases have."""
-    with tarfile.open(path, "w:xz", preset=0) as files:
-        files.add(ROOT / "LICENSE", "wasmtime-dev-x86_64-linux-c-api/LICENSE")
-        files.add(library, "wasmtime-dev-x86_64-linux-c-api/lib/libwasmtime.so")
-        files.add(library, "wasmtime-dev-x86_64-linux-c-api/min/lib/libwasmtime.so")
-    return path
+@pytest.fixture
+def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file of a fake GitHub."""
+    return fake_gh(tmp_path, monkeypatch)
 
 
-@linux
-@pytest.mark.usefixtures("libunwind", "valgrind")
-def test_the_newest_release_itself_has_not_moved(
-    tmp_path: Path, install: Callable[[str], Path]
+REMOVE, REGISTER = "instructions_to_remove", "instructions_to_register"
+Counts = dict[str, Any]
+NOT_JSON = "it is empty, cut short or not JSON"
+NO_LIST = "it is not a list of two builds for each module"
+INVALID: tuple[Any, ...] = (None, "5", True, -1, float("nan"), float("inf"), 10**400, [])
+
+
+def build(
+    name: str, module: str = "functions-8.wasm", loaded: int = 1000, counts: Counts | None = None
+) -> Any:
+    """Return what the probe writes about a module under one build."""
+    by_count = {REMOVE: 68_043, REGISTER: 4062.142, **(counts or {})}
+    return {
+        "module": module, "build": name, "fdes": 17, "counted": loaded,
+        "counts": {count: {str(loaded): now, "250": 1} for count, now in by_count.items()},
+    }  # fmt: skip
+
+
+def compare(module: str = "functions-8.wasm", counts: Counts | None = None) -> list[Any]:
+    """Return what the probe writes about a module under 50.0.1 and under a library."""
+    return [build("50.0.1", module), build("libwasmtime.so 3127ca42", module, counts=counts)]
+
+
+@pytest.fixture
+def upstream(github: Path, tmp_path: Path) -> Callable[[object], int]:
+    """Return a function that runs `--upstream` on a JSON value or text, and its exit code."""
+    path = tmp_path / "upstream.json"
+
+    def run(found: object) -> int:
+        path.write_text(found if isinstance(found, str) else json.dumps(found), encoding="utf-8")
+        return alert.main(["--upstream", str(path)])
+
+    assert issues(github) == []
+    return run
+
+
+def test_equal_counts_have_no_issue(
+    github: Path, upstream: Callable[[object], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runner = Runner(tmp_path)
-    archive(runner.temporary / "archive.tar.xz", library_of(install("50.0.1")))
-    step = "Count it against the newest pinned release"
-    answer = runner.step(step, XDG_CACHE_HOME=str(tmp_path / "cache"))
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout == "nothing has moved\n"
-    assert not (runner.temporary / "issue.json").exists()
-    assert not (runner.temporary / "output").exists()
+    assert upstream([*compare("functions-1.wasm"), *compare()]) == 0
+    assert "No count of Wasmtime's dev release differs from 50.0.1" in capsys.readouterr().out
+    assert issues(github) == []
 
 
-@linux
-@pytest.mark.usefixtures("libunwind", "valgrind")
-def test_from_the_archive_to_the_issue(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Callable[[str], Path]
+@pytest.mark.parametrize(
+    ("now", "change"), [(68_043, ""), (68_723, ""), (67_363, ""), (68_724, "+1.0 %"),
+                        (67_362, "-1.0 %"), (0, "-100.0 %"), (136_086, "+100.0 %")],
+)  # fmt: skip
+def test_one_percent_in_either_direction_has_an_issue(
+    github: Path, upstream: Callable[[object], int], now: int, change: str
 ) -> None:
-    """As if 49.0.0 were the newest that is pinned: what comes after it is a tenth of it."""
-    runner = Runner(tmp_path)
-    issues = fake_gh(tmp_path, monkeypatch)
-    file = runner.temporary / "issue.json"
-    made = archive(runner.temporary / "archive.tar.xz", library_of(install("50.0.1")))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    against = ["--against", "49.0.0", "--module", "fixtures/functions-8.wasm"]
-    assert upstream.main([str(file), "--archive", str(made), *against]) == 0
-    title, body = json.loads(file.read_text())
-    assert title.startswith("Wasmtime's dev release moved against 49.0.0: ")
-    assert "- calls to remove 17 → 1, functions-8.wasm, 1000 loaded" in body
-    assert re.search(r"- instructions to remove 1,15\d,\d+ → 6\d,\d+, functions-8.wasm", body)
-    # one issue, which is kept up to date
-    path = os.environ["PATH"]
-    for _ in range(2):
-        step = runner.step("Open an issue when a count has moved upstream", PATH=path)
-        assert step.returncode == 0, step.stderr
-    ((issue,), _) = json.loads(issues.read_text())
-    assert issue["label"] == upstream.LABEL
-    assert issue["title"] == title
-    failed = runner.step("Open an issue when the check failed", RUN="https://run", PATH=path)
-    assert failed.returncode == 0
-    assert json.loads(issues.read_text())[0][1]["label"] == alert.FAILED
+    assert upstream(compare(counts={REMOVE: now})) == 0
+    titles = [issue["title"] for issue in issues(github)]
+    count = f"instructions to deregister 68,043 → {now:,}"
+    assert titles == [
+        f"Wasmtime's dev release differs from 50.0.1: {count} ({change}), functions-8.wasm"
+    ] * bool(change)
 
 
-@linux
-def test_a_library_that_does_not_fit_fails_with_its_symbol(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Callable[[str], Path],
-    capfd: pytest.CaptureFixture[str],
+def test_a_cost_where_there_was_none_has_an_issue(
+    github: Path, upstream: Callable[[object], int]
+) -> None:
+    assert upstream([build("50.0.1", counts={REMOVE: 0}), build("so", counts={REMOVE: 5})]) == 0
+    (issue,) = issues(github)
+    assert "instructions to deregister 0 → 5 (new)" in issue["title"]
+
+
+def test_one_issue_lists_every_change(github: Path, upstream: Callable[[object], int]) -> None:
+    small = compare("functions-1.wasm", {REGISTER: 5000})
+    large = compare("functions-8.wasm", {REMOVE: 1_156_765})
+    assert upstream(small) == 0
+    assert upstream([*small, *large]) == upstream([*small, *large]) == 0
+    (issue,) = issues(github)
+    assert issue["label"] == "upstream-moved"
+    assert "68,043 → 1,156,765 (+1,600.0 %), functions-8.wasm" in issue["title"]  # the largest
+    *_, first, second = issue["body"].splitlines()
+    assert first.startswith("| `functions-8.wasm` | instructions to deregister | 1000 | 68,043 | 1")
+    assert second.startswith("| `functions-1.wasm` | instructions to register | 1000 | 4,062.142 |")
+    assert comments(github) == [["1", "--body", f"Updated: `{issue['title']}`"]]
+
+
+def test_no_markup_or_mention_gets_from_the_probe_into_an_issue(
+    github: Path, upstream: Callable[[object], int]
+) -> None:
+    module = "@everyone `x`|</td><img src=//x>\n::error::[y](https://x) #1 \N{BELL}é" + "x" * 70_000
+    assert upstream(compare(module, {REMOVE: 1})) == 0
+    (issue,) = issues(github)
+    cleaned = "?everyone ?x????td??img src???x????error???y?(https???x) ?1 ??"
+    assert f"), {cleaned}" in issue["title"]
+    row = issue["body"].splitlines()[-1]
+    assert row.startswith(f"| `{cleaned}")
+    assert row.count("`") == 2
+    assert row.count("|") == 7
+    assert len(row) < 250
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        ("", NOT_JSON),
+        ('[{"module": "m', NOT_JSON),
+        ("[" * 200_000, NOT_JSON),
+        ("[" + "9" * 5000 + "]", NOT_JSON),
+        (" " * 2_000_000, "it is larger than 1048576 bytes"),
+        ({}, NO_LIST),
+        ([], NO_LIST),
+        (compare()[:1], NO_LIST),
+        (compare() * 51, NO_LIST),
+        ([1, 2], "a build has no valid field 'build'"),
+        ([{"build": 50}, {}], "a build has no valid field 'build'"),
+        (compare()[::-1], "the first build is not a release"),
+        ([*compare(), *compare()[::-1]], "the builds are in another order"),
+        ([compare()[0], {"module": "m.wasm", "error": "died"}], "a build has no valid field 'coun"),
+        ([compare()[0], build("so", "m.wasm")], "the builds of a module do not belong together"),
+        ([compare()[0], build("so", loaded=40)], "the builds of a module do not belong together"),
+        ([compare()[0], compare()[1] | {"counted": True}], "a build has no valid field 'counted'"),
+        ([compare()[0], compare()[1] | {"counts": {}}], f"a build has no valid field '{REMOVE}'"),
+        ([build("50.0.1", loaded=0), build("so", loaded=0)], "a number of modules is out of range"),
+        *(
+            (compare(counts={REMOVE: count}), "a build has no valid count with 1000 modules loaded")
+            for count in INVALID
+        ),
+    ],
+)
+def test_a_file_of_another_shape_is_one_sentence(
+    github: Path, upstream: Callable[[object], int], capsys: pytest.CaptureFixture[str],
+    found: object, problem: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    made = archive(tmp_path / "archive.tar.xz", library_of(install("49.0.0")))
-    assert upstream.main([str(tmp_path / "issue.json"), "--archive", str(made)]) == 2
-    said = capfd.readouterr().err
-    assert "has no wasmtime_config_wasm_compact_imports_set" in said
-    assert not (tmp_path / "issue.json").exists()
+    assert upstream(found) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"upstream.json is not the probe's JSON: {problem}" in said
+    assert said.endswith("See the log of the job that wrote it.")
+    assert issues(github) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\xfd7zXZ\0\0\x04"])
-def test_an_archive_that_cannot_be_read_is_said(
-    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "archive.tar.xz"
-    path.write_bytes(content)
-    assert upstream.main([str(tmp_path / "issue.json"), "--archive", str(path)]) == 2
-    assert f"{path} cannot be read" in capsys.readouterr().err
-
-
-def test_an_archive_that_is_cut_short_or_of_another_kind_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = archive(tmp_path / "archive.tar.xz", ROOT / "CONTRIBUTING.md")
-    path.write_bytes(path.read_bytes()[:-2000])
-    assert upstream.main([str(tmp_path / "issue.json"), "--archive", str(path)]) == 2
-    assert "cannot be read" in capsys.readouterr().err
-    with tarfile.open(path, "w:xz") as files:
-        files.add(ROOT / "LICENSE", "wasmtime-dev/LICENSE")
-    assert upstream.main([str(tmp_path / "issue.json"), "--archive", str(path)]) == 2
-    assert "has no lib/libwasmtime.so" in capsys.readouterr().err
-
-
-def test_one_percent_is_news_and_less_is_not() -> None:
-    def of(growth: float | None, now: float) -> list[list[dict[str, Any]]]:
-        one = {"module": "m.wasm", "counted": 1000}
-        was, grown = ({"instructions_to_remove": {"1000": count}} for count in (1000.0, now))
-        growths = {"instructions_to_remove": growth}
-        return [[one | {"counts": was}, one | {"counts": grown, "growth_in_percent": growths}]]
-
-    assert upstream.moved(of(0.9, 1009)) == upstream.moved(of(-0.9, 991)) == []
-    for growth, now in ((1.0, 1010), (-1.0, 990), (None, 5)):
-        ((_, said),) = upstream.moved(of(growth, now))
-        assert said == f"instructions to remove 1,000 → {now:,}, m.wasm, 1000 loaded"
-    several = upstream.moved([*of(2.0, 1020), *of(-50.0, 500)])
-    assert [percent for percent, _ in several] == [50, 2]
-
-
-def test_what_was_not_counted_is_an_error() -> None:
-    before, after = {"module": "m.wasm", "counted": 8}, {"module": "m.wasm", "error": "it died"}
-    with pytest.raises(UserError, match=r"m\.wasm was not compared\. it died"):
-        upstream.moved([[before, after]])
-
-
-def test_the_workflow_fetches_what_it_counts() -> None:
-    fetch = steps()["Fetch the archive"]
-    assert fetch["env"]["ARCHIVE"].startswith("${{ inputs.archive || 'wasmtime-dev-")
-    assert '--output "$RUNNER_TEMP/archive.tar.xz"' in fetch["run"]
+def test_a_missing_file_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert alert.main(["--upstream", "nowhere.json"]) == 2
+    assert capsys.readouterr().err == (
+        "nowhere.json is not the probe's JSON: it cannot be read (No such file or directory). "
+        "See the log of the job that wrote it.\n"
+    )

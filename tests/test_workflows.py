@@ -1,58 +1,69 @@
-"""The workflows: what they may do, and their steps, run here as far as they can be."""
+"""The workflows: their permissions, and their steps, which run here with a fake `gh` and index."""
 
+import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from asv.machine import Machine
 from ruamel.yaml import YAML
 
 from scripts.history import record
-from scripts.measuring import asv_changes, machines
+from scripts.measuring import machines
+from scripts.probe import __main__ as probe
 
-from .conftest import COMMITS, DEADLINE, ROOT, Measured, copy_repository, environment
+from .conftest import COMMITS, DEADLINE, MIDDLE, ROOT, Measured, copy_repository, environment
+from .github import fake_gh, issues, write_program
 from .index import Index
 from .results import write_results
-from .test_alert import fake_gh
+from .test_probe import valgrind
+from .test_probe_builds import library_of
+
+__all__ = ["valgrind"]
 
 FOLDER = ROOT / ".github/workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 FIRST, SECOND = "chain-a", "chain-b"
-BENCH = r"track_ratio\('1000x8'\)"
 NEWEST = list(COMMITS)[-1]
-STEPS = {  # every step with a shell -> where it is run: here, or by .ci/run, or nowhere but there
-    "Smoke test, which says by itself what is missing": "test_end_to_end",
-    "Lint, types and tests, with libunwind and everything else that tests need": "this is it",
-    "Tests; what is not there is skipped": "this is it",
-    "Two releases from end to end": "test_end_to_end",
-    "Install git and a compiler": "needs Alpine",
+STEPS = {  # every step with a shell, and where it runs apart from GitHub
+    "Smoke test, which prints what is missing": "test_end_to_end",
+    "Lint, types and tests, with all optional tools": ".ci/run",
+    "Tests, which skip what needs a missing tool": ".ci/run",
+    "Measure two releases": "test_end_to_end",
+    "Install git and a compiler": "nowhere: needs Alpine",
     "Install LLVM's libunwind, and valgrind": ".ci/run",
     "Measure": "here",
-    "Gather what was measured, also when something failed": "here",
+    "Collect the results": "here",
     "Join the results, draw the charts, commit and push": "here",
-    "Make the site; fails when nothing was drawn": "here",
-    "Open an issue when the newest release moved the gap": "here",
+    "Make the site": "here",
+    "Open an issue when the newest release changed the cost": "here",
     "Open an issue when a scheduled run failed": "here",
-    "Open an issue": "the same as the one before",
+    "Open an issue": "here, as the step before",
     "Pin new releases": "here",
-    "Fetch the archive": "needs GitHub",
-    "Count it against the newest pinned release": "test_upstream",
-    "Open an issue when a count has moved upstream": "test_upstream",
-    "Open an issue when the check failed": "test_upstream",
+    "Download the archive": "here, from a fake gh",
+    "Unpack the library": "here",
+    "Count the library against the newest pinned release": "here",
+    "Open an issue when a count changed upstream": "here",
+    "Open an issue when the check failed": "here",
 }
+linux = pytest.mark.skipif(sys.platform != "linux", reason="runs the steps of Linux runners")
 
 
 def load(path: Path) -> Any:
+    """Return a workflow."""
     return YAML(typ="safe").load(path)
 
 
 def steps() -> dict[str, Any]:
+    """Return the steps of all workflows that start a shell, by name."""
     return {
         step["name"]: step
         for path in WORKFLOWS
@@ -73,7 +84,7 @@ def test_rights_limits_and_pins(path: Path) -> None:
         assert "uses" in job or job["timeout-minutes"] <= 350
         assert workflow["defaults"]["run"]["shell"].startswith("bash")
         for step in job.get("steps", ()):
-            assert "${{" not in step.get("run", "")  # text from outside never becomes a program
+            assert "${{" not in step.get("run", "")  # or text from outside could become code
     design = re.findall(r"uses: [\w/-]+@(\S+)(.*)", path.read_text())
     for commit, comment in design:
         assert re.fullmatch("[0-9a-f]{40}", commit)
@@ -84,7 +95,7 @@ def test_every_step_is_accounted_for() -> None:
     assert set(steps()) == set(STEPS)
 
 
-def test_machines_of_the_workflow_can_be_recorded(
+def test_results_of_all_machines_of_the_workflow_can_be_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     include = load(FOLDER / "benchmark.yml")["jobs"]["measure"]["strategy"]["matrix"]["include"]
@@ -97,13 +108,10 @@ def test_machines_of_the_workflow_can_be_recorded(
     shutil.copy(ROOT / "results/benchmarks.json", tmp_path / "results")
     monkeypatch.chdir(tmp_path)
     for name in names:
-        # what a job hands over is joined, and its name is one to measure under
+        system = {"macos": "macOS 15", "windows": "Windows 2025"}.get(name.split("-")[0], "Linux")
+        monkeypatch.setattr(machines, "operating_system", lambda system=system: system)
+        machines.check_machine(name, Path("results"))
         write_results(Path("got", name), {NEWEST: {"1000x8": 8.0}}, name)
-        fields = Machine()
-        vars(fields).update(machines.fields(name))
-        described = {"macos": "macOS 15", "windows": "Windows 2025"}.get(name.split("-")[0])
-        fields.os = described or fields.os  # as there
-        asv_changes.save_machine(Machine.save, fields, "measured")
     joined = record.join(record.machine_folders(Path("got")), partial=True)
     assert set(joined.taken) == set(names)
     for one in include:  # a machine is named after the system that it runs on
@@ -115,10 +123,10 @@ def test_machines_of_the_workflow_can_be_recorded(
 
 
 class Runner:
-    """A clone of the repository, an origin to push to, and the shell of the workflows."""
+    """A clone of the repository, with an origin to push to, in which steps run."""
 
-    def __init__(self, folder: Path, *, recorded: bool = False) -> None:
-        self.clone = copy_repository(folder / "clone", recorded=recorded)
+    def __init__(self, folder: Path, until: str = "") -> None:
+        self.clone = copy_repository(folder / "clone", until)
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         for arguments in (
@@ -136,19 +144,26 @@ class Runner:
         ).stdout
 
     def step(self, name: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        answer = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps()[name]["run"]],
-            cwd=self.clone, capture_output=True, text=True, check=False, timeout=DEADLINE,
-            env={
-                **environment(), "UV_NO_DEFAULT_GROUPS": "1", "RUNNER_TEMP": str(self.temporary),
-                "GITHUB_OUTPUT": str(self.temporary / "output"), **variables,
-            },
-        )  # fmt: skip
-        print(answer.stdout, answer.stderr)
-        return answer
+        return run_step(name, self.clone, self.temporary, **variables)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="its steps are those of Linux runners")
+def run_step(
+    name: str, folder: Path, temporary: Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a step in a folder as GitHub does, with the shell of the workflows."""
+    answer = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps()[name]["run"]],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=DEADLINE,
+        env={
+            **environment(), "UV_NO_DEFAULT_GROUPS": "1", "RUNNER_TEMP": str(temporary),
+            "GITHUB_OUTPUT": str(temporary / "output"), **variables,
+        },
+    )  # fmt: skip
+    print(answer.stdout, answer.stderr)
+    return answer
+
+
+@linux
 def test_results_are_pushed_on_top_of_another_push_and_without_a_chart(tmp_path: Path) -> None:
     runner = Runner(tmp_path)
     gaps = {"1000x8": 8.0}
@@ -163,17 +178,18 @@ def test_results_are_pushed_on_top_of_another_push_and_without_a_chart(tmp_path:
                                        "another"], ["push", "-q"]):  # fmt: skip
         subprocess.run(["git", *arguments], cwd=other, check=True)
     step = "Join the results, draw the charts, commit and push"
-    answer = runner.step(step, BENCH=BENCH)
-    assert answer.returncode == 1  # the chart, and the benchmarks that have failed
+    answer = runner.step(step, BENCH=MIDDLE)
+    assert answer.returncode == 1  # for the chart
     assert "no paper" in answer.stderr
     subjects = runner.git("log", "--format=%s", "origin/main").splitlines()
     assert subjects[:2] == [f"Record results of {FIRST}", "another"]
-    assert runner.step(step, BENCH=BENCH).returncode == 0  # the same again: nothing is new
+    assert runner.step(step, BENCH=MIDDLE).returncode == 0  # nothing is new
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="its steps are those of Linux runners")
+@linux
+@pytest.mark.slow
 @pytest.mark.usefixtures("libunwind")
-def test_from_pins_to_alert(
+def test_from_measuring_to_alert(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: Measured
 ) -> None:
     runner = Runner(tmp_path)
@@ -181,33 +197,32 @@ def test_from_pins_to_alert(
     (runner.clone / ".asv/env").symlink_to(measured.copy / ".asv/env")  # installed once
     settings = steps()["Measure"]["env"]
     answer = runner.step(
-        "Measure", MACHINE=FIRST, RANGE="49.0.0 50.0.1", BENCH=BENCH,
+        "Measure", MACHINE=FIRST, RANGE="49.0.0 50.0.1", BENCH=MIDDLE,
         BENCHMARKS_STRICT=settings["BENCHMARKS_STRICT"],
     )  # fmt: skip
     assert answer.returncode == 0
-    # what is kept, and what another job gets
-    gather = "Gather what was measured, also when something failed"
-    assert runner.step(gather, MACHINE=FIRST).returncode == 0
+    # the artifact arrives in another job
+    assert runner.step("Collect the results", MACHINE=FIRST).returncode == 0
     arrived = runner.temporary / "measured"
     shutil.move(runner.clone / "measured", arrived / FIRST)
     hosts = (arrived / FIRST / FIRST / "hosts.jsonl").read_text()
     assert "libunwind.so.1" in hosts
     assert f"wasmtime-{NEWEST}-py3-none-manylinux" in hosts
-    # another machine of the same speed
+    # a second machine with the same results
     shutil.copytree(arrived / FIRST / FIRST, arrived / SECOND / SECOND)
     for file in (arrived / SECOND / SECOND).iterdir():
         file.write_text(file.read_text().replace(FIRST, SECOND))
     runner.git("clean", "-qfd")
 
-    # a part of the suite was asked for, and that is no failure
-    recorded = runner.step("Join the results, draw the charts, commit and push", BENCH=BENCH)
+    # with BENCH, missing benchmarks are no failure
+    recorded = runner.step("Join the results, draw the charts, commit and push", BENCH=MIDDLE)
     assert recorded.returncode == 0
     message = runner.git("log", "-1", "--format=%B", "origin/main")
     assert message.split("\n\n")[1].split() == [
         f"{FIRST}:", "49.0.0", "50.0.1", f"{SECOND}:", "49.0.0", "50.0.1",
     ]  # fmt: skip
 
-    assert runner.step("Make the site; fails when nothing was drawn").returncode == 0
+    assert runner.step("Make the site").returncode == 0
     index = json.loads((runner.clone / ".asv/html/index.json").read_text())
     assert set(index["machines"]) == {FIRST, SECOND}
     assert FIRST in (runner.clone / ".asv/html/gap.html").read_text()
@@ -218,42 +233,162 @@ def test_from_pins_to_alert(
     )
     assert moved.returncode == 1
 
-    issues = fake_gh(tmp_path, monkeypatch)
+    github = fake_gh(tmp_path, monkeypatch)
     path = os.environ["PATH"]
-    newest = "Open an issue when the newest release moved the gap"
+    newest = "Open an issue when the newest release changed the cost"
     for _ in range(2):
         assert runner.step(newest, SITE="https://example.org/", PATH=path).returncode == 0
-    failed = "Open an issue when a scheduled run failed"
-    assert runner.step(failed, RUN="https://example.org/run", PATH=path).returncode == 0
-    about_gap, about_run = json.loads(issues.read_text())[0]
+    for failed in ("Open an issue when a scheduled run failed", "Open an issue"):
+        assert runner.step(failed, RUN="https://example.org/run", PATH=path).returncode == 0
+    about_gap, about_run = issues(github)
     assert "50.0.1 changed the cost on" in about_gap["title"]
     assert all(f"{machine} (libunwind)" in about_gap["title"] for machine in (FIRST, SECOND))
     assert "https://example.org/gap.html" in about_gap["body"]
     assert "https://example.org/run" in about_run["body"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="its steps are those of Linux runners")
-def test_new_releases_are_pinned_and_pushed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@linux
+def test_new_releases_are_pinned_and_pushed(tmp_path: Path) -> None:
     runner, index = Runner(tmp_path), Index()
     output = runner.temporary / "output"
-    # a uv that asks this index, whatever the real one holds today
-    uv = tmp_path / "bin/uv"
-    uv.parent.mkdir()
-    uv.write_text(
-        f'#!/bin/sh\nexec {os.environ.get("UV") or shutil.which("uv")} "$@" --index "$INDEX"\n'
-    )
-    uv.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{uv.parent}{os.pathsep}{os.environ['PATH']}")
+    # a uv that passes on an index with known releases
+    uv = os.environ.get("UV") or shutil.which("uv") or "uv"
+    path = path_with(tmp_path / "bin/uv", f'exec {shlex.quote(uv)} "$@" --index "$INDEX"')
     with index.serve():
-        assert runner.step("Pin new releases", INDEX=index.url).returncode == 0
+        assert runner.step("Pin new releases", INDEX=index.url, PATH=path).returncode == 0
         assert not output.exists()
         assert runner.git("log", "--oneline").count("\n") == 1
         index.add_release("99.0.0")
-        assert runner.step("Pin new releases", INDEX=index.url).returncode == 0
+        assert runner.step("Pin new releases", INDEX=index.url, PATH=path).returncode == 0
     assert "added=true" in output.read_text()
     assert "added 99.0.0, 2 wheels" in runner.git("log", "-1", "--format=%B", "origin/main")
     pinned = json.loads(runner.git("show", "origin/main:fixtures/releases.json"))["releases"]
     assert [one["version"] for one in pinned] == [*COMMITS, "99.0.0"]
     assert runner.git("status", "--porcelain") == ""
+
+
+LIB = "wasmtime-dev-x86_64-linux-c-api/lib/libwasmtime.so"  # as in Wasmtime's releases
+
+
+def write_archive(path: Path, members: Mapping[str, bytes | Path | None]) -> Path:
+    """Write an archive with a licence and these files; None stands for a symbolic link."""
+    with tarfile.open(path, "w:xz", preset=0) as archive:
+        archive.add(ROOT / "LICENSE", "wasmtime-dev-x86_64-linux-c-api/LICENSE")
+        for name, content in members.items():
+            if isinstance(content, Path):
+                archive.add(content, name)
+                continue
+            member = tarfile.TarInfo(name)
+            if content is None:
+                member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            else:
+                member.size = len(content)
+            archive.addfile(member, io.BytesIO(content or b""))
+    return path
+
+
+def path_with(program: Path, command: str) -> str:
+    """Write a shell script; return a PATH on which it comes first."""
+    write_program(program, command)
+    return f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+
+
+@linux
+def test_the_library_is_unpacked_from_the_downloaded_archive(tmp_path: Path) -> None:
+    members = {LIB: b"library", LIB.replace("lib/", "min/lib/"): b"other", "../lib/x": b"other"}
+    made = shlex.quote(str(write_archive(tmp_path / "made", members)))
+    # of `gh release download dev --repo … --pattern … --output FILE`
+    path = path_with(
+        tmp_path / "bin/gh", f'[ "$1 $2 $3" = "release download dev" ]; cp {made} "$9"'
+    )
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    download = "Download the archive"
+    assert "|| 'wasmtime-dev-x86_64-linux-c-api.tar.xz'" in steps()[download]["env"]["ARCHIVE"]
+    assert run_step(download, tmp_path, temporary, PATH=path, ARCHIVE="*.xz").returncode == 0
+    assert run_step("Unpack the library", tmp_path, temporary).returncode == 0
+    assert (temporary / "libwasmtime.so").read_bytes() == b"library"
+    assert {file.name for file in temporary.iterdir()} == {"archive.tar.xz", "libwasmtime.so"}
+
+
+@linux
+@pytest.mark.parametrize(
+    "fault", ["no file", "empty", "text", "cut short", "no library", "symbolic link"]
+)
+def test_an_archive_without_the_library_is_an_error(tmp_path: Path, fault: str) -> None:
+    path = tmp_path / "archive.tar.xz"
+    sound: dict[str, bytes | None] = {LIB: os.urandom(100_000)}
+    content = write_archive(path, sound).read_bytes()
+    if fault == "no file":
+        path.unlink()
+    elif fault == "no library":
+        write_archive(path, {LIB.replace("lib/", "min/lib/"): b"other"})
+    elif fault == "symbolic link":
+        write_archive(path, {LIB: None})
+    else:
+        path.write_bytes({"empty": b"", "text": b"hello"}.get(fault, content[:-20_000]))
+    answer = run_step("Unpack the library", tmp_path, tmp_path)
+    assert answer.returncode == 1
+    assert answer.stdout.startswith("::error::Cannot unpack lib/libwasmtime.so from the archive")
+
+
+@linux
+@pytest.mark.parametrize(("code", "ends"), [(0, 0), (1, 0), (2, 2), (130, 130)])
+def test_a_count_that_grew_does_not_fail_the_step(tmp_path: Path, code: int, ends: int) -> None:
+    write_program(
+        tmp_path / "bin/uv",
+        f"""\
+[ "$6" = scripts.probe ] || {{ echo 50.0.1; exit; }}
+shift 6; printf '%s\\n' "$@"; exit {code}""",
+    )
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    step = "Count the library against the newest pinned release"
+    assert run_step(step, tmp_path, tmp_path, PATH=path).returncode == ends
+    # the arguments are valid
+    options = probe.parse((tmp_path / "upstream.json").read_text().splitlines())
+    assert options.library == tmp_path / "libwasmtime.so"
+    assert (options.against, options.unwinder, options.fail_above) == ("50.0.1", "libunwind", 1)
+    assert options.json
+    assert options.counts_only
+    assert [module.exists() for module in options.module] == [True] * 3
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.usefixtures("libunwind", "valgrind")
+def test_from_an_archive_to_an_upstream_issue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Callable[[str], Path]
+) -> None:
+    """50.0.1 stands for the dev release, 49.0.0 for the newest pinned release."""
+    runner, cache = Runner(tmp_path, until="49.0.0"), str(tmp_path / "cache")
+    write_archive(runner.temporary / "archive.tar.xz", {LIB: library_of(install("50.0.1"))})
+    assert runner.step("Unpack the library").returncode == 0
+    count = "Count the library against the newest pinned release"
+    assert runner.step(count, XDG_CACHE_HOME=cache).returncode == 0
+    github = fake_gh(tmp_path, monkeypatch)
+    (runner.temporary / "upstream").mkdir()
+    shutil.move(runner.temporary / "upstream.json", runner.temporary / "upstream")
+    for _ in range(2):
+        step = "Open an issue when a count changed upstream"
+        assert runner.step(step, PATH=os.environ["PATH"]).returncode == 0
+    (issue,) = issues(github)
+    assert issue["title"].startswith("Wasmtime's dev release differs from 49.0.0: instructions to ")
+    assert re.search(
+        r"\| `functions-8.wasm` \| instructions to deregister \| 1000 \| 1,15\d,\d+ \| 6\d,\d+ ",
+        issue["body"],
+    )
+    failed = "Open an issue when the check failed"
+    assert runner.step(failed, RUN="https://run", PATH=os.environ["PATH"]).returncode == 0
+    assert issues(github)[1]["body"] == "See https://run."
+
+
+@linux
+@pytest.mark.slow
+def test_a_library_whose_c_api_does_not_fit_fails_the_step(
+    tmp_path: Path, install: Callable[[str], Path]
+) -> None:
+    shutil.copy(library_of(install("49.0.0")), tmp_path / "libwasmtime.so")
+    step = "Count the library against the newest pinned release"
+    answer = run_step(step, ROOT, tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert answer.returncode == 2
+    assert "has no wasmtime_config_wasm_compact_imports_set" in answer.stderr
