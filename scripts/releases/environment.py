@@ -5,6 +5,7 @@
 
 import getpass
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -36,16 +37,14 @@ class ReleaseEnvironment(Virtualenv):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        if self.env_vars.get("UNWINDER") != "libunwind" or self.name in self.missing:
+        if self.env_vars.get("UNWINDER") != "libunwind":
             return
-        variables = os.environ | self.env_vars
-        answer = subprocess.run(
-            [sys.executable, "-c", PROBE], env=variables, capture_output=True, text=True, check=True
-        )
-        if reason := answer.stdout.strip():
+        if platform.libc_ver()[0] != "glibc":
+            raise EnvironmentUnavailable(f"{self.name} is left out: it needs Linux with glibc")
+        if self.name not in self.missing and (reason := find_missing_library(self.env_vars)):
             self.missing[self.name] = reason
-            if os.environ.get("BENCHMARKS_STRICT") != "1":
-                raise EnvironmentUnavailable(f"{self.name} is left out: {reason}")
+        if self.name in self.missing and os.environ.get("BENCHMARKS_STRICT") != "1":
+            raise EnvironmentUnavailable(f"{self.name} is left out: {self.missing[self.name]}")
 
     @property
     def name(self) -> str:
@@ -81,6 +80,17 @@ class ReleaseEnvironment(Virtualenv):
     def _get_install_checksum(self) -> list[Any]:
         """Install again when the helper packages change; asv knows of its own settings only."""
         return [*super()._get_install_checksum(), HELPERS.read_text(encoding="utf-8")]
+
+
+def find_missing_library(variables: dict[str, str]) -> str:
+    """Return why the unwinder of an environment cannot be measured here, or nothing if it can.
+
+    A process of its own looks: a library that is loaded here would stay loaded.
+    """
+    return subprocess.run(
+        [sys.executable, "-c", PROBE],
+        env=os.environ | variables, capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
 
 
 def lock_path() -> Path:
