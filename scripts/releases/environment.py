@@ -117,7 +117,8 @@ def hold_machine(environments: Path) -> None:
             lock.acquire(blocking=False)
         except Timeout:
             who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
-            log.info(f"Waiting until {who} has finished measuring (Ctrl-C to stop)")
+            # a warning, because asv prints nothing less while it creates environments
+            log.warning(f"Waiting until {who} has finished measuring (Ctrl-C to stop)")
             log.flush()
             lock.acquire()
         holder.write_text(f"{Path.cwd()} (process {os.getpid()})", encoding="utf-8")
@@ -139,7 +140,7 @@ def end_leftovers(environments: Path) -> None:
         if (process.info["cmdline"] or [""])[0].startswith(folder)
     ]
     for process in leftovers:
-        log.info(f"Ending process {process.pid}, which a killed asv left in {environments}")
+        log.warning(f"Ending process {process.pid}, which a killed asv left in {environments}")
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(leftovers)
