@@ -3,6 +3,7 @@
 `"environment_type"` in `asv.conf.json` chooses this class.
 """
 
+import atexit
 import getpass
 import os
 import platform
@@ -126,21 +127,26 @@ def hold_machine(environments: Path) -> None:
         raise UserError(f"{lock_path()} cannot be written ({error}). Set TMPDIR.") from error
     HELD.append(lock)
     end_leftovers(environments)
+    # An interrupt may come before asv knows the process that it has just started.
+    atexit.register(end_leftovers, environments)
 
 
 HELD: list[FileLock] = []  # a lock that is collected as garbage is released
 
 
 def end_leftovers(environments: Path) -> None:
-    """End processes that a killed asv left behind: a pip among them would install beside ours."""
+    """End children of this process, and what a killed asv left in its environments.
+
+    A pip among them would install beside ours.
+    """
     folder = str(environments.resolve()) + os.sep
-    leftovers = [
+    leftovers = {
         process
         for process in psutil.process_iter(["cmdline"])
         if (process.info["cmdline"] or [""])[0].startswith(folder)
-    ]
+    }.union(psutil.Process().children(recursive=True))
     for process in leftovers:
-        log.warning(f"Ending process {process.pid}, which a killed asv left in {environments}")
+        log.warning(f"Ending process {process.pid}, which an earlier command left running")
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(leftovers)
