@@ -1,0 +1,232 @@
+"""Runs that go wrong: each ends with a sentence, and no stored value is lost."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from filelock import FileLock
+
+from scripts.measuring import machines
+from scripts.releases import environment
+
+from .conftest import COMMITS, SMALLEST, SYSTEM, Measured, Started
+
+OPTIONS = ("--quick", "--bench", SMALLEST, "-E", SYSTEM)
+QUICK = ("run", *OPTIONS, "--machine", "faults")
+NO_INDEX = {
+    "PIP_INDEX_URL": "http://127.0.0.1:9", "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "",
+    "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1",
+}  # fmt: skip
+needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+
+
+@pytest.fixture
+def folder(measured: Measured) -> Iterator[Path]:
+    """The results of a machine of this test's own."""
+    folder = measured.copy / "results/faults"
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_output(answer: subprocess.CompletedProcess[str]) -> str:
+    """Return all output of a command, which must hold no traceback."""
+    output = answer.stdout + answer.stderr
+    assert "Traceback" not in output
+    return output
+
+
+def stored_releases(folder: Path) -> list[str]:
+    """Return the releases that have a result file."""
+    names = {path.name[:8] for path in folder.glob("*-*.json")}
+    return [version for version, commit in COMMITS.items() if commit[:8] in names]
+
+
+# Installing
+
+
+def test_a_failed_install_stores_nothing_and_is_tried_again(
+    measured: Measured, folder: Path
+) -> None:
+    assert measured.asv(*QUICK, "--dry-run", "50.0.1").returncode == 0  # installs it
+    answer = measured.asv(*QUICK, "50.0.1 47.0.1", **NO_INDEX)
+    assert answer.returncode == 2
+    assert "47.0.1" in check_output(answer)
+    assert stored_releases(folder) == ["50.0.1"]
+    again = measured.asv(*QUICK, "--skip-existing-successful", "47.0.1 50.0.1")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert stored_releases(folder) == ["47.0.1", "50.0.1"]
+
+
+def test_without_an_index_no_environment_is_made(measured: Measured, tmp_path: Path) -> None:
+    conf = tmp_path / "conf/asv.conf.json"
+    shutil.copytree(
+        measured.copy, conf.parent, ignore=shutil.ignore_patterns(".asv", ".git", "results")
+    )
+    answer = subprocess.run(
+        [sys.executable, "-m", "asv", "--config", conf, *QUICK, "50.0.1"],
+        cwd=tmp_path, capture_output=True, text=True, env={**measured.environment(), **NO_INDEX},
+    )  # fmt: skip
+    assert answer.returncode == 1
+    assert "Is the package index reachable?" in check_output(answer)
+
+
+# Input
+
+
+def test_a_pattern_that_is_no_regular_expression(measured: Measured) -> None:
+    answer = measured.asv("run", "--dry-run", "--bench", "time_(", "-E", SYSTEM, "50.0.1")
+    assert answer.returncode == 1
+    assert re.search(r"--bench is no regular expression.*Write \\\(", check_output(answer))
+
+
+def test_a_results_folder_that_is_a_file(measured: Measured, tmp_path: Path) -> None:
+    results = measured.copy / "results"
+    shutil.move(results, tmp_path / "results")
+    results.touch()
+    try:
+        answer = measured.asv(*QUICK, "50.0.1")
+    finally:
+        results.unlink()
+        shutil.move(tmp_path / "results", results)
+    assert answer.returncode == 1
+    assert "asv stopped: " in check_output(answer)
+    assert "results/faults" in check_output(answer)
+
+
+def test_a_dry_run_leaves_tracked_files_alone(measured: Measured) -> None:
+    folder = measured.copy / "results/dry"
+    shutil.copytree(measured.copy / "results" / machines.local_name(), folder)
+    for path in folder.glob("*.json*"):
+        path.write_text(path.read_text().replace(machines.local_name(), "dry"))
+    (folder / "hosts.jsonl").write_text("")  # this host is not recorded yet
+    subprocess.run(["git", "add", folder], cwd=measured.copy, check=True)
+    try:
+        answer = measured.asv("run", *OPTIONS, "--dry-run", "--machine", "dry", "50.0.1")
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        changed = subprocess.run(
+            ["git", "diff", "--name-only"], cwd=measured.copy, capture_output=True, text=True
+        ).stdout
+        assert changed == ""
+    finally:
+        subprocess.run(["git", "rm", "-rqf", folder], cwd=measured.copy, check=True)
+
+
+def test_a_machine_that_contradicts_its_description_is_refused(
+    measured: Measured, folder: Path
+) -> None:
+    folder.mkdir()
+    description = folder / "machine.json"
+    description.write_text('{"machine": "faults", "os": "Plan 9", "version": 1}')
+    before = description.read_bytes()
+    answer = measured.asv(*QUICK, "50.0.1")
+    assert answer.returncode == 1
+    assert "describes another kind of machine" in check_output(answer)
+    assert [path.read_bytes() for path in folder.iterdir()] == [before]
+
+
+# Other processes
+
+
+def start(measured: Measured, *arguments: str) -> Started:
+    command = [sys.executable, "-u", "-m", "asv", *arguments]
+    return Started(command, measured.copy, measured.environment())
+
+
+def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
+    lock = FileLock(environment.lock_path())
+    with lock, start(measured, "run", *OPTIONS, "--dry-run", "50.0.1") as second:
+        second.wait_for("has finished measuring (Ctrl-C to stop)")
+        assert second.process.poll() is None
+        assert "Benchmarking" not in second.said
+        lock.release()
+        assert second.end() == 0, second.said
+        assert "Benchmarking" in second.said
+
+
+@needs_signals
+def test_a_run_that_waits_can_be_interrupted(measured: Measured) -> None:
+    lock = FileLock(environment.lock_path())
+    with lock, start(measured, "run", *OPTIONS, "50.0.1") as second:
+        second.wait_for("has finished measuring (Ctrl-C to stop)")
+        second.process.send_signal(signal.SIGINT)
+        assert second.end() != 0
+    assert "Interrupted" in second.said
+    assert "Traceback" not in second.said
+
+
+def find_leftovers(environments: Path) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if (process.info["cmdline"] or [""])[0].startswith(str(environments))
+    ]
+
+
+@needs_signals
+@pytest.mark.parametrize(
+    ("moment", "stop"),
+    [
+        ("Discovering", signal.SIGINT),
+        ("Building", signal.SIGTERM),  # pip installs the second release
+        ("Benchmarking", signal.SIGTERM),
+        ("Benchmarking", signal.SIGINT),
+    ],
+)
+def test_an_interrupted_run_ends_with_a_sentence_and_leaves_no_process(
+    moment: str, stop: signal.Signals, measured: Measured, folder: Path
+) -> None:
+    with start(measured, *QUICK, "49.0.0 50.0.1") as run:  # one of them is not installed
+        run.wait_for(moment)
+        run.process.send_signal(stop)
+        assert run.end(seconds=60) != 0, run.said
+    assert "Interrupted." in run.said
+    assert "Traceback" not in run.said.split("Exception ignored in")[0]
+    assert find_leftovers(measured.copy / ".asv/env") == []
+    assert not list(folder.glob("*.tmp"))
+
+
+@needs_signals
+def test_finished_releases_of_an_interrupted_run_are_kept_and_the_next_run_goes_on(
+    measured: Measured, folder: Path
+) -> None:
+    with start(measured, *QUICK, "50.0.1 49.0.0") as run:
+        run.wait_for("<49.0.0>:")
+        run.process.send_signal(signal.SIGINT)
+        assert run.end() != 0
+    assert stored_releases(folder) == ["50.0.1"]
+    before = measured.results("faults", "50.0.1")
+    again = measured.asv(*QUICK, "--skip-existing-successful", "50.0.1 49.0.0")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert stored_releases(folder) == ["49.0.0", "50.0.1"]
+    assert measured.results("faults", "50.0.1") == before
+
+
+def test_processes_that_a_killed_asv_left_are_ended(measured: Measured) -> None:
+    (home,) = (measured.copy / ".asv/env").glob("*/pyvenv.cfg")
+    (python,) = [
+        path
+        for name in ("bin/python", "Scripts/python.exe")
+        if (path := home.parent / name).exists()
+    ]
+    left = subprocess.Popen([python, "-c", "import time; time.sleep(600)"])
+    threading.Thread(target=left.wait, daemon=True).start()  # as init does for an orphan
+    try:
+        answer = measured.asv("run", "--dry-run", "--bench", "nothing", "-E", SYSTEM, "50.0.1")
+        assert f"Ending process {left.pid}, which an earlier command left running" in answer.stdout
+        assert left.wait(timeout=60) != 0
+    finally:
+        left.kill()
+    assert not psutil.pid_exists(left.pid)
+
+
+def test_asv_finds_no_problems_in_the_suite(measured: Measured) -> None:
+    answer = measured.asv("check", "-E", SYSTEM)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "No problems found" in answer.stdout
