@@ -8,6 +8,7 @@ point; each says why it is replaced.
 import re
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -55,6 +56,7 @@ def setup() -> None:
     MachineCollection.load = staticmethod(lambda name, _path=None: machines.fields(name))
     MachineCollection.save = staticmethod(lambda name, fields, _path=None: None)
     sys.excepthook = print_exception
+    sys.unraisablehook = repeat_lost_interrupt
     for name in ("SIGTERM", "SIGHUP"):  # so that asv ends its children before it ends itself
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
@@ -109,6 +111,19 @@ def print_exception(
         print(sentence, file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
+
+
+def repeat_lost_interrupt(unraisable: Any) -> None:
+    """Interrupt once more if Python has dropped an interrupt.
+
+    It drops what is raised in a callback, as of `os.fork`, and asv forks for every benchmark.
+    """
+    if unraisable.exc_type is KeyboardInterrupt and hasattr(signal, "pthread_kill"):
+        # to the main thread, which may be waiting in a system call
+        again = [threading.main_thread().ident, signal.SIGTERM]
+        threading.Timer(0.1, signal.pthread_kill, again).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def describe(error: BaseException) -> str:

@@ -1,6 +1,10 @@
-"""What tests share: a copy of the repository, asv in it, and pinned releases to import."""
+"""Shared by all tests: copies of the repository, asv in them, and pinned releases to import.
+
+Tests that use a fixture of `SLOW` form the slow layer, with those that are marked `slow`.
+"""
 
 import ctypes
+import itertools
 import json
 import os
 import queue
@@ -18,22 +22,34 @@ from typing import Any
 import pytest
 
 from benchmarks._unwinder import SONAME
-from scripts.history.benchmarks import RATIO
 from scripts.measuring import machines
 from scripts.releases import pins
 
 ROOT = Path(__file__).resolve().parent.parent
 STRICT = os.environ.get("BENCHMARKS_STRICT") == "1"
-DEADLINE = 900  # seconds, for whatever a test waits for; nothing takes a tenth of it
-WHEELS = ROOT / ".asv/wheels"  # pip's cache for all tests, whatever HOME they have
+DEADLINE = 900  # seconds that a test waits for a command; none takes a tenth of it
+WHEELS = ROOT / ".asv/wheels"  # pip's cache for all tests, whichever HOME they have
+SLOW = {"browser", "counted", "install", "measured", "published", "valgrind"}  # fixtures
 COMMITS = {release.version: release.commit for release in pins.load(ROOT / pins.PINS)}
 NAME = "module_teardown.ModuleTeardown.time_teardown"
-MIDDLE = r"time_teardown\(.*, '1000x8'\)"  # the size that shows the gap and does not take long
+MIDDLE = r"time_teardown\(.*, '1000x8'\)"  # the shape that shows the gap and does not take long
+SMALLEST = r"time_teardown\('on', '100x100'\)"  # the shape that compiles fastest
 SYSTEM, LIBUNWIND = (f"virtualenv-py3.11-UNWINDER{name}" for name in ("system", "libunwind"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow layer, and keep tests together that share an expensive fixture."""
+    for item in items:
+        fixtures = {*getattr(item, "fixturenames", ())}
+        if fixtures & SLOW:
+            item.add_marker("slow")
+        group = "measured" if "measured" in fixtures else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def absent(reason: str) -> None:
-    """Skip for something that is not there, except in CI, where it has to be."""
+    """Skip a test that needs a missing tool; fail it under BENCHMARKS_STRICT=1."""
     if STRICT:
         pytest.fail(f"{reason} (BENCHMARKS_STRICT=1)")
     pytest.skip(reason)
@@ -41,27 +57,26 @@ def absent(reason: str) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def temporary(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """With the lock for measuring in a folder of its own, no process of tests waits for another."""
+    """Give each test process its own lock for measuring, so that none waits for another."""
     tempfile.tempdir = os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("temporary"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
-    """What is started in the background of a shell ignores Ctrl-C, and so would its children."""
+    """Accept Ctrl-C: a process that a shell starts in the background ignores it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths such as the pin file's are relative to the repository."""
+    """Run each test at the root: paths such as the pin file's are relative to it."""
     monkeypatch.chdir(ROOT)
 
 
 def copy_repository(target: Path, until: str = "", *, recorded: bool = False) -> Path:
-    """The files git would commit, less results, under a git of their own to see changes by.
+    """Copy the files that git would commit, without results, and commit them there.
 
-    With `until` also less the pins of newer releases, and their results; with `recorded` results
-    are copied.
+    With `until`, leave out the pins and results of newer releases; with `recorded`, copy results.
     """
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -88,7 +103,7 @@ def copy_repository(target: Path, until: str = "", *, recorded: bool = False) ->
 
 
 def environment(home: Path | None = None) -> dict[str, str]:
-    """This process' environment, less what would reach into a measurement."""
+    """Return this process' environment without the variables that change a measurement."""
     ours = ("ASV_", "UNWINDER", "LIBUNWIND", "BENCHMARKS_STRICT", "LD_PRELOAD")
     variables = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     variables.setdefault("PIP_CACHE_DIR", str(WHEELS))
@@ -109,7 +124,7 @@ def asv(
 
 
 class Started:
-    """A command that runs beside the test: what it says is read as it comes, until a deadline."""
+    """A command that runs beside the test; its output is read as it comes, until a deadline."""
 
     def __init__(self, command: Sequence[str | Path], cwd: Path, env: dict[str, str]) -> None:
         self.process = subprocess.Popen(
@@ -132,16 +147,16 @@ class Started:
             self._lines.put(line)
         self._lines.put(None)
 
-    def wait_for(self, wanted: str, seconds: float = DEADLINE) -> None:
-        """Wait until it says something."""
+    def wait_for(self, wanted: str, seconds: float = 120) -> None:
+        """Wait until the command prints a line that contains `wanted`."""
         until = time.monotonic() + seconds
         while (line := self._next(wanted, until)) is not None:
             if wanted in line:
                 return
-        pytest.fail(f"it ended without a word of {wanted!r}:\n{self.said}")
+        pytest.fail(f"the command ended and did not print {wanted!r}:\n{self.said}")
 
-    def end(self, seconds: float = DEADLINE) -> int:
-        """Wait for its end, and give its exit code."""
+    def end(self, seconds: float = 120) -> int:
+        """Wait until the command has ended, and return its exit code."""
         until = time.monotonic() + seconds
         while self._next("the end", until) is not None:
             pass
@@ -158,12 +173,12 @@ class Started:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the repository without results."""
+    """Return a copy of the repository without results."""
     return copy_repository(tmp_path / "copy")
 
 
 def has_libunwind() -> bool:
-    """Whether LLVM's libunwind is here, by the name under which the dynamic linker finds it."""
+    """Return whether the dynamic linker finds LLVM's libunwind."""
     try:
         ctypes.CDLL(SONAME)  # not global: no other test is affected
     except OSError:
@@ -171,13 +186,13 @@ def has_libunwind() -> bool:
     return sys.platform == "linux"
 
 
-# the environments that have values here; asv makes the others too, for n/a
+# The environments that are available on this machine.
 WITH_VALUES = (SYSTEM, LIBUNWIND) if has_libunwind() else (SYSTEM,)
 
 
 @pytest.fixture(scope="session")
 def libunwind() -> str:
-    """The name of LLVM's libunwind."""
+    """Return the name of LLVM's libunwind."""
     if sys.platform != "linux":
         pytest.skip("LLVM's libunwind is measured on Linux")
     if not has_libunwind():
@@ -187,7 +202,7 @@ def libunwind() -> str:
 
 @pytest.fixture(scope="session")
 def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Install a pinned release by hash, once a session, and give the folder to import it from."""
+    """Install a pinned release by hash, once a session; return the folder to import it from."""
     folders: dict[str, Path] = {}
     by_version = {release.version: release for release in pins.load(ROOT / pins.PINS)}
 
@@ -228,24 +243,31 @@ class Measured:
         path = self.copy / f"results/{machine}/{COMMITS[version][:8]}-{environment}.json"
         return json.loads(path.read_text())
 
+    def result(self, version: str, environment: str = SYSTEM) -> dict[tuple[str, ...], float]:
+        """Seconds of `time_teardown` on this machine, by parameters."""
+        stored = self.results(machines.local_name(), version, environment)
+        values, params = stored["results"][NAME][:2]
+        return dict(zip(itertools.product(*params), values, strict=True))
+
     def gap(self, version: str, environment: str) -> float:
         """Time with unwind info over time without, of 1000 modules of 8 functions."""
-        stored = self.results(machines.local_name(), version, environment)
-        _, gap, _ = stored["results"][RATIO][stored["result_columns"].index("result")]
-        return float(gap)
+        seconds = self.result(version, environment)
+        return seconds["'on'", "'1000x8'"] / seconds["'off'", "'1000x8'"]
 
 
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """Measure 49.0.0 and 50.0.1 once, with one sample of each setting."""
     home = tmp_path_factory.mktemp("home")
     copy = copy_repository(tmp_path_factory.mktemp("measured"))
-    bench = rf"{MIDDLE}|track_ratio\('1000x|track_fde_count"
+    bench = rf"{MIDDLE}|track_fde_count"
     run = asv(copy, "run", "--quick", "--bench", bench, "48.0.0..50.0.1", home=home)
     return Measured(copy, home, run)
 
 
 @pytest.fixture(scope="session")
 def published(measured: Measured) -> Path:
+    """Publish the measured copy once; return the folder of the site."""
     answer = measured.asv("publish")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "Couldn't find" not in answer.stdout

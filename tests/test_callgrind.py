@@ -1,4 +1,4 @@
-"""What callgrind writes is read right, and what stops it is said."""
+"""Parsing callgrind's profiles, and the ways in which callgrind fails."""
 
 import io
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import _callgrind
+from benchmarks._callgrind import ALL
 
 from .conftest import ROOT, absent, environment
 
@@ -94,49 +95,42 @@ PYTHON, WASMTIME, LIBUNWIND = (
 linux = pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux")
 
 
-def read(text: str) -> _callgrind.Counts:
-    return _callgrind.read(io.StringIO(text))
+def parse(text: str) -> _callgrind.Profile:
+    return _callgrind.parse_profile(io.StringIO(text))
 
 
-def test_instructions_are_those_of_a_library_s_own_lines() -> None:
-    counts = read(FILE)
-    assert counts[PYTHON, "instructions"] == 100 + 20 + 1 + 5 + 60
-    assert counts[WASMTIME, "instructions"] == 40 + 10 + 10
-    assert counts[LIBUNWIND, "instructions"] == 1000 + 40
+def test_a_library_has_the_instructions_of_its_own_lines() -> None:
+    profile = parse(FILE)
+    assert profile[PYTHON, ALL] == 100 + 20 + 1 + 5 + 60
+    assert profile[WASMTIME, ALL] == 40 + 10 + 10
+    assert profile[LIBUNWIND, ALL] == 1000 + 40
 
 
-def test_instructions_are_those_of_a_function_too() -> None:
-    counts = read(FILE)
-    assert counts[PYTHON, "main"] == 100 + 20 + 1 + 5
-    assert counts[PYTHON, "helper"] == 60
-    assert counts[WASMTIME, "wasmtime::drop"] == 40 + 10
-    assert counts[LIBUNWIND, "scan"] == 40
+def test_a_function_has_the_instructions_of_its_own_lines() -> None:
+    profile = parse(FILE)
+    assert profile[PYTHON, "main"] == 100 + 20 + 1 + 5
+    assert profile[PYTHON, "helper"] == 60
+    assert profile[WASMTIME, "wasmtime::drop"] == 40 + 10
+    assert profile[LIBUNWIND, "scan"] == 40
 
 
-def test_calls_are_those_from_one_library_into_another() -> None:
-    counts = read(FILE)
-    assert counts[WASMTIME, "calls"] == 1000 + 4
-    assert counts[LIBUNWIND, "calls"] == 25
-    assert counts[PYTHON, "calls"] == 0
-
-
-def test_a_line_may_have_the_address_too() -> None:
+def test_lines_may_begin_with_an_address() -> None:
     by_address = FILE.replace("positions: line", "positions: instr line")
     by_address = by_address.replace("\n+3 20\n", "\n0x4a2c +3 20\n")
-    assert read(by_address) == read(FILE)
+    assert parse(by_address) == parse(FILE)
 
 
-def test_a_file_that_is_cut_off_anywhere_is_no_count() -> None:
+def test_a_profile_that_is_cut_off_anywhere_is_an_error() -> None:
     for length in range(len(FILE.rstrip())):
         with pytest.raises(ValueError, match=r"is cut off|add up to 1286, but"):
-            read(FILE[:length])
+            parse(FILE[:length])
     with pytest.raises(ValueError, match="is cut off after 0 lines"):
-        read("")
+        parse("")
 
 
-def test_lines_that_do_not_add_up_are_no_count() -> None:
-    with pytest.raises(ValueError, match=r"add up to 1287, but it has written totals: 1286"):
-        read(FILE.replace("* 5", "* 6"))
+def test_lines_that_do_not_add_up_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"add up to 1287, but it states totals: 1286"):
+        parse(FILE.replace("* 5", "* 6"))
 
 
 def valgrind(folder: Path, script: str) -> str:
@@ -155,36 +149,40 @@ def test_without_valgrind_it_is_na_and_says_what_to_install(
     monkeypatch.setenv("BENCHMARKS_STRICT", strict)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(error, match="apt install valgrind; Alpine: apk add valgrind"):
-        _callgrind.run("this", 1, b"")
+        _callgrind.run_profiled("this", 1, b"")
 
 
 @linux
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("echo 'one\ntwo\nno such processor' >&2; exit 3", "ended with 3: one two no such proc"),
-        ("kill -KILL $$", "ended with -9"),
+        (
+            "echo 'one\ntwo\nno such processor' >&2; exit 3",
+            "ended with exit code 3: one two no such proc",
+        ),
+        ("kill -KILL $$", "ended with exit code -9"),
     ],
 )
-def test_a_valgrind_that_dies_is_na_with_its_last_words(
+def test_a_valgrind_that_dies_is_na_with_its_output(
     script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("BENCHMARKS_STRICT", raising=False)
     monkeypatch.setenv("PATH", valgrind(tmp_path, script))
     with pytest.raises(NotImplementedError, match=reason):
-        _callgrind.run("this", 1, b"")
+        _callgrind.run_profiled("this", 1, b"")
     monkeypatch.setenv("BENCHMARKS_STRICT", "1")
     with pytest.raises(RuntimeError, match=reason):
-        _callgrind.run("this", 1, b"")
+        _callgrind.run_profiled("this", 1, b"")
 
 
 @linux
-def test_what_was_not_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_profile_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", valgrind(tmp_path, "exit 0"))
     with pytest.raises(ValueError, match="is cut off after 0 lines"):
-        _callgrind.run("this", 1, b"")
+        _callgrind.run_profiled("this", 1, b"")
 
 
+@pytest.mark.slow
 @linux
 def test_valgrind_itself_needs_a_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -193,8 +191,10 @@ def test_valgrind_itself_needs_a_temporary_folder(
         absent("valgrind is not installed")
     monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
     monkeypatch.delenv("BENCHMARKS_STRICT", raising=False)
-    with pytest.raises(NotImplementedError, match=r"ended with 1: .*nowhere.* start up properly"):
-        _callgrind.run("this", 1, b"")
+    with pytest.raises(
+        NotImplementedError, match=r"ended with exit code 1: .*nowhere.* start up properly"
+    ):
+        _callgrind.run_profiled("this", 1, b"")
 
 
 @linux
@@ -205,7 +205,7 @@ def test_the_program_sees_little_of_the_environment(
     monkeypatch.setenv("UNWINDER", "libunwind")
     monkeypatch.setenv("SESSION", "moves addresses")
     with pytest.raises(ValueError, match="is cut off"):
-        _callgrind.run("this", 1, b"")
+        _callgrind.run_profiled("this", 1, b"")
     seen = (tmp_path / "seen").read_text().splitlines()
     assert {"PYTHONHASHSEED=0", "UNWINDER=libunwind"} <= set(seen)
     assert not [line for line in seen if line.startswith("SESSION=")]
@@ -213,9 +213,9 @@ def test_the_program_sees_little_of_the_environment(
 
 @linux
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_outlives_the_process_that_counts(stop: signal.Signals, tmp_path: Path) -> None:
+def test_valgrind_ends_with_the_process_that_counts(stop: signal.Signals, tmp_path: Path) -> None:
     path = valgrind(tmp_path, f"echo $$ > {tmp_path}/started; exec sleep 60")
-    program = "from benchmarks import _callgrind; _callgrind.run('this', 1, b'')"
+    program = "from benchmarks import _callgrind; _callgrind.run_profiled('this', 1, b'')"
     counting = subprocess.Popen(
         [sys.executable, "-c", program], env={**environment(), "PATH": path}, cwd=ROOT
     )

@@ -1,4 +1,4 @@
-"""The wasm modules that are loaded by the thousand."""
+"""The wasm modules that the suite compiles by the thousand."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def test_size_exports_and_distinct_bodies(functions: int) -> None:
 
 
 def test_no_helper_is_taken_for_a_benchmark() -> None:
-    """Asv measures every function whose name begins with `time_`, also outside of classes."""
+    """Check every name: asv measures all functions that begin with `time_`, in a class or not."""
     known = json.loads((ROOT / "results/benchmarks.json").read_text())
     names = [name for name in known if name != "version"]
     assert all(re.fullmatch(r"\w+\.[A-Z]\w+\.(time|track|peakmem)_\w+", name) for name in names)

@@ -1,4 +1,4 @@
-"""What is recorded of a machine, here and (simulated) on macOS, Windows and Alpine."""
+"""The description of a machine, here and (simulated) on macOS, Windows and Alpine."""
 
 import json
 import platform
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from asv import util
+from asv.util import UserError
 
 from scripts.measuring import machines, unwinders
 
@@ -75,7 +77,7 @@ def test_a_distribution_keeps_its_name(
     assert machines.operating_system() == described
 
 
-def test_the_fields_asv_wants_and_nothing_that_a_new_kernel_changes() -> None:
+def test_a_description_has_the_fields_of_asv_and_survives_a_new_kernel() -> None:
     fields = machines.fields("here")
     assert list(fields) == ["machine", "os", "arch", "cpu", "num_cpu", "ram"]
     assert all(fields.values())
@@ -95,7 +97,80 @@ def test_memory_class(size: int, described: str) -> None:
     assert machines.memory_class(size) == described
 
 
-def test_a_host_is_noted_once_and_again_when_it_changes(
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """A recorded machine of this kind."""
+    path = tmp_path / "linux-of-mine/machine.json"
+    path.parent.mkdir()
+    util.write_json(str(path), machines.fields("linux-of-mine"), 1)
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the name implies Linux")
+def test_a_recorded_description_that_contradicts_the_host_is_refused(recorded: Path) -> None:
+    machines.check_machine("linux-of-mine", recorded.parent.parent)
+    changed = {**machines.fields("linux-of-mine"), "os": "Plan 9"}
+    util.write_json(str(recorded), changed, 1)
+    with pytest.raises(
+        UserError, match=r"linux-of-mine/machine\.json describes another kind.*--ma"
+    ):
+        machines.check_machine("linux-of-mine", recorded.parent.parent)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the name implies Linux")
+def test_a_damaged_description_is_refused(recorded: Path) -> None:
+    recorded.write_bytes(recorded.read_bytes()[:20])
+    with pytest.raises(UserError, match=r"machine\.json"):
+        machines.check_machine("linux-of-mine", recorded.parent.parent)
+
+
+def test_a_local_machine_may_change(tmp_path: Path) -> None:
+    name = machines.local_name()
+    path = tmp_path / name / "machine.json"
+    path.parent.mkdir()
+    util.write_json(str(path), {**machines.fields(name), "os": "Plan 9"}, 1)
+    machines.check_machine(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "implied"),
+    [
+        ("macos-15-arm64-tester", "Debian 12, libgcc 12", "macOS, but this host runs Linux"),
+        ("my-mac", "Windows 11", "macOS, but this host runs Windows"),
+        ("linux-x86_64", "macOS 15", "Linux, but this host runs macOS"),
+        ("windows-2025", "Alpine 3.22, musl", "Windows, but this host runs Linux"),
+        ("ubuntu", "macOS 26", "Linux, but this host runs macOS"),
+    ],
+)
+def test_a_name_of_another_system_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, system: str, implied: str
+) -> None:
+    monkeypatch.setattr(machines, "operating_system", lambda: system)
+    with pytest.raises(UserError, match=f"--machine {name} implies {implied}"):
+        machines.check_machine(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "system"),
+    [
+        ("macos-15-arm64", "macOS 15"), ("alpine-x", "Alpine 3.22, musl"),
+        ("machine-of-mine", "Debian 12"), ("windows-2025", "Windows 2025"),
+    ],
+)  # fmt: skip
+def test_a_name_that_fits_the_system_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, system: str
+) -> None:
+    monkeypatch.setattr(machines, "operating_system", lambda: system)
+    machines.check_machine(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden"])
+def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="--machine"):
+        machines.check_machine(name, tmp_path)
+
+
+def test_a_host_is_recorded_once_and_again_when_it_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machines.record_host(tmp_path / "here")

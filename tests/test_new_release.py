@@ -1,7 +1,7 @@
-"""What the workflows do without a person when releases come leaves every test green.
+"""New releases, which the workflows pin and record by themselves, leave every test green.
 
-Invented releases are pinned in a copy, invented results are recorded there by the step of the job
-that records, and the tests that read pins, results or prose are run there.
+Invented releases are pinned in a copy, the step of the workflow records invented results there,
+and the tests that read pins, results or prose run there.
 """
 
 import hashlib
@@ -18,22 +18,22 @@ import pytest
 from packaging.version import Version
 
 from scripts.gap.__main__ import MOVED
-from scripts.history.benchmarks import RATIO, REMOVAL
 from scripts.releases import pins
 from scripts.releases.pins import Release
 
 from .conftest import COMMITS, environment
-from .results import HOUR
+from .results import HOUR, REMOVAL, TEARDOWN
 from .test_workflows import Runner
 
 pytestmark = pytest.mark.slow
 
 RECORDED, MAC = "linux-x86_64", "macos-15-arm64"
-DEADLINE = 300  # seconds; it takes a tenth of that
+DEADLINE = 300  # seconds; a command takes a tenth of that
 READERS = (  # of pins, results or prose, and quick
     "alert",
     "fixtures",
     "gap_report",
+    "imports",
     "machines",
     "measure",
     "pins",
@@ -42,19 +42,18 @@ READERS = (  # of pins, results or prose, and quick
     "record",
     "release_repo",
     "releases_update",
-    "rooms",
 )
 VALUES = {"result", "samples", "stats_ci_99_a", "stats_ci_99_b", "stats_q_25", "stats_q_75"}
 
 
 @dataclass(frozen=True)
 class Story:
-    """What the newest of the invented releases does.
+    """The newest of the invented releases.
 
     Attributes:
-        factor: on the gap and the counts, against the newest release that is recorded.
+        factor: of its gap and counts, against the newest release that is recorded.
         check: the exit code of `python -m scripts.gap --check`.
-        readers: the tests to run; what the second story adds is other results.
+        readers: the tests to run; the second story only adds other results.
     """
 
     factor: float
@@ -68,8 +67,8 @@ STORIES = {
 }
 
 
-def invented(releases: list[Release]) -> list[Release]:
-    """The pins, and two more: the patch release and the major release that may come next."""
+def invent_releases(releases: list[Release]) -> list[Release]:
+    """Return the pins and two more: the patch release and the major release that may come next."""
     newest = Version(releases[-1].version)
     for version in (f"{newest.major}.{newest.minor}.{newest.micro + 1}", f"{newest.major + 1}.0.0"):
         last = releases[-1]
@@ -84,14 +83,14 @@ def invented(releases: list[Release]) -> list[Release]:
     return releases
 
 
-def scaled(value: Any, factor: float) -> Any:
+def scale(value: Any, factor: float) -> Any:
     if isinstance(value, list):
-        return [scaled(one, factor) for one in value]
+        return [scale(one, factor) for one in value]
     return None if value is None else value * factor
 
 
-def measure(source: Path, target: Path, release: Release, factor: float) -> None:
-    """What a machine would hand over: another release's results, with another gap, and later."""
+def invent_results(source: Path, target: Path, release: Release, factor: float) -> None:
+    """Write the results of another release, a day later, with another gap and other counts."""
     content = json.loads(source.read_text())
     columns = content["result_columns"]
     content |= {"commit_hash": release.commit, "date": 1000 * release.timestamp}
@@ -99,9 +98,14 @@ def measure(source: Path, target: Path, release: Release, factor: float) -> None
     for name, row in content["results"].items():
         row[columns.index("started_at")] += 24 * HOUR
         for column, value in enumerate(row):
-            if name in (RATIO, REMOVAL) and columns[column] in VALUES:
+            if columns[column] not in VALUES or value is None:
+                continue
+            if name == TEARDOWN:  # first all values with unwind info, then those without
+                half = len(value) // 2
+                row[column] = [*scale(value[:half], factor), *value[half:]]
+            elif name == REMOVAL:
                 # a count is exact: it moves when the gap does, and not with its noise
-                row[column] = scaled(value, factor if name == RATIO else round(factor))
+                row[column] = scale(value, round(factor))
     target.mkdir(parents=True, exist_ok=True)
     machine = json.loads((source.parent / "machine.json").read_text())
     machine["machine"] = target.name
@@ -112,7 +116,7 @@ def measure(source: Path, target: Path, release: Release, factor: float) -> None
 
 
 def newest_results(folder: Path) -> list[Path]:
-    """The files of the newest release that a machine has measured, with both unwinders."""
+    """Return the files of the newest release that a machine measured, with both unwinders."""
     by_release = [sorted(folder.glob(f"{commit[:8]}-*.json")) for commit in COMMITS.values()]
     newest = [files for files in by_release if files][-1]
     assert len(newest) == 2
@@ -132,7 +136,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_new_releases_leave_every_test_green(tmp_path: Path, story: Story) -> None:
     runner = Runner(tmp_path, recorded=True)
     before = pins.load()
-    releases = invented(before)
+    releases = invent_releases(before)
     patch, major = releases[len(before) :]
     pins.save(releases, runner.clone / pins.PINS)
     identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
@@ -142,9 +146,9 @@ def test_new_releases_leave_every_test_green(tmp_path: Path, story: Story) -> No
     arrived = runner.temporary / "measured"
     for source in newest_results(runner.clone / "results" / RECORDED):
         for release, factor in ((patch, 1.0), (major, story.factor)):
-            measure(source, arrived / RECORDED / RECORDED, release, factor)
+            invent_results(source, arrived / RECORDED / RECORDED, release, factor)
             if source.stem.endswith("system"):
-                measure(source, arrived / MAC / MAC, release, factor)
+                invent_results(source, arrived / MAC / MAC, release, factor)
     step = "Join the results, draw the charts, commit and push"
     assert runner.step(step, BENCH="recorded so far").returncode == 0  # counts are not yet
     pushed = runner.git("show", "--name-only", "--format=", "origin/main").split()

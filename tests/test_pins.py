@@ -1,4 +1,4 @@
-"""The pin file: what is in it, and what happens when it is damaged."""
+"""The pin file: its content, and errors when it is damaged."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a clone installs is what passed."""
+"""Pinned packages: a clone installs what the tests passed with."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ DIRECT = [Requirement(line) for group in PROJECT["dependency-groups"].values() f
 
 
 def pins() -> dict[str, str]:
-    """The version that is pinned here, of each package."""
+    """Return the pinned version of each package on this platform."""
     return {
         canonicalize_name(pin.name): str(pin.specifier)
         for pin in (*DIRECT, *PINNED)

@@ -1,58 +1,62 @@
-"""The counts: exact, those of the unwinder in effect, and what DESIGN.md says of them."""
+"""The counts: exact, those of the unwinder in effect, and as their closed form says."""
 
-import ctypes
+import functools
+import hashlib
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from benchmarks import _callgrind, unwinder_instructions
-from benchmarks._counted import TAKES, Shape
+from benchmarks import unwinder_instructions
+from benchmarks._callgrind import ALL, Profile
+from benchmarks._counted import TAKES, Load
+from benchmarks._shapes import COUNTED, Shape, UnwindInfo
 from benchmarks.unwinder_instructions import (
-    ALL,
-    BY_SIZE,
     FUNCTIONS,
-    OFF,
-    SHAPES,
-    ProcessInstructions,
+    OTHERS,
+    Counted,
     UnwinderInstructions,
     count,
+    library_build,
 )
+from scripts.measuring import unwinders
 
 from .conftest import ROOT, absent, environment
 
 PROGRAM = """
 import json, sys
-from benchmarks._counted import Shape
-from benchmarks.unwinder_instructions import count
-library, costs = count({name: Shape(*shape) for name, shape in json.loads(sys.argv[1])})
-print(json.dumps([library, {" ".join(key): cost for key, cost in costs.items()}]))
+from benchmarks._shapes import Shape
+from benchmarks.unwinder_instructions import compile_load, count
+shapes = json.loads(sys.argv[1])
+counted = count({name: compile_load(Shape(*shape)) for name, shape in shapes.items()})
+costs = {"/".join(key): cost for key, cost in counted.costs.items()}
+print(json.dumps([counted.library, counted.build, costs]))
 """
-LIFO, FIFO, SMALL = Shape(1000, 8), Shape(1000, 8, "fifo"), Shape(50, 8)
-WITHOUT = Shape(50, 8, unwind_info="off")
-
 linux = pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux")
-CountOf = Callable[..., tuple[str, dict[str, float]]]
+CountOf = Callable[..., Counted]
+LAST_FIRST = Shape(250, 8)
+SHAPES = {"on": LAST_FIRST, "off": Shape(20, 8, unwind_info="off")}
 
 
 @pytest.fixture(scope="session")
 def counted(install: Callable[[str], Path]) -> CountOf:
-    """Count shapes of a release, in a process of their own."""
+    """Count shapes of a release in a process of its own, once a session."""
 
-    def counted(version: str, unwinder: str, **shapes: Shape) -> tuple[str, dict[str, float]]:
-        if subprocess.run(["which", "valgrind"], capture_output=True).returncode:
+    @functools.cache
+    def count_shapes(version: str, unwinder: str, shapes: str) -> Counted:
+        if shutil.which("valgrind") is None:
             absent("valgrind is not installed (Debian: valgrind)")
         answer = subprocess.run(
-            [sys.executable, "-c", PROGRAM, json.dumps(list(shapes.items()))],
+            [sys.executable, "-c", PROGRAM, shapes],
             cwd=ROOT, capture_output=True, text=True,
             env={
                 **environment(), "UNWINDER": unwinder,
@@ -60,207 +64,203 @@ def counted(install: Callable[[str], Path]) -> CountOf:
             },
         )  # fmt: skip
         assert answer.returncode == 0, answer.stderr
-        library, costs = json.loads(answer.stdout)
-        return library, costs
+        library, build, costs = json.loads(answer.stdout)
+        by_key: Any = {tuple(key.split("/")): cost for key, cost in costs.items()}
+        return Counted(library, build, by_key)
 
-    return counted
+    return lambda version, unwinder, **shapes: count_shapes(version, unwinder, json.dumps(shapes))
 
 
 @linux
 @pytest.mark.usefixtures("libunwind")
 @pytest.mark.parametrize(
-    ("version", "calls", "instructions"),
-    [("21.0.0", 25, 2_501_139), ("22.0.0", 17, 1_156_765), ("50.0.1", 1, 68_043)],
+    ("version", "fdes", "scans_per_fde"),
+    [("21.0.0", 25, True), ("22.0.0", 17, True), ("50.0.1", 17, False)],
 )
 def test_the_falls_at_22_and_50_are_exact(
-    version: str, calls: int, instructions: int, counted: CountOf
+    version: str, fdes: int, scans_per_fde: bool, counted: CountOf
 ) -> None:
-    library, costs = counted(version, "libunwind", lifo=LIFO)
-    assert "libunwind.so.1" in library
-    assert costs["lifo drop instructions"] == pytest.approx(instructions, rel=1e-3)
-    assert costs["lifo drop calls"] == costs["lifo load calls"] == calls
-    functions = {name: costs[f"lifo drop {name}"] for name in (*FUNCTIONS, "others")}
-    assert sum(functions.values()) == costs["lifo drop instructions"]
-    most = "eh_frame_section" if version == "50.0.1" else "fde"
-    assert functions[f"__unw_remove_dynamic_{most}"] > 0.99 * instructions
+    """A scan executes 8 instructions per entry, and half of the table is full on average."""
+    seen = counted(version, "libunwind", **SHAPES)
+    table = LAST_FIRST.modules * fdes
+    expected = fdes * (4 * table + 45) if scans_per_fde else 4 * table + fdes + 26
+    total = seen.costs["on", "drop", ALL]
+    assert total == pytest.approx(expected, rel=1e-3)
+    assert seen.costs["off", "drop", ALL] == seen.costs["off", "load", ALL] == 0
+    assert "libunwind.so.1" in seen.library
+    by_function = {name: seen.costs["on", "drop", name] for name in (*FUNCTIONS, OTHERS)}
+    assert sum(by_function.values()) == total
+    scan = "__unw_remove_dynamic_" + ("fde" if scans_per_fde else "eh_frame_section")
+    assert by_function[scan] > 0.99 * total
 
 
 @linux
 @pytest.mark.usefixtures("libunwind")
-@pytest.mark.parametrize(("version", "unwinder"), [("18.0.2", "system"), ("49.0.0", "libunwind")])
-def test_two_runs_agree_to_the_digit_and_off_is_off(
-    version: str, unwinder: str, counted: CountOf
-) -> None:
-    # 18.0.2 makes use of the processor unasked, and valgrind loads what it has compiled even so
-    shapes = {"on": SMALL, "random": SMALL._replace(order="random"), "off": WITHOUT}
-    if unwinder == "system":
-        shapes["program"] = Shape(1)
-    first, second = (counted(version, unwinder, **shapes)[1] for _ in range(2))
-    for key, cost in first.items():
-        if key.endswith("wasmtime"):
-            assert second[key] == pytest.approx(cost, rel=0.01)
-        else:
-            assert second[key] == cost
-            if key.endswith(("instructions", "calls")):
-                assert (cost == 0) == key.startswith("off ")
+def test_a_second_run_gives_the_same_digits(counted: CountOf) -> None:
+    again = dict(reversed(SHAPES.items()))
+    assert counted("50.0.1", "libunwind", **SHAPES) == counted("50.0.1", "libunwind", **again)
 
 
 @linux
-def test_libgcc_searches_a_list_from_its_newest_end(counted: CountOf) -> None:
-    library, costs = counted("50.0.1", "system", lifo=LIFO, fifo=FIFO)
-    assert "libgcc_s" in library
-    if costs["lifo drop instructions"] != 51:
-        pytest.skip(f"{library} is not libgcc 12")
-    assert costs["fifo drop instructions"] == 4047
+def test_code_for_every_processor_is_counted_at_18(counted: CountOf) -> None:
+    """18.0.2 uses features of the processor unasked, which valgrind would refuse to run."""
+    seen = counted("18.0.2", "system", **SHAPES)
+    assert seen.costs["on", "drop", ALL] > 0
+    assert seen.costs["off", "drop", ALL] == 0
 
 
-def counts(loaded: int, dropped: int, again: int) -> list[_callgrind.Counts]:
-    """What valgrind would have counted of one shape, by hand."""
-    before = 100
+@linux
+def test_libgcc_12_searches_a_list_from_its_newest_end(counted: CountOf) -> None:
+    fifo = LAST_FIRST._replace(order="first first")
+    seen = counted("50.0.1", "system", lifo=LAST_FIRST, fifo=fifo)
+    assert "libgcc_s" in seen.library
+    assert seen.build == library_build(Path(seen.library))
+    if seen.costs["lifo", "drop", ALL] != 51:
+        pytest.skip(f"{seen.library} is not libgcc 12")
+    assert seen.costs["fifo", "drop", ALL] == 1047
+
+
+# Without valgrind: profiles made by hand
+
+LIBGCC = os.path.realpath("/libgcc_s.so.1")
+
+
+def make_profiles(loaded: tuple[int, int], dropped: tuple[int, int]) -> list[Profile]:
+    """Return the profiles of one load: at the start, and for each take loaded and dropped."""
+    start = 100
+    numbers = [start]
+    for load, drop in zip(loaded, dropped, strict=True):
+        numbers += [start + load, start + load + drop]
     return [
-        Counter({("/libgcc_s.so.1", "instructions"): number, ("/libgcc_s.so.1", "calls"): number,
-                 ("/libgcc_s.so.1", FUNCTIONS[0]): number * 2 // 3,
-                 ("/libwasmtime.so", "instructions"): number})
-        for number in (before, before + loaded, before + loaded + dropped,
-                       before + loaded, before + loaded + again)
-    ]  # fmt: skip
+        Counter({(LIBGCC, ALL): number, (LIBGCC, FUNCTIONS[0]): number * 2 // 3})
+        for number in numbers
+    ]
 
 
 @pytest.fixture
-def by_hand(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[str, Any]]:
-    """Count a shape of which valgrind has found this."""
+def count_profiles(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Counted]:
+    """Count a load for which valgrind wrote these profiles."""
 
-    def by_hand(shape: Shape, *found: int) -> tuple[str, Any]:
-        def run(_module: str, slots: int, data: bytes) -> list[_callgrind.Counts]:
+    def count_profiles(
+        modules: int,
+        dropped: tuple[int, int],
+        loaded: tuple[int, int] = (8, 8),
+        unwind_info: UnwindInfo = "on",
+    ) -> Counted:
+        load = Load(modules, b"image", unwind_info)
+
+        def run(_module: str, slots: int, data: bytes) -> list[Profile]:
             assert slots == 1 + 2 * TAKES
-            compiled = {(shape.wasm, shape.unwind_info): b"image"}
-            assert data == pickle.dumps(([shape], compiled))
-            return counts(*found)
+            assert data == pickle.dumps([load])
+            return make_profiles(loaded, dropped)
 
-        library = SimpleNamespace(_name="/libwasmtime.so")
         monkeypatch.setattr(sys, "platform", "linux")
-        monkeypatch.setattr(unwinder_instructions, "require", lambda: "/libgcc_s.so.1")
-        monkeypatch.setattr(unwinder_instructions, "wasmtime_library", lambda: library)
-        monkeypatch.setattr(unwinder_instructions, "plain_image", lambda *_: b"image")
-        monkeypatch.setattr(_callgrind, "run", run)
-        return count({"shape": shape})
+        monkeypatch.setattr(unwinder_instructions, "require_unwinder", lambda: LIBGCC)
+        monkeypatch.setattr(unwinder_instructions, "library_build", lambda _: 7)
+        monkeypatch.setattr(unwinder_instructions, "run_profiled", run)
+        return count({"shape": load})
 
-    return by_hand
+    return count_profiles
 
 
-def test_a_cost_is_the_mean_of_the_modules(by_hand: Callable[..., tuple[str, Any]]) -> None:
-    library, costs = by_hand(Shape(4, 8), 8, 6, 6)
-    assert library == os.path.realpath("/libgcc_s.so.1")
-    shown = {key[1:]: json.dumps(cost) for key, cost in costs.items() if cost}
+def test_a_cost_is_the_mean_of_the_modules(count_profiles: CountOf) -> None:
+    seen = count_profiles(4, (6, 6))
+    assert (seen.library, seen.build) == (LIBGCC, 7)
+    # whole numbers are ints: asv prints every digit
+    shown = {key[1:]: json.dumps(cost) for key, cost in seen.costs.items() if cost}
     assert shown == {
-        ("load", "instructions"): "2", ("load", "calls"): "2",
-        ("drop", "instructions"): "1.5", ("drop", "calls"): "1.5", ("drop", "wasmtime"): "1.5",
-        ("drop", "others"): "0.5", ("drop", FUNCTIONS[0]): "1",
+        ("load", ALL): "2", ("load", FUNCTIONS[0]): "1.5", ("load", OTHERS): "0.5",
+        ("drop", ALL): "1.5", ("drop", FUNCTIONS[0]): "1", ("drop", OTHERS): "0.5",
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("dropped", [(663_155, 663_160), (663_160, 663_155)])
+def test_the_lesser_of_two_takes_counts_if_they_hardly_differ(
+    count_profiles: CountOf, dropped: tuple[int, int]
+) -> None:
+    assert count_profiles(1, dropped).costs["shape", "drop", ALL] == 663_155
+
+
 @pytest.mark.parametrize(
-    ("unwind_info", "found", "message"),
+    ("unwind_info", "loaded", "dropped", "message"),
     [
-        ("on", (8, 6, 7), r"not exact: .*instructions'\): 6.* and then .*instructions'\): 7"),
-        ("on", (8, 0, 0), r"unwind info is on, but .*libgcc_s"),
-        ("on", (0, 6, 6), r"unwind info is on, but .*libgcc_s"),
-        ("off", (0, 1, 1), r"unwind info is off, but .*libgcc_s"),
+        ("on", (8, 8), (6, 7), r"counts are not exact: shape, drop took \[6, 7\] instructions"),
+        ("on", (8, 8), (663_155, 663_222), "counts are not exact: shape, drop"),  # 0.0101 %
+        ("on", (8, 9), (6, 6), "counts are not exact: shape, load"),
+        ("on", (8, 8), (0, 0), "unwind info is on, but .* executed 0 instructions to drop"),
+        ("on", (0, 0), (6, 6), "unwind info is on, but .* executed 0 instructions to load"),
+        ("off", (0, 0), (1, 1), "unwind info is off, but .* executed 1 instructions to drop"),
     ],
 )
-def test_counts_that_cannot_be_are_a_failure(
-    unwind_info: Any, found: tuple[int, ...], message: str,
-    by_hand: Callable[..., tuple[str, Any]], monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    counting = partial(by_hand, Shape(1, 8, unwind_info=unwind_info), *found)
+def test_impossible_counts_are_a_failure_and_not_na(
+    unwind_info: Any,
+    loaded: tuple[int, int],
+    dropped: tuple[int, int],
+    message: str,
+    count_profiles: CountOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counting = partial(count_profiles, 1, dropped, loaded, unwind_info)
     with pytest.raises(AssertionError, match=message):
         counting()
-    monkeypatch.setattr(unwinder_instructions, "count", counting)
+    monkeypatch.setattr(unwinder_instructions, "COUNTED", {})
+    monkeypatch.setattr(unwinder_instructions, "count", lambda _: counting())
     cache = UnwinderInstructions().setup_cache()
     assert isinstance(cache, AssertionError)
-    assert pickle.dumps(cache)  # as asv does
-    with pytest.raises(AssertionError, match=message):  # which is no n/a
+    assert pickle.dumps(cache)  # asv hands it to other processes
+    with pytest.raises(AssertionError, match=message):
         UnwinderInstructions().setup(cache, "shape")
 
 
-def test_off_is_zero(by_hand: Callable[..., tuple[str, Any]]) -> None:
-    _, costs = by_hand(Shape(1, 8, unwind_info="off"), 0, 0, 0)
-    assert costs["shape", "drop", "instructions"] == 0
+def test_off_is_zero(count_profiles: CountOf) -> None:
+    seen = count_profiles(1, (0, 0), loaded=(0, 0), unwind_info="off")
+    assert seen.costs["shape", "drop", ALL] == 0
 
 
-def test_each_row_has_a_count(capsys: pytest.CaptureFixture[str]) -> None:
-    costs = {(shape, step, what): 1.0 for shape in SHAPES for step in ("load", "drop")
-             for what in ("instructions", "calls", "wasmtime", *FUNCTIONS, "others")}  # fmt: skip
+def test_every_parameter_has_a_count() -> None:
+    functions = (ALL, *FUNCTIONS, OTHERS)
+    costs = {
+        (shape, step, function): 1.0
+        for shape in COUNTED for step in ("load", "drop") for function in functions
+    }  # fmt: skip
+    counted = Counted(LIBGCC, 7, costs)
     benchmark: Any = UnwinderInstructions()
-    counted = ("/usr/lib/libgcc_s.so.1", costs)
-    for name in ("removal", "registration", "removal_calls", "registration_calls", "wasmtime"):
+    for name in ("removal", "registration", "function"):
         track = getattr(benchmark, f"track_{name}")
-        (shapes,) = track.params
-        for shape in shapes:
-            benchmark.setup(counted, shape)
-            assert track(counted, shape) == 1
-    assert capsys.readouterr().out.startswith("counted: /usr/lib/libgcc_s.so.1\n")
-    assert benchmark.track_function(counted, "others") == 1
-    assert {*BY_SIZE[0], *OFF[0]} <= {*ALL[0]} == {*SHAPES}
+        (params,) = track.params
+        for param in params:
+            benchmark.setup(counted, param)
+            assert track(counted, param) == 1
+    benchmark.setup(counted)
+    assert benchmark.track_library(counted) == 7
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_elsewhere_it_is_na(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_counted_on_other_platforms(
+    platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unwinder_instructions, "COUNTED", {})
     monkeypatch.setattr(sys, "platform", platform)
     benchmark = UnwinderInstructions()
-    with pytest.raises(NotImplementedError, match="on Linux"):
+    with pytest.raises(NotImplementedError, match="on Linux only"):
         benchmark.setup(benchmark.setup_cache(), "1000x8")
 
 
-@pytest.fixture
-def mac(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A Mac that says, in turn, what it has counted."""
-    answers: list[int] = []
-
-    def proc_pid_rusage(pid: int, flavor: int, usage: Any) -> int:
-        assert (pid, flavor) == (os.getpid(), 4)
-        assert ctypes.sizeof(usage._obj) == 16 + 35 * 8  # a UUID, then the fields of version 4
-        usage._obj[2 + 29] = answers.pop(0)  # ri_instructions is the 30th field
-        return 0
-
-    monkeypatch.setattr(sys, "platform", "darwin")
-    library = SimpleNamespace(proc_pid_rusage=proc_pid_rusage)
-    monkeypatch.setattr(
-        unwinder_instructions, "ctypes",
-        SimpleNamespace(CDLL=lambda _: library, c_uint64=ctypes.c_uint64, byref=ctypes.byref),
-    )  # fmt: skip
-    return answers
+# The build of a library
 
 
-def test_a_mac_counts_for_the_process(mac: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    mac += [1]
-    benchmark = ProcessInstructions()
-    benchmark.setup("on")
-    dropped = []
-    monkeypatch.setattr(unwinder_instructions, "load_image", lambda *_: ["module"])
-    monkeypatch.setattr(unwinder_instructions, "drop_all", lambda *what: dropped.append(what))
-    mac += [500, 2500]
-    assert unwinder_instructions.executed_to_drop("on") == 2000
-    assert dropped == [(["module"], 1000)]
+@linux
+def test_a_build_is_the_start_of_the_build_id() -> None:
+    facts: Any = unwinders.facts()["libgcc"]
+    assert facts["build_id"].startswith(f"{library_build(Path(facts['file'])):012x}")
 
 
-def test_a_mac_samples_several_processes(mac: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    started = []
-
-    def check_output(command: list[str], cwd: Path) -> bytes:
-        started.append((command[1:], cwd))
-        return b"2000\n"
-
-    monkeypatch.setattr(subprocess, "check_output", check_output)
-    answer = ProcessInstructions().track_process_instructions("off")
-    assert answer == {"samples": [2000] * 8, "number": 1}
-    assert started == [(["-m", "benchmarks.unwinder_instructions", "off"], ROOT)] * 8
-
-
-def test_a_mac_that_counts_nothing_is_na(mac: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    mac += [0]
-    with pytest.raises(NotImplementedError, match="counts no instructions"):
-        ProcessInstructions().setup("on")
-    monkeypatch.setattr(sys, "platform", "linux")
-    with pytest.raises(NotImplementedError, match="are counted on macOS"):
-        ProcessInstructions().setup("on")
+@linux
+def test_without_a_build_id_the_content_identifies_a_build(tmp_path: Path) -> None:
+    facts: Any = unwinders.facts()["libgcc"]
+    stripped = tmp_path / "libgcc_s.so.1"
+    content = Path(facts["file"]).read_bytes()
+    stripped.write_bytes(content.replace(b".note.gnu.build-id", b".note.gnu.build-no"))
+    expected = hashlib.sha256(stripped.read_bytes()).hexdigest()
+    assert f"{library_build(stripped):012x}" == expected[:12]
+    assert library_build(stripped) < 2**53  # exact in JSON

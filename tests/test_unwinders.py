@@ -30,9 +30,9 @@ def test_libgcc_is_the_file_that_is_loaded() -> None:
 
 
 @LINUX
-def test_libgcc_s_version_is_that_of_its_package() -> None:
+def test_the_version_of_libgcc_is_that_of_its_package() -> None:
     if not any(map(shutil.which, unwinders.MANAGERS)):
-        pytest.skip("no package manager tells")
+        pytest.skip("no package manager knows the version")
     major = unwinders.libgcc_major()
     file = unwinders.library(unwinders.LIBGCC)
     assert file is not None
@@ -41,7 +41,7 @@ def test_libgcc_s_version_is_that_of_its_package() -> None:
 
 
 @LINUX
-def test_libunwind_is_llvm_s(libunwind: str) -> None:
+def test_libunwind_is_llvms(libunwind: str) -> None:
     facts: Any = unwinders.facts()["libunwind"]
     assert libunwind in facts["file"]
     assert hasattr(ctypes.CDLL(facts["file"]), "__unw_add_dynamic_fde")
@@ -49,7 +49,7 @@ def test_libunwind_is_llvm_s(libunwind: str) -> None:
 
 @LINUX
 @pytest.mark.usefixtures("libunwind")
-def test_another_libunwind_in_the_process_is_not_taken_for_it() -> None:
+def test_nongnu_libunwind_in_the_process_is_not_taken_for_llvms() -> None:
     try:
         ctypes.CDLL("libunwind.so.8")
     except OSError:
@@ -58,12 +58,12 @@ def test_another_libunwind_in_the_process_is_not_taken_for_it() -> None:
 
 
 @LINUX
-def test_what_is_not_there_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIBUNWIND", "/nowhere.so")
     assert "libunwind" not in unwinders.facts()
 
 
-def test_a_mac_notes_how_the_system_names_its_unwinder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_macos_the_names_of_the_system_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulated: no Mac has run this yet."""
 
     class Name:
@@ -83,6 +83,6 @@ def test_a_mac_notes_how_the_system_names_its_unwinder(monkeypatch: pytest.Monke
     assert unwinders.facts() == {"apple": ["/usr/lib/system/libunwind.dylib"]}
 
 
-def test_windows_has_none_to_note(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_has_no_library_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert unwinders.facts() == {}

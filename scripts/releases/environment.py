@@ -3,8 +3,10 @@
 `"environment_type"` in `asv.conf.json` chooses this class.
 """
 
+import atexit
 import getpass
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -36,16 +38,14 @@ class ReleaseEnvironment(Virtualenv):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        if self.env_vars.get("UNWINDER") != "libunwind" or self.name in self.missing:
+        if self.env_vars.get("UNWINDER") != "libunwind":
             return
-        variables = os.environ | self.env_vars
-        answer = subprocess.run(
-            [sys.executable, "-c", PROBE], env=variables, capture_output=True, text=True, check=True
-        )
-        if reason := answer.stdout.strip():
+        if platform.libc_ver()[0] != "glibc":
+            raise EnvironmentUnavailable(f"{self.name} is left out: it needs Linux with glibc")
+        if self.name not in self.missing and (reason := find_missing_library(self.env_vars)):
             self.missing[self.name] = reason
-            if os.environ.get("BENCHMARKS_STRICT") != "1":
-                raise EnvironmentUnavailable(f"{self.name} is left out: {reason}")
+        if self.name in self.missing and os.environ.get("BENCHMARKS_STRICT") != "1":
+            raise EnvironmentUnavailable(f"{self.name} is left out: {self.missing[self.name]}")
 
     @property
     def name(self) -> str:
@@ -83,6 +83,17 @@ class ReleaseEnvironment(Virtualenv):
         return [*super()._get_install_checksum(), HELPERS.read_text(encoding="utf-8")]
 
 
+def find_missing_library(variables: dict[str, str]) -> str:
+    """Return why the unwinder of an environment cannot be measured here, or nothing if it can.
+
+    A process of its own looks: a library that is loaded here would stay loaded.
+    """
+    return subprocess.run(
+        [sys.executable, "-c", PROBE],
+        env=os.environ | variables, capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+
+
 def lock_path() -> Path:
     """Return the lock of this user's measurements: runs in two clones would spoil each other."""
     user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
@@ -107,7 +118,8 @@ def hold_machine(environments: Path) -> None:
             lock.acquire(blocking=False)
         except Timeout:
             who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
-            log.info(f"Waiting until {who} has finished measuring (Ctrl-C to stop)")
+            # a warning, because asv prints nothing less while it creates environments
+            log.warning(f"Waiting until {who} has finished measuring (Ctrl-C to stop)")
             log.flush()
             lock.acquire()
         holder.write_text(f"{Path.cwd()} (process {os.getpid()})", encoding="utf-8")
@@ -115,21 +127,26 @@ def hold_machine(environments: Path) -> None:
         raise UserError(f"{lock_path()} cannot be written ({error}). Set TMPDIR.") from error
     HELD.append(lock)
     end_leftovers(environments)
+    # An interrupt may come before asv knows the process that it has just started.
+    atexit.register(end_leftovers, environments)
 
 
 HELD: list[FileLock] = []  # a lock that is collected as garbage is released
 
 
 def end_leftovers(environments: Path) -> None:
-    """End processes that a killed asv left behind: a pip among them would install beside ours."""
+    """End children of this process, and what a killed asv left in its environments.
+
+    A pip among them would install beside ours.
+    """
     folder = str(environments.resolve()) + os.sep
-    leftovers = [
+    leftovers = {
         process
         for process in psutil.process_iter(["cmdline"])
         if (process.info["cmdline"] or [""])[0].startswith(folder)
-    ]
+    }.union(psutil.Process().children(recursive=True))
     for process in leftovers:
-        log.info(f"Ending process {process.pid}, which a killed asv left in {environments}")
+        log.warning(f"Ending process {process.pid}, which an earlier command left running")
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(leftovers)

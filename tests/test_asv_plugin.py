@@ -1,0 +1,315 @@
+"""Changes to asv that a user would notice, without a measurement."""
+
+import json
+import logging
+import math
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import asv
+import pytest
+from asv import util
+from asv.config import Config
+from asv.environment import get_environments, iter_matrix
+from asv.plugins.virtualenv import Virtualenv
+from asv.runner import BenchmarkResult
+from asv.util import ProcessError, UserError
+
+from scripts import asv_plugin
+from scripts.measuring import machines, results
+from scripts.measuring.results import MeasuredResults
+from scripts.releases import environment
+from scripts.releases.environment import ReleaseEnvironment
+
+from .conftest import LIBUNWIND, NAME, ROOT, SYSTEM
+from .conftest import asv as run_asv
+
+BENCHMARK: dict[str, Any] = {"name": NAME, "version": "1", "params": [["'on'", "'off'"]]}
+
+
+def test_another_version_of_asv_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asv, "__version__", "0.7")
+    with pytest.raises(UserError, match=r"written for asv 0\.6\.6, this is 0\.7.*uv run asv"):
+        asv_plugin.setup()
+
+
+def test_set_commit_hash_is_refused(copy: Path) -> None:
+    answer = run_asv(copy, "run", "-E", "existing", "--set-commit-hash", "49.0.0")
+    assert answer.returncode == 1
+    assert "--set-commit-hash is not supported" in answer.stdout + answer.stderr
+
+
+# Files that are written all or nothing
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    asv_plugin.write_json_atomically(str(path), {"value": 1}, 2, compact=True)
+    assert util.load_json(str(path), 2) == {"value": 1}
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        asv_plugin.write_json_atomically(str(path), {"first": 1, "then": object()})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_killed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die_half_way(path: str, data: Any) -> None:
+        Path(path).write_text(json.dumps(data)[:5])
+        raise KeyboardInterrupt
+
+    path = tmp_path / "result.json"
+    path.write_text("whole")
+    monkeypatch.setattr(asv_plugin, "write_json", die_half_way)
+    with pytest.raises(KeyboardInterrupt):
+        asv_plugin.write_json_atomically(str(path), {"value": 1})
+    assert path.read_text() == "whole"
+
+
+# Values, samples and reasons for n/a
+
+
+@pytest.fixture(autouse=True)
+def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test begin without noted reasons, and leave the hosts of this checkout alone."""
+    monkeypatch.setattr(MeasuredResults, "reasons", {})
+    monkeypatch.setattr(ReleaseEnvironment, "missing", {})
+    monkeypatch.setattr(machines, "record_host", lambda _: None)
+
+
+def sampled(*values: list[float] | float | None, stderr: str = "") -> BenchmarkResult:
+    """Return what a benchmark process hands to asv: samples, nan for n/a or None for a failure."""
+    samples = [value if isinstance(value, list) else None for value in values]
+    return BenchmarkResult(
+        result=[True if isinstance(value, list) else value for value in values],
+        samples=samples,
+        number=[None if sample is None else 1 for sample in samples],
+        errcode=0, stderr=stderr, profile=None,
+    )  # fmt: skip
+
+
+def store(folder: Path, *values: list[float] | float | None, **options: Any) -> dict[str, Any]:
+    """Store values as `asv run` does; return the columns of the result file."""
+    benchmark = {**BENCHMARK, "version": options.pop("version", "1")}
+    run = MeasuredResults({"machine": "here"}, {}, "0" * 40, 0, "3.11", "env", {})
+    run.load_data(str(folder))
+    run.add_result(benchmark, sampled(*values), **{"record_samples": True, **options})
+    run.save(str(folder))
+    return read_columns(folder)
+
+
+def read_columns(folder: Path) -> dict[str, Any]:
+    (path,) = folder.rglob("*-env.json")
+    content = json.loads(path.read_text())
+    return dict(zip(content["result_columns"], content["results"][NAME], strict=False))
+
+
+@pytest.mark.parametrize("worse", [math.nan, None])
+def test_na_and_failures_replace_no_value(tmp_path: Path, worse: float | None) -> None:
+    first = store(tmp_path, [1.0, 1.2, 1.1], [0.1, 0.2], duration=9)
+    second = store(tmp_path, worse, [0.5], duration=1)
+    assert second["result"] == [1.1, 0.5]
+    assert second["samples"] == [[1.0, 1.2, 1.1], [0.5]]
+    assert second["stats_repeat"] == [3, 1]
+    assert second["duration"] == 1
+    assert first["result"] == pytest.approx([1.1, 0.15])
+    third = store(tmp_path, worse, worse, duration=2)
+    assert third["result"] == [1.1, 0.5]
+    assert third["duration"] == 1  # that of the run whose values are kept
+    assert third["started_at"] == second["started_at"]
+
+
+def test_values_without_samples_replace_no_samples(tmp_path: Path) -> None:
+    store(tmp_path, [1.0, 1.2, 1.1], [0.1, 0.2])
+    after = store(tmp_path, math.nan, [0.5], selected_idx={1}, record_samples=False)
+    assert after["samples"] == [[1.0, 1.2, 1.1], [0.1, 0.2]]
+    assert after["result"][1] == pytest.approx(0.15)
+
+
+def test_na_is_stored_where_there_is_no_value(tmp_path: Path) -> None:
+    store(tmp_path, [0.3], [0.4], version="old")
+    na = store(tmp_path, math.nan, math.nan, version="new")["result"]
+    assert all(map(math.isnan, na))  # values of another version of the benchmark do not count
+    assert store(tmp_path, [0.5], math.nan, version="new")["result"][0] == 0.5
+
+
+def test_a_release_that_was_not_installed_is_not_stored(tmp_path: Path) -> None:
+    run = MeasuredResults({"machine": "here"}, {}, "0" * 40, 0, "3.11", "env", {})
+    run.add_result(BENCHMARK, sampled(None, None))
+    run.save(str(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_each_reason_for_na_follows_its_environment_and_is_repeated_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = (
+        "For parameters: 'on', 8\nasv: skipped: NotImplementedError('no library') \n\n\n"
+        "For parameters: 'off', 8\nasv: skipped: NotImplementedError(\"it's Windows\") "
+    )
+    printed: list[str] = []
+    reasons = ["n/a: no library", "n/a: it's Windows"]
+
+    def run(_: Any, **__: Any) -> int:
+        for _ in range(2):  # two releases
+            one = MeasuredResults({"machine": "here"}, {}, "0" * 40, 0, "3.11", "env", {})
+            one.add_result(BENCHMARK, sampled([1.0], math.nan, stderr=output))
+            one.save(str(tmp_path))
+        assert printed == reasons
+        return 2
+
+    log = SimpleNamespace(info=lambda line, **_: printed.append(line))
+    monkeypatch.setattr(results, "log", log)
+    monkeypatch.setattr(asv_plugin, "run_benchmarks", run)
+    monkeypatch.setitem(ReleaseEnvironment.missing, LIBUNWIND, "no libunwind")
+    conf = SimpleNamespace(results_dir=str(tmp_path))
+    assert asv_plugin.run_and_explain(conf) == 2
+    assert printed[2:] == ["n/a: no libunwind", *reasons]
+
+
+# Environments
+
+
+def missing_libunwind(monkeypatch: pytest.MonkeyPatch, strict: str) -> None:
+    monkeypatch.setenv("LIBUNWIND", "/nowhere.so")
+    monkeypatch.setenv("BENCHMARKS_STRICT", strict)
+
+
+def environments(*names: str) -> list[Any]:
+    return list(get_environments(Config.load("asv.conf.json"), list(names)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libunwind is an environment of Linux")
+@pytest.mark.parametrize("names", [(), (SYSTEM, LIBUNWIND), ("release",)])
+def test_without_libunwind_its_environment_is_left_out_with_reason_and_remedy(
+    names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing_libunwind(monkeypatch, strict="0")
+    monkeypatch.setattr(logging.getLogger("asv"), "propagate", True)
+    assert [made.name for made in environments(*names)] == [SYSTEM]
+    assert f"{LIBUNWIND} is left out: /nowhere.so is missing" in caplog.text
+    assert "apt install libunwind-19" in caplog.text
+    assert "apt install libunwind-19" in ReleaseEnvironment.missing[LIBUNWIND]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libunwind is an environment of Linux")
+def test_under_strict_a_missing_libunwind_is_an_error_of_its_environment_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    missing_libunwind(monkeypatch, strict="1")
+    monkeypatch.setattr(environment, "hold_machine", lambda _: None)
+    monkeypatch.setattr(Virtualenv, "create", lambda _: None)
+    (system,) = environments(SYSTEM)
+    system.create()
+    (libunwind,) = environments(LIBUNWIND)
+    with pytest.raises(UserError, match=r"/nowhere\.so is missing.*apt install libunwind-19"):
+        libunwind.create()
+
+
+@pytest.mark.parametrize("strict", ["0", "1"])
+def test_libunwind_is_left_out_with_musl(strict: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHMARKS_STRICT", strict)
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert [made.name for made in environments()] == [SYSTEM]
+
+
+@pytest.mark.parametrize(
+    ("system", "unwinders"),
+    [("linux", ["system", "libunwind"]), ("darwin", ["system"]), ("win32", ["system"])],
+)
+def test_libunwind_is_an_environment_of_linux_only(
+    monkeypatch: pytest.MonkeyPatch, system: str, unwinders: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    conf = Config.load("asv.conf.json")
+    entries = iter_matrix(conf.environment_type, conf.pythons, conf)
+    assert [entry["env_nobuild", "UNWINDER"] for entry in entries] == unwinders
+
+
+def test_a_changed_list_of_helpers_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helpers = tmp_path / "helpers.txt"
+    monkeypatch.setattr(environment, "HELPERS", helpers)
+    helpers.write_text("pyelftools==0.32")
+    (system,) = environments(SYSTEM)
+    before = system._get_install_checksum()
+    assert before == system._get_install_checksum()
+    helpers.write_text("pyelftools==0.33")
+    assert before != system._get_install_checksum()
+
+
+def test_the_lock_is_one_for_all_clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = environment.lock_path()
+    monkeypatch.chdir(tmp_path)
+    assert environment.lock_path() == here
+    assert here.is_absolute()
+
+
+# What ends a command
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (KeyboardInterrupt(), "Interrupted. Releases that were finished are stored."),
+        (
+            OSError(28, "No space left on device", "results/x.json.1.tmp"),
+            r"asv stopped: .*No space left on device: 'results/x.*finished are stored\.",
+        ),
+        (
+            ProcessError(["python", "-mpip", "install", "x"], 1, "", "one\ntwo\n"),
+            r"python -mpip install x … failed: two Is the package index reachable\?",
+        ),
+        (ProcessError(["git", "commit"], 1, "out", ""), "git commit … failed: out$"),
+        (re.error("missing )"), r"--bench is no regular expression: missing \)"),
+    ],
+)
+def test_an_error_of_the_surroundings_ends_in_a_sentence(
+    error: BaseException, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asv_plugin.print_exception(type(error), error, None)
+    printed = capsys.readouterr().err
+    assert re.search(sentence, printed)
+    assert printed.count("\n") == 1
+
+
+def test_an_error_of_the_code_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise LookupError("a mistake")
+    except LookupError as error:
+        asv_plugin.print_exception(type(error), error, error.__traceback__)
+    assert "Traceback" in capsys.readouterr().err
+
+
+INTERRUPT = """
+import signal, time
+from asv.plugin_manager import plugin_manager
+plugin_manager.import_plugin(".scripts.asv_plugin")
+
+class Callback:
+    def __del__(self):
+        signal.raise_signal(signal.{name})
+
+Callback()
+print("lost", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_that_python_drops_is_repeated(name: str) -> None:
+    """Python drops what is raised in a callback; with asv, mostly in one of `os.fork`."""
+    answer = subprocess.run(
+        [sys.executable, "-c", INTERRUPT.format(name=name)],
+        cwd=ROOT, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert answer.returncode != 0
+    assert answer.stdout == "lost\n"
+    assert answer.stderr == "Interrupted. Releases that were finished are stored.\n"

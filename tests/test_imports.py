@@ -1,0 +1,76 @@
+"""Names and modules that scripts, benchmarks and asv share; import-linter checks directions."""
+
+import json
+import re
+import subprocess
+import sys
+
+from benchmarks._shapes import COUNTED, HEADLINE, PROGRAM
+
+from .conftest import DEADLINE, ROOT
+from .results import REGISTRATION, REMOVAL, TEARDOWN
+
+KNOWN = json.loads((ROOT / "results/benchmarks.json").read_text())
+BENCHMARK = re.compile(r"\"(\w+\.[A-Z]\w+\.(?:time|track|peakmem)_\w+)\"")
+
+
+def loaded_modules(program: str) -> list[str]:
+    """Return the modules that a program loads."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys; {program}; print(*sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=DEADLINE,
+    ).stdout.split()  # fmt: skip
+
+
+def test_every_benchmark_that_scripts_name_exists() -> None:
+    named = {
+        name
+        for path in (ROOT / "scripts").rglob("*.py")
+        for name in BENCHMARK.findall(path.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert named - KNOWN.keys() == set()
+
+
+def test_benchmarks_have_the_parameters_of_their_shapes() -> None:
+    headline, counted = list(map(repr, HEADLINE)), list(map(repr, COUNTED))
+    assert KNOWN[TEARDOWN]["params"] == [["'on'", "'off'"], headline]
+    assert KNOWN[REGISTRATION]["params"] == [headline]
+    assert KNOWN[REMOVAL]["params"] == [counted]
+
+
+def test_what_is_timed_is_counted_too() -> None:
+    assert HEADLINE.items() <= COUNTED.items()
+
+
+def test_every_shape_has_its_fixture() -> None:
+    for shape in COUNTED.values():
+        wasm = ROOT / f"fixtures/functions-{shape.functions}.wasm"
+        assert shape.functions == PROGRAM or wasm.exists()
+
+
+def test_shapes_load_neither_wasmtime_nor_another_benchmark() -> None:
+    modules = loaded_modules("from benchmarks._shapes import COUNTED")
+    assert not {"wasmtime", "elftools", "benchmarks._modules"} & {*modules}
+
+
+def test_measuring_loads_neither_the_report_nor_what_draws_it() -> None:
+    modules = loaded_modules(
+        "from asv.plugin_manager import plugin_manager; "
+        "plugin_manager.import_plugin('.scripts.asv_plugin')"
+    )
+    assert "scripts.site.publisher" in modules
+    drawing = {"jinja2", "altair", "vl_convert", "rich", "scripts.gap", "scripts.site.pages"}
+    assert not drawing & {*modules}
+
+
+def test_importing_scripts_changes_nothing_in_asv() -> None:
+    program = """
+from asv import util
+from asv.commands import run
+from asv.results import Results
+before = run.Results, run.Run.run, util.write_json
+import scripts.asv_plugin, scripts.history.read, scripts.history.record
+assert before == (run.Results, run.Run.run, util.write_json)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=DEADLINE)
