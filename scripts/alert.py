@@ -14,17 +14,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from asv.config import Config
 from asv.util import UserError
 from packaging.version import Version
 
-from scripts.gap import tables
-from scripts.gap.words import Report, report, say_newest
+from scripts.gap import tables, words
+from scripts.gap.report import Report, Series, build_report
 from scripts.history.read import read
 
-MOVED = "gap-moved"
+CHANGED = "gap-moved"
 FAILED = "benchmarks-failed"
 UPSTREAM_MOVED = "upstream-moved"
 TITLE_LENGTH, BODY_LENGTH = 256, 65_536  # characters that GitHub accepts
@@ -41,38 +41,40 @@ class Issue(NamedTuple):
 
 
 def gap_issue(site: str) -> Issue | None:
-    """Return the issue about the newest release, if it changed the cost or is not known."""
-    everything = report(read(Config.load("asv.conf.json")))
-    print(*map(say_newest, everything.newest), sep="\n")
-    found = concerns(everything)
-    return Issue(MOVED, *news_issue(found, site)) if found.newest else None
+    """Return the issue about the newest release, if it changed the cost or that is unknown."""
+    report = build_report(read(Config.load("asv.conf.json")))
+    for series in report.series:
+        print(f"{series.machine}, {series.name}: {words.describe_verdict(series.verdict)}")
+    news = find_news(report)
+    if not news:
+        return None
+    link = f"[The site]({site}) · [releases]({site}releases.html)\n\n" if site else ""
+    body = link + tables.to_markdown(replace(report, series=news))
+    return Issue(CHANGED, news_title(news), body)
 
 
-def concerns(found: Report) -> Report:
-    """Where the newest release of all changed the cost, or none can tell with what was before."""
-    newest = max((Version(verdict.release) for verdict in found.newest), default=None)
-    news = {
-        (verdict.machine, verdict.unwinder)
-        for verdict in found.newest
-        if Version(verdict.release) == newest
-        and (verdict.moved or (verdict.reason and verdict.previous))
-    }
-    parts: Any = {
-        name: [entry for entry in getattr(found, name) if (entry.machine, entry.unwinder) in news]
-        for name in ("newest", "advice", "changes", "eras", "points")
-    }
-    return replace(found, **parts)
+def find_news(report: Report) -> list[Series]:
+    """Return the series in which the newest release changed the cost, or may have done so.
+
+    A series without an earlier release has nothing to compare with, and is no news.
+    """
+    newest = max((Version(verdict.release) for verdict in report.verdicts), default=None)
+    return [
+        series
+        for series in report.series
+        if Version(series.verdict.release) == newest
+        and (series.verdict.changed or (series.verdict.unknown and series.verdict.previous))
+    ]
 
 
-def news_issue(found: Report, site: str) -> tuple[str, str]:
-    """Title and body of the issue about the newest release."""
-    said: dict[str, list[str]] = {}
-    for verdict in sorted(found.newest, key=lambda verdict: not verdict.moved):
-        what = "changed the cost on" if verdict.moved else "is not known on"
-        said.setdefault(what, []).append(f"{verdict.machine} ({verdict.unwinder})")
-    title = "; ".join(f"{what} {', '.join(where)}" for what, where in said.items())
-    link = f"[The gap]({site}gap.html) · [releases]({site}releases.html)\n\n" if site else ""
-    return f"{found.newest[0].release} {title}", link + tables.markdown(found)
+def news_title(news: Sequence[Series]) -> str:
+    """Return the title of the issue about the newest release, changes first."""
+    where: dict[str, list[str]] = {}
+    for series in sorted(news, key=lambda series: not series.verdict.changed):
+        what = "changed the cost on" if series.verdict.changed else "may have changed the cost on"
+        where.setdefault(what, []).append(f"{series.machine} ({series.unwinder})")
+    said = "; ".join(f"{what} {', '.join(names)}" for what, names in where.items())
+    return f"{news[0].verdict.release} {said}"
 
 
 UPSTREAM_PERCENT = 1.0  # counts are exact, so a difference of 1 % is a change

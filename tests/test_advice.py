@@ -9,13 +9,13 @@ from scripts.gap.advice import (
     Basis,
     Decision,
     Load,
-    Platform,
     Range,
     advise,
     decide,
     reported,
 )
 from scripts.gap.model import ENTRY_NS
+from scripts.gap.platforms import Platform
 
 PARSER = 497  # FDEs of a parser of 210 KB
 

@@ -20,7 +20,7 @@ from asv.util import UserError
 from scripts.base import files
 from scripts.gap import tables
 from scripts.gap.__main__ import main
-from scripts.gap.advice import Platform
+from scripts.gap.platforms import Platform
 from scripts.gap.report import build_report
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP
 from scripts.history.read import read

@@ -4,8 +4,8 @@ import pytest
 from asv.config import Config
 
 from scripts.gap import advice, law, model
-from scripts.gap.changes import is_libunwind
 from scripts.gap.model import SCANS, Drop, Registration, registration, unload
+from scripts.gap.platforms import is_libunwind
 from scripts.history.benchmarks import DEREGISTER
 from scripts.history.read import read
 from scripts.history.rows import Row

@@ -11,33 +11,13 @@ from scripts.base.files import entries
 from scripts.base.numbers import milliseconds_range
 from scripts.gap import model
 from scripts.gap.model import Drop, Registration
+from scripts.gap.platforms import Platform
 
 REPORTED = Path("fixtures/reported.json")
 WORTH = 0.1  # milliseconds per module unloaded from which on unwind info should be turned off
 DETECTS_SINCE = Version("19.0.0")  # wasmtime looks for libunwind on Linux (#8028)
 # the first release with #14303, inferred from the branch points of the releases
 SIGNED_SINCE = Version("50.0.0")
-
-
-class Platform(Enum):
-    """The platforms that differ in cost or benefit, in the reader's words."""
-
-    APPLE_SILICON = "macOS on Apple silicon"
-    INTEL_MAC = "macOS on Intel"
-    LIBUNWIND = "Linux with LLVM libunwind"
-    LIBGCC_TREE = "Linux with libgcc 13 or later"
-    LIBGCC_LIST = "Linux with libgcc 12 or older"
-    WINDOWS = "Windows"
-
-    @property
-    def is_mac(self) -> bool:
-        """Whether its unwinder is Apple's libunwind."""
-        return self in (Platform.APPLE_SILICON, Platform.INTEL_MAC)
-
-    @property
-    def scans(self) -> bool:
-        """Whether its unwinder scans one table, so that the cost grows with what is loaded."""
-        return self.is_mac or self is Platform.LIBUNWIND
 
 
 class Decision(Enum):

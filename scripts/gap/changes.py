@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from packaging.version import Version
 
 from scripts.base.files import entries
+from scripts.gap.platforms import is_libunwind
 from scripts.history.benchmarks import DEREGISTER, FUNCTION, GAP, LIBRARY
-from scripts.history.machine import Machine
 from scripts.history.read import History
 from scripts.history.rows import Row
 
@@ -122,11 +122,6 @@ def split_series(history: History) -> dict[tuple[str, str], list[Row]]:
         split.setdefault(row.series, []).append(row)
     costs = {DEREGISTER, GAP}
     return {key: rows for key, rows in split.items() if costs & {row.benchmark for row in rows}}
-
-
-def is_libunwind(machine: Machine, unwinder: str) -> bool:
-    """Whether a series is of LLVM's or Apple's libunwind."""
-    return unwinder == "libunwind" or machine.is_mac
 
 
 def cost_benchmark(rows: Sequence[Row]) -> str:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks._shapes import HEADLINE
-from scripts.gap.changes import Era, is_libunwind
+from scripts.gap.changes import Era
 from scripts.gap.law import EXPORTED
 from scripts.gap.model import estimate_fdes, registration, unload
+from scripts.gap.platforms import is_libunwind
 from scripts.history.benchmarks import EXTRA
 from scripts.history.read import History
 

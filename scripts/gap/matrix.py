@@ -7,17 +7,11 @@ from typing import Any
 from packaging.version import Version
 
 from scripts.base.numbers import milliseconds
-from scripts.gap.advice import (
-    Advice,
-    Load,
-    Platform,
-    advise,
-    reported,
-)
-from scripts.gap.changes import Change, Era, is_libunwind
+from scripts.gap.advice import Advice, Load, advise, reported
+from scripts.gap.changes import Change, Era
 from scripts.gap.model import estimate_fdes
+from scripts.gap.platforms import Platform, is_libunwind, platform_of
 from scripts.history.benchmarks import EXTRA, MAIN_SHAPE
-from scripts.history.machine import Machine
 from scripts.history.read import History
 
 SMALL, MIDDLE, LARGE = "1000 × 8 functions", "1000 × 106 FDEs", "1 × 2,000 functions"
@@ -89,19 +83,6 @@ def load_of(name: str, release: str) -> Load:
     if name == SMALL:
         return Load(1000, estimate_fdes(8, release, exported=8))
     return Load(1, estimate_fdes(2000, release, exported=7), residents=100_000)
-
-
-def platform_of(machine: Machine, unwinder: str) -> Platform | None:
-    """Return the platform that a series was measured on, if it is one of the matrix."""
-    if machine.is_mac:
-        return Platform.APPLE_SILICON if machine.arch == "arm64" else Platform.INTEL_MAC
-    if machine.system == "Windows":
-        return Platform.WINDOWS
-    if unwinder == "libunwind":
-        return Platform.LIBUNWIND
-    if machine.libgcc is None:
-        return None
-    return Platform.LIBGCC_TREE if machine.libgcc >= 13 else Platform.LIBGCC_LIST
 
 
 def build_matrix(

@@ -7,7 +7,6 @@ from packaging.version import Version
 
 from scripts.base.names import known
 from scripts.gap import words
-from scripts.gap.advice import Platform
 from scripts.gap.changes import (
     Change,
     Era,
@@ -20,6 +19,7 @@ from scripts.gap.changes import (
 from scripts.gap.fit import Fit, fit_entries
 from scripts.gap.law import broken_laws
 from scripts.gap.matrix import Cell, Column, build_matrix
+from scripts.gap.platforms import Platform, name_unwinder
 from scripts.history.benchmarks import EXTRA, MAIN_SHAPE
 from scripts.history.read import History
 from scripts.history.rows import Row
@@ -167,7 +167,7 @@ def conclude(history: History, rows: Sequence[Row]) -> Series:
     return Series(
         machine,
         unwinder,
-        words.name_unwinder(history.machines[machine], unwinder),
+        name_unwinder(history.machines[machine], unwinder),
         list(split_eras(rows, changes)),
         changes,
         judge_newest(history, rows, changes),

@@ -7,8 +7,8 @@ from packaging.version import Version
 
 from scripts.base.numbers import count, number, times
 from scripts.gap.changes import SUDDEN, Change, Era, Verdict
+from scripts.gap.platforms import name_unwinder
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
-from scripts.history.machine import Machine
 from scripts.history.read import History
 
 METHOD = (
@@ -17,18 +17,6 @@ METHOD = (
     f"factor of {SUDDEN:.0f} is."
 )
 MAIN = "1000 modules of 8 functions"
-
-
-def name_unwinder(machine: Machine, unwinder: str) -> str:
-    """Return the unwinder of a series in the reader's words."""
-    if machine.is_mac:
-        return "Apple libunwind"
-    if unwinder == "libunwind":
-        emulated = ", emulated arm64" if machine.emulated else ""
-        return f"LLVM libunwind (macOS path{emulated})"
-    if machine.system == "Windows":
-        return "Windows"
-    return f"libgcc {machine.libgcc}" if machine.libgcc else "the system's unwinder"
 
 
 def span(first: str, last: str) -> str:
