@@ -12,13 +12,12 @@ TIME_ON, TIME_OFF = "time on", "time off"  # seconds to drop all modules of a sh
 GAP = "gap"  # time with unwind info / time without
 EXTRA = "extra"  # time with unwind info - time without, in milliseconds per 1000 modules
 
-INSTRUCTIONS = "unwinder_instructions.UnwinderInstructions."
 TIME = "module_teardown.ModuleTeardown.time_teardown"
 TRACKED = {  # benchmarks of one parameter, or none
-    INSTRUCTIONS + "track_removal": DEREGISTER,
-    INSTRUCTIONS + "track_registration": REGISTER,
-    INSTRUCTIONS + "track_function": FUNCTION,
-    INSTRUCTIONS + "track_library": LIBRARY,
+    "unwinder_instructions.UnwinderInstructions.track_removal": DEREGISTER,
+    "unwinder_instructions.UnwinderInstructions.track_registration": REGISTER,
+    "unwinder_instructions.UnwinderInstructions.track_function": FUNCTION,
+    "unwinder_instructions.UnwinderInstructions.track_library": LIBRARY,
     "unwind_tables.UnwindTables.track_fde_count": FDES,
 }
 MAIN_SHAPE = "1000x8"  # the one that stands for all in headlines and charts

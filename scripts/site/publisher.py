@@ -8,7 +8,6 @@ from asv.publishing import OutputPublisher
 from asv.util import UserError
 
 from scripts.base.files import write
-from scripts.history.benchmarks import RATIO
 from scripts.history.read import read
 from scripts.releases.repo import ReleaseRepo
 
