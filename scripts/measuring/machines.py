@@ -93,7 +93,9 @@ def check_machine(name: str, results: Path) -> None:
         raise UserError(f"--machine '{name}': a name has letters, digits, '.', '_' and '-'.")
     host = parse_system(described["os"]) or "Linux"
     if parse_system(name) not in ("", host):
-        raise UserError(f"--machine {name} implies {parse_system(name)}, but this host runs {host}.")
+        raise UserError(
+            f"--machine {name} implies {parse_system(name)}, but this host runs {host}."
+        )
     path = results / name / "machine.json"
     if path.exists() and name != local_name():
         recorded = util.load_json(str(path), Machine.api_version)
