@@ -46,8 +46,8 @@ def build_chart(report: Report, history: History, benchmark: str) -> Staircase |
         for name, series in drawn.items()
         if (plateaus := plateaus_of(series.eras_of(MAIN_SHAPE), benchmark))
     ]
-    measured = {release for line in lines for release in line.points}
-    releases = [release for release in sorted_releases(history) if release in measured]
+    measured = {row.release for row in report.rows}
+    releases = [release for release in history.on_macs if release in measured]
     return Staircase(
         title=describe_chart(lines, counted=counted),
         releases=releases,
@@ -56,11 +56,6 @@ def build_chart(report: Report, history: History, benchmark: str) -> Staircase |
         hints=hints_of(report, lines, drawn, releases),
         counted=counted,
     )
-
-
-def sorted_releases(history: History) -> list[str]:
-    """Return all pinned releases, oldest first."""
-    return list(history.on_macs)
 
 
 def points_of(report: Report, series: Series, benchmark: str) -> dict[str, Point]:

@@ -61,6 +61,7 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
             for name, chart in charts.items()
             if chart
         },
+        basis=words.describe_basis(history, telling.verdict) if telling else report.headline[-1],
         planes=[(label, plane) for (_, label, _), plane in zip(groups, planes, strict=True)],
         main_load=SMALL,
         loads=LOADS,

@@ -25,7 +25,7 @@ def draw_picture(report: Report, history: History, ground: str) -> str:
     if chart is None:
         return ""
     styles = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES[ground])
-    drawing = draw_staircase(chart, PICTURE, "picture", hints=False)
+    drawing = str(draw_staircase(chart, PICTURE, "picture"))
     return drawing.replace("><", f"><style>{styles}</style><", 1) + "\n"
 
 

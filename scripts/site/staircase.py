@@ -74,11 +74,12 @@ class Staircase:
     counted: bool = True
 
 
-def draw_staircase(
-    chart: Staircase, size: tuple[int, int], kind: str, *, hints: bool = True
-) -> Markup:
-    """Return the chart as an SVG element of a CSS class, with or without hints."""
-    return _Drawing(chart, *size).draw(kind, hints=hints)
+def draw_staircase(chart: Staircase, size: tuple[int, int], kind: str) -> Markup:
+    """Return the chart as an SVG element of a CSS class: `wide`, `narrow` or `picture`.
+
+    The hints are written in the wide one only: the script of the page reads them there.
+    """
+    return _Drawing(chart, *size).draw(kind)
 
 
 class _Drawing:
@@ -98,19 +99,20 @@ class _Drawing:
         low, high = min(ends) / 2, max(ends) * (1.3 if chart.counted else 1.1)
         self.y = LogScale(low, high, height - BOTTOM, TOP)
 
-    def draw(self, kind: str, *, hints: bool) -> Markup:
+    def draw(self, kind: str) -> Markup:
         """Return the chart; what only eyes can use is hidden from screen readers."""
         seen = [
             *self.draw_axes(),
             *(part for line in self.chart.lines for part in self.trace(line)),
         ]
         names = [part for line in self.chart.lines for part in self.label(line)]
+        areas = [] if kind == "picture" else self.draw_hints(said=kind == "wide")
         return element(
             "svg",
             element("g", *seen, aria_hidden="true"),
             *self.draw_marks(),
             element("g", *names, aria_hidden="true"),
-            element("g", *(self.draw_hints() if hints else []), class_="hints", aria_hidden="true"),
+            element("g", *areas, class_="hints", aria_hidden="true"),
             class_=f"chart {kind}", viewBox=f"0 0 {self.width} {self.height}",
             xmlns="http://www.w3.org/2000/svg", role="group", aria_label=self.chart.title,
         )  # fmt: skip
@@ -210,12 +212,13 @@ class _Drawing:
             drawn.append(text(at, 32, mark.said, class_="mark", text_anchor=anchor))
         return drawn
 
-    def draw_hints(self) -> list[Markup]:
+    def draw_hints(self, *, said: bool) -> list[Markup]:
         """Return an area for each release, which tells its numbers to a pointer."""
         high = self.height - TOP - BOTTOM
         return [
             element(
-                "rect", element("title", self.chart.hints[release]),
+                "rect",
+                *([element("title", self.chart.hints[release])] if said else []),
                 x=x, y=TOP, width=self.step, height=high,
             )
             for release, x in self.at.items()
