@@ -84,11 +84,12 @@ def run_and_explain(conf: Any, **options: Any) -> Any:
 
 
 def publish_and_check(conf: Any, *args: Any, **options: Any) -> None:
-    """Replace `asv publish`: fail after everything sound is written.
+    """Replace `asv publish`: end with where the site is, and fail after all of it is written.
 
     asv writes index.json last, so a publisher that raised an error would leave a broken site.
     """
     publish(conf, *args, **options)
+    log.info(f"The site is in {conf.html_dir}. To see it: uv run asv preview")
     if GapPage.problems:
         raise UserError("\n".join(GapPage.problems))
 

@@ -1,179 +1,396 @@
-"""The published pages, as files: what they say, and what stops them."""
+"""The published site, as files: what the pages say, and what stops them."""
 
+import csv
 import html
+import itertools
 import json
 import re
 import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from asv.config import Config
 from asv.util import UserError
 
-from scripts.gap import platforms
+from benchmarks._shapes import HEADLINE
+from scripts.gap import words
+from scripts.gap.advice import reported
+from scripts.gap.report import Report, build_report
+from scripts.history.benchmarks import DEREGISTER, MAIN_SHAPE, TIME_OFF, TIME_ON
+from scripts.history.machine import Machine
+from scripts.history.read import History, Measured, read
+from scripts.history.rows import Row, derive
 from scripts.releases import pins
-from scripts.site import publisher
+from scripts.site import charts, grid, links, pages, picture
+from scripts.site.staircase import NARROW, WIDE, draw_staircase
 
 from .conftest import COMMITS, asv, copy_repository
-from .results import SHAPES, know_benchmarks
-from .test_gap_report import STORY, tell
+
+NAMES = ["macOS path: LLVM libunwind", "libgcc 14", "libgcc 12"]
+SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy with results of a known story, published once."""
-    copy = copy_repository(tmp_path_factory.mktemp("page"))
-    shutil.rmtree(copy / "results", ignore_errors=True)
-    (copy / "results").mkdir()
-    know_benchmarks(copy / "results")
-    tell(copy / "results")
-    answer = asv(copy, "publish")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    return copy
+    """A copy of the repository with what is recorded."""
+    return copy_repository(tmp_path_factory.mktemp("site"), recorded=True)
+
+
+@pytest.fixture(scope="session")
+def publishing(repository: Path) -> subprocess.CompletedProcess[str]:
+    return asv(repository, "publish")
 
 
 @pytest.fixture
-def site(repository: Path) -> Path:
+def site(publishing: subprocess.CompletedProcess[str], repository: Path) -> Path:
+    assert publishing.returncode == 0, publishing.stdout + publishing.stderr
     return repository / ".asv/html"
 
 
-def test_the_page_says_what_the_report_says(site: Path) -> None:
-    text = html.unescape((site / "gap.html").read_text())
-    report = json.loads((site / "gap.json").read_text())
-    assert len(report["points"]) == 2 * len(STORY) * (len(SHAPES) - 1)
-    assert (site / "gap.csv").read_text().count("\n") == len(report["points"]) + 1
-    assert f'<p class="verdict">{report["verdict"]}</p>' in text
-    assert "68,043" not in report["verdict"]  # where there is a time, that is said
-    for point in report["points"]:
-        row = f'<th scope="row">{point["release"]}</th><td>{point["size"]}</td>'
-        assert f"{row}<td>{point['instructions']:,.0f}</td>" in text
-    for era in report["eras"]:
-        assert f"<td>{era['instructions']:,.0f}</td>" in text
-    for release in ("22.0.0", "50.0.1"):
-        assert len(re.findall(rf"<li>linux-x86_64, \w+, {release}: instructions", text)) == 1
-    assert len(re.findall(r"<li>linux-x86_64, \w+, [\d.]+: instructions", text)) == 2
-    assert f"{2 * len(STORY)} results of linux-x86_64" in text
+@pytest.fixture(scope="session")
+def history() -> History:
+    return read(Config.load("asv.conf.json"))
 
 
-def test_the_page_answers_in_the_order_of_questions(site: Path) -> None:
-    text = (site / "gap.html").read_text()
-    wanted = (
-        'class="verdict"', 'class="matrix"', "config.native_unwind_info(false);",
-        'id="count-chart"', 'id="gap-chart"', 'id="growth-chart"', 'id="order-chart"',
-        'id="busy-chart"', 'id="reported-heading"', 'href="gap.json" download',
-    )  # fmt: skip
-    places = [text.index(one) for one in wanted]
+@pytest.fixture(scope="session")
+def report(history: History) -> Report:
+    return build_report(history)
+
+
+def with_rows(history: History, machine: Machine, rows: Iterable[Row]) -> History:
+    """Return the history with another machine and its rows."""
+    added = list(rows)
+    added += derive(added)
+    seen = dict.fromkeys((row.unwinder, row.release) for row in added)
+    measured = [Measured(machine.name, *key, started=1.79e9) for key in seen]
+    return replace(
+        history,
+        machines={**history.machines, machine.name: machine},
+        measured=[*history.measured, *measured],
+        rows=[*history.rows, *added],
+        newest={**history.newest, machine.name: "50.0.1"},
+    )
+
+
+def times(
+    machine: str, unwinder: str, releases: Iterable[str], shapes: Iterable[str] = (MAIN_SHAPE,)
+) -> list[Row]:
+    """Return times on and off: a gap of 8, and of 1.2 from 50.0.1 on."""
+    rows = []
+    for release, shape in itertools.product(releases, shapes):
+        gap = 1.2 if release == "50.0.1" else 8
+        for benchmark, value in ((TIME_ON, 0.01 * gap), (TIME_OFF, 0.01)):
+            samples = tuple(value * (1 + i / 100) for i in range(8))
+            ends = (samples[0], samples[-1])
+            rows.append(Row(machine, unwinder, release, benchmark, shape, value, *ends, samples))
+    return rows
+
+
+def write_answer(folder: Path, history: History) -> str:
+    """Write the answer, and return its text."""
+    pages.write_answer(folder, "wasmtime-py", build_report(history), history)
+    return (folder / "index.html").read_text()
+
+
+def plain(markup: str) -> str:
+    """Return a page without its tags and with single spaces."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", markup)).split())
+
+
+def test_publishing_ends_with_where_the_site_is(
+    publishing: subprocess.CompletedProcess[str], site: Path
+) -> None:
+    last = publishing.stdout.strip().splitlines()[-1]
+    assert last.endswith("The site is in .asv/html. To see it: uv run asv preview")
+
+
+def test_the_front_page_answers_first(site: Path, report: Report) -> None:
+    text = (site / "index.html").read_text()
+    for said in report.headline:
+        assert " ".join(said.split()) in plain(text).replace(" : ", ": ")
+    first_screen = text[: text.index('id="do-heading"')]
+    assert "turn unwind info off in 13.0.0 to 49.0.0 (nothing is lost); keep it in 50.0.1" in (
+        first_screen
+    )
+    assert first_screen.count("no Mac is recorded yet") == 1
+    order = [
+        'class="headline"', 'class="do"', 'class="chart wide"', 'class="matrix', 'id="calculator"',
+        'class="plane"', 'id="when-heading"', 'id="reported-heading"', 'href="gap.json" download',
+    ]  # fmt: skip
+    places = [text.index(part) for part in order]
     assert places == sorted(places)
-    for part in ("stand-in, libunwind on Linux", "measured here", "nothing recorded", "cannot"):
-        assert part in text
-    for one in platforms.reported():
+
+
+def test_each_unwinder_is_drawn_once_and_each_change_is_linked(
+    report: Report, history: History
+) -> None:
+    chart = charts.build_chart(report, history, DEREGISTER)
+    assert chart is not None
+    assert [line.name for line in chart.lines] == NAMES
+    assert len({line.colour for line in chart.lines}) == len(NAMES)
+    assert [(mark.release, list(mark.pulls)) for mark in chart.marks] == [
+        ("22.0.0", ["#8629"]),
+        ("50.0.1", ["#14304"]),
+    ]
+    for size in (WIDE, NARROW):
+        drawing = ET.fromstring(draw_staircase(chart, size, "wide"))  # noqa: S314
+        linked = [link.get("href") for link in drawing.iter(f"{SVG}a")]
+        assert linked == [links.address_of({"pull_request": pull}) for pull in (8629, 14304)]
+        said = " ".join(text.text or "" for text in drawing.iter(f"{SVG}text"))
+        assert all(name in said for name in NAMES)
+        assert len(list(drawing.iter(f"{SVG}rect"))) == len(chart.releases)
+        for text in drawing.iter(f"{SVG}text"):
+            assert 0 <= float(text.get("x", "")) <= size[0]
+            assert 0 <= float(text.get("y", "")) <= size[1]
+
+
+def test_a_pointer_gets_milliseconds(history: History) -> None:
+    timed = with_rows(
+        history, history.machines["linux-x86_64"], times("linux-x86_64", "libunwind", ["49.0.0"])
+    )
+    chart = charts.build_chart(build_report(timed), timed, DEREGISTER)
+    assert chart is not None
+    assert (
+        "macOS path: LLVM libunwind: 1,156,765 instructions per module, " in (chart.hints["49.0.0"])
+    )
+    assert " ms more per 1000 modules" in chart.hints["49.0.0"]
+
+
+def test_each_change_is_told_once(site: Path) -> None:
+    text = (site / "index.html").read_text()
+    table = text[text.index('<div class="changes">') :].split("</table>")[0]
+    assert re.findall(r'scope="rowgroup"[^>]*>([^<]+)<', table) == ["50.0.1", "22.0.0"]
+    assert table.count("pull/14304") == 1
+    assert "1,156,765 →<br>68,043" in table
+    assert table.count("macOS path: LLVM libunwind</td>") == 2
+    assert table.count("libgcc 14</td>") == 1
+
+
+def test_the_matrix_labels_every_number(site: Path) -> None:
+    text = (site / "index.html").read_text()
+    matrix = text[text.index('<table class="matrix') :].split("</tbody>")[0]
+    rows = [plain(row) for row in matrix.split('<th scope="row">')[1:]]
+    assert len(rows) == 6
+    assert rows[0].count("turn it off") > rows[0].count("keep it") > 0
+    assert "cannot be turned off" in rows[-1]
+    for row in rows[:-1]:
+        assert len(re.findall(r" ms , estimated| ms, estimated", row)) >= 3
+    assert "measured" not in rows[0].replace("measured on linux-x86_64, the stand-in", "")
+
+
+def test_the_page_says_what_the_files_say(site: Path, report: Report) -> None:
+    content = json.loads((site / "gap.json").read_text())
+    with (site / "gap.csv").open() as file:
+        lines = list(csv.reader(file))
+    assert len(content["rows"]) == len(lines) - 1 == len(report.rows)
+    text = (site / "index.html").read_text()
+    for row in report.rows:
+        if row.benchmark == DEREGISTER:
+            assert f"<td>{row.value:,.0f}</td>" in text
+    for one in reported():
         assert one["url"] in text
         assert html.escape(one["numbers"]) in text
 
 
-def test_charts_share_their_releases_and_name_their_changes(site: Path) -> None:
-    text = (site / "gap.html").read_text()
-    charts = json.loads(re.search(r'type="application/json">(.*?)</script>', text, re.S)[1])  # type: ignore[index]
-    assert len(charts) == 5
-    for chart in charts.values():
-        assert f'"domain": {json.dumps(list(STORY))}' in json.dumps(chart)
-    for name in ("count-chart", "gap-chart"):
-        labels = re.findall(r'"label": "([^"]*)"', json.dumps(charts[name]))
-        assert labels == ["22.0.0 #8629", "50.0.1 #14304, in the Mac wheels too"]
+@pytest.mark.parametrize("name", ["index.html", "releases.html", "gap.html"])
+def test_a_page_loads_nothing_and_links_are_safe(name: str, site: Path) -> None:
+    text = (site / name).read_text()
+    assert not re.findall(r"<(?:script|img|iframe)[^>]* src=|url\(|@import", text)
+    assert all(
+        address.startswith("data:") for address in re.findall(r'<link[^>]* href="([^"]*)"', text)
+    )
+    addresses = re.findall(r'<a [^>]*href="([^"]*)"', text)
+    assert addresses
+    for address in addresses:
+        if not address.startswith("https://"):
+            assert re.match(r"[\w.]+(#|$)", address)
+            assert (site / address.split("#")[0]).is_file()
 
 
-def test_a_series_has_one_colour_in_all_charts(site: Path) -> None:
-    page = (site / "gap.html").read_text()
-    charts = re.findall(r'"scale": \{"domain": (\[[^]]*\]), "range": \["#', page)
-    named = {tuple(json.loads(domain)) for domain in charts}
-    assert len(charts) > 2
-    assert named == {tuple(json.loads((site / "gap.json").read_text())["series"].values())}
+def test_asv_s_pages_keep_their_links(site: Path) -> None:
+    text = (site / "grid.html").read_text()
+    for address in ("index.html", "releases.html", "regressions.xml", "#/regressions"):
+        assert f'href="{address}"' in text
+    for address in re.findall(r'src="([^":]+)"', text):
+        assert (site / address).is_file()
+    assert "index.html#" not in (site / "regressions.xml").read_text()
+    assert 'href="index.html"' in (site / "error.html").read_text()
+    graphs = re.findall(r'href="grid.html#([\w.]+)\?', (site / "index.html").read_text())
+    known = json.loads((site / "index.json").read_text())["benchmarks"]
+    assert graphs
+    assert set(graphs) <= set(known)
 
 
-def test_the_page_loads_nothing_from_elsewhere(site: Path) -> None:
-    for name in ("gap.html", "releases.html"):
-        text = (site / name).read_text()
-        loaded = re.findall(r'(?:<script|<link|<img)[^>]*(?:src|href)="([^"]*)"', text)
-        assert loaded
-        assert all((site / address).is_file() for address in loaded)
-    # under any path
-    assert 'href="/' not in (site / "gap.html").read_text()
-
-
-def test_asv_s_own_page_links_to_it(site: Path) -> None:
-    assert '<a href="gap.html">Gap</a>' in (site / "index.html").read_text()
-    assert 'href="releases.html"' in (site / "index.html").read_text()
+def test_the_feed_of_asv_leads_to_its_page(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(f"<nav>{grid.NAVIGATION}></nav>")
+    (tmp_path / "error.html").write_text("<body></body>")
+    (tmp_path / "regressions.xml").write_text('<a href="index.html#suite.track?x=1">')
+    grid.move_grid(tmp_path)
+    assert (tmp_path / "regressions.xml").read_text() == '<a href="grid.html#suite.track?x=1">'
+    assert not (tmp_path / "index.html").exists()
 
 
 def test_another_markup_of_asv_s_page_stops_publishing(tmp_path: Path) -> None:
-    index = tmp_path / "index.html"
-    index.write_text("<nav><li>Regressions</li></nav>")
-    with pytest.raises(UserError, match="to stand beside: see scripts"):
-        publisher.link_from_index(index, gap=True)
+    (tmp_path / "index.html").write_text("<nav><li>Regressions</li></nav>")
+    with pytest.raises(UserError, match=r"to stand beside: see scripts\.site\.grid"):
+        grid.move_grid(tmp_path)
 
 
-def test_releases_have_fdes_and_gaps(site: Path) -> None:
+def test_the_site_is_small(site: Path) -> None:
+    assert (site / "index.html").stat().st_size < 600_000
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 4_000_000
+
+
+def test_the_page_stays_small_with_400_releases_of_4_machines(
+    tmp_path: Path, history: History
+) -> None:
+    releases = [f"{major}.0.{minor}" for major in range(13, 53) for minor in range(10)]
+    shapes = dict.fromkeys(row.shape for row in history.rows if row.benchmark == DEREGISTER)
+    many = replace(history, on_macs=dict.fromkeys(releases, pins.FUNCTION), rows=[], measured=[])
+    for number in range(4):
+        machine = replace(history.machines["linux-x86_64"], name=f"machine-{number}")
+        for unwinder in ("libunwind", "system"):
+            counted = [
+                Row(machine.name, unwinder, release, DEREGISTER, shape, 1_156_765)
+                for release in releases
+                for shape in shapes
+            ]
+            timed = times(machine.name, unwinder, releases, HEADLINE)
+            many = with_rows(many, machine, [*counted, *timed])
+    write_answer(tmp_path, many)
+    assert (tmp_path / "index.html").stat().st_size < 3_000_000
+
+
+def test_a_release_has_a_row_and_each_series_a_column(site: Path, report: Report) -> None:
     text = (site / "releases.html").read_text()
-    row = text[text.index(f'id="{COMMITS["21.0.0"]}"') :].split("</tr>")[0]
-    assert "<td>17</td>" in row
-    assert "ms (" in row
-    assert "linux-x86_64, libunwind" in row
-    assert f"<td>{pins.FUNCTION}</td>" in row
+    head = text[text.index('<table class="data releases">') :].split("</thead>")[0]
+    assert [plain(cell) for cell in re.findall(r'number[^"]*">(.*?)</th>', head)][:-1] == [
+        f"{name} {machine}"
+        for name, machine in zip(
+            [NAMES[0], NAMES[0], *(series.name for series in report.series[2:])],
+            [series.machine for series in report.series],
+            strict=True,
+        )
+    ]
+    for version, commit in COMMITS.items():
+        row = text[text.index(f'<tr id="{commit}"') :].split("</tr>")[0]
+        assert f'<th scope="row">{version}' in row
+        assert row.count("</td>") == len(report.series) + 5
     newest = text[text.index(f'id="{COMMITS["50.0.1"]}"') :].split("</tr>")[0]
-    assert f"<td>{pins.SECTION}</td>" in newest
+    for part in ("68,043", "changed the cost", pins.SECTION, "/releases/tag/50.0.1"):
+        assert part in newest
 
 
-def test_unknown_commits_fail_after_the_rest_is_published(repository: Path, site: Path) -> None:
-    (path, *_) = sorted((repository / "results/linux-x86_64").glob("*-*.json"))
-    stray = path.with_name(f"00000000{path.name[8:]}")
-    content = json.loads(path.read_text())
-    content["commit_hash"] = "0" * 40
-    stray.write_text(json.dumps(content))
-    answer = asv(repository, "publish")
-    stray.unlink()
-    assert answer.returncode == 1
-    assert "Published without these:" in answer.stdout + answer.stderr
-    assert stray.name in answer.stdout + answer.stderr
-    assert "Traceback" not in answer.stderr
-    assert json.loads((site / "index.json").read_text())["graph_param_list"]
-    assert stray.name in (site / "gap.html").read_text()
+def test_a_mac_leads_the_page_once_it_is_recorded(tmp_path: Path, history: History) -> None:
+    mac = Machine("macos-15-arm64", "macOS 15", "arm64", "macOS")
+    rows = times(mac.name, "system", ["48.0.0", "49.0.0", "50.0.1"])
+    text = write_answer(tmp_path, with_rows(history, mac, rows))
+    assert "no Mac is recorded" not in text
+    assert "Basis: macos-15-arm64." in plain(text)
+    assert "made unloading modules with unwind info 6.67 times cheaper" in plain(text)
+    assert "where Wasmtime registers as on macOS." in text[: text.index('id="do-heading"')]
+    figure = text[text.index('id="gap"') :].split("</figure>")[0]
+    assert "Apple libunwind" in figure
+    assert "the stand-in" not in text[text.index('<table class="matrix') :].split("</tr>")[1]
 
 
-def test_a_damaged_result_is_listed_on_the_page(repository: Path, site: Path) -> None:
+def test_what_comes_from_results_is_escaped(tmp_path: Path, history: History) -> None:
+    evil = '<script>alert("x")</script>'
+    machine = replace(history.machines["linux-x86_64"], name=evil)
+    counted = [
+        Row(evil, "libunwind", release, DEREGISTER, MAIN_SHAPE, 1000)
+        for release in ("49.0.0", "50.0.1")
+    ]
+    spoilt = with_rows(history, machine, [*counted, *times(evil, "libunwind", ["49.0.0"])])
+    spoilt.left_out = [evil]
+    report = build_report(spoilt)
+    text = write_answer(tmp_path, spoilt)
+    pages.write_releases(tmp_path, "p", report, spoilt, pins.load())
+    spoilt.left_out = []
+    assert evil not in text
+    assert evil not in (tmp_path / "releases.html").read_text()
+    assert html.escape(evil) in text.replace("&#34;", "&quot;")
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "http://example.org", "//example.org"])
+def test_only_https_is_linked(address: str) -> None:
+    with pytest.raises(ValueError, match="is no https address"):
+        links.require_https(address)
+
+
+@pytest.mark.parametrize(
+    ("said", "linked"),
+    [("#14304", 1), ("wasmtime#14303; #2808", 2), ("wasmCloud#5555", 0), ("a&#39;b <#123>", 1)],
+)
+def test_wasmtime_s_pull_requests_are_linked(said: str, linked: int) -> None:
+    made = str(links.link_pulls(said))
+    assert made.count("<a href=") == linked
+    assert html.unescape(re.sub(r"</?a[^>]*>", "", made)) == said
+
+
+def test_pictures_are_svg_without_scripts(report: Report, history: History) -> None:
+    for ground in picture.STYLES:
+        drawn = picture.draw_picture(report, history, ground)
+        root = ET.fromstring(drawn)  # noqa: S314
+        assert root.tag == f"{SVG}svg"
+        assert not list(root.iter(f"{SVG}script"))
+        assert all(name in drawn for name in NAMES)
+        assert ("#15181c" in drawn) == (ground == "dark")
+
+
+def test_damaged_results_fail_after_the_rest_is_published(
+    repository: Path, publishing: subprocess.CompletedProcess[str]
+) -> None:
     (path, *_) = sorted((repository / "results/linux-x86_64").glob("*-*.json"))
     before = path.read_bytes()
     path.write_bytes(before[: len(before) // 2])
     answer = asv(repository, "publish")
     path.write_bytes(before)
-    assert answer.returncode == 0
-    assert "Restore it from git" in answer.stdout
-    assert path.name in (site / "gap.html").read_text()
+    assert answer.returncode == 1
+    said = answer.stdout + answer.stderr
+    assert path.name in said
+    assert "Traceback" not in said
+    site = repository / ".asv/html"
+    assert json.loads((site / "index.json").read_text())["graph_param_list"]
+    assert path.name in (site / "index.html").read_text()
 
 
-@pytest.mark.parametrize(
-    "command", [["publish"], ["show", "50.0.1"], ["compare", "49.0.0", "50.0.1"]]
-)
 @pytest.mark.parametrize("content", [None, '{"machine": "lin'])
 def test_a_machine_without_description_is_an_error_with_a_remedy(
-    command: list[str], content: str | None, repository: Path
+    content: str | None, repository: Path, publishing: subprocess.CompletedProcess[str]
 ) -> None:
     path = repository / "results/linux-x86_64/machine.json"
     before = path.read_bytes()
     path.unlink()
     if content is not None:
         path.write_text(content)
-    answer = asv(repository, *command)
+    answer = asv(repository, "publish")
     path.write_bytes(before)
     assert answer.returncode == 1
     said = answer.stdout + answer.stderr
-    assert "results/linux-x86_64/machine.json" in said
-    assert "restore it from git" in said.lower()
+    assert "linux-x86_64/machine.json" in said
     assert "Traceback" not in said
 
 
-def test_nothing_to_publish_fails(repository: Path, tmp_path: Path) -> None:
-    results = repository / "results/linux-x86_64"
-    shutil.move(results, tmp_path / "away")
+def test_nothing_to_publish_fails(
+    repository: Path, publishing: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    for name in ("linux-x86_64", "debian-13-x86_64"):
+        shutil.move(repository / "results" / name, tmp_path / name)
     answer = asv(repository, "publish")
-    shutil.move(tmp_path / "away", results)
+    for name in ("linux-x86_64", "debian-13-x86_64"):
+        shutil.move(tmp_path / name, repository / "results" / name)
     assert answer.returncode == 1
-    assert "There is nothing to publish: run `uv run asv run`" in answer.stdout + answer.stderr
+    assert "Nothing to publish: results/ holds no results. Run `uv run asv run`." in (
+        answer.stdout + answer.stderr
+    )
+
+
+def test_a_history_without_values_says_why(tmp_path: Path, history: History) -> None:
+    empty = replace(history, rows=[])
+    pages.write_empty(tmp_path, "wasmtime-py", empty)
+    assert words.describe_empty(empty) in plain((tmp_path / "index.html").read_text())

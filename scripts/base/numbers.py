@@ -22,7 +22,7 @@ def interval(low: float | None, high: float | None) -> str:
 
 def milliseconds(value: float) -> str:
     """Return milliseconds with two digits, such as `0.082 ms`."""
-    if value >= 10:
+    if value >= 9.95:
         return f"{value:,.0f} ms"
     digits = f"{value:.2g}"
     return f"{digits if 'e' not in digits else f'{value:.5f}'} ms"

@@ -11,7 +11,7 @@ from asv.util import UserError
 from rich.console import Console
 
 from benchmarks._shapes import HEADLINE
-from scripts.gap import tables
+from scripts.gap import tables, words
 from scripts.gap.report import build_report, check
 from scripts.history.read import History, read
 
@@ -46,15 +46,8 @@ def shape(name: str) -> str:
 
 def require_rows(history: History) -> None:
     """Raise UserError, with what was left out, if the history has no values."""
-    if history.rows:
-        return
-    reason = "results/ holds no results. Run `uv run asv run`."
-    if history.measured:
-        reason = (
-            f"All {len(history.measured)} results are n/a: on Windows unwind info cannot be turned "
-            "off, and an unwinder may be missing."
-        )
-    raise UserError("\n".join([reason, *history.left_out]))
+    if not history.rows:
+        raise UserError("\n".join([words.describe_empty(history), *history.left_out]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,6 +18,17 @@ WORTH = 0.1  # milliseconds per module unloaded from which on unwind info should
 DETECTS_SINCE = Version("19.0.0")  # wasmtime looks for libunwind on Linux (#8028)
 # the first release with #14303, inferred from the branch points of the releases
 SIGNED_SINCE = Version("50.0.0")
+# sentences that the calculator of the page fills in, too
+UNDETECTED = "This release does not look for libunwind: it registers as with libgcc."
+UNCACHED = (
+    f"The table has {{entries}} entries. Beyond about {model.CACHED_ENTRIES:,} it leaves the "
+    "processor's caches, and an entry may cost several times as much "
+    "(wasmCloud#5555 implies 1.5 to 4.6 ns)."
+)
+OLDER_MACOS = (
+    "On a macOS whose libunwind cannot register sections, this release costs what 49.0.0 does: "
+    "{cost} per module."
+)
 
 
 class Decision(Enum):
@@ -100,8 +111,7 @@ def advise(
     if platform is Platform.WINDOWS:
         return Advice(Decision.FIXED, None, Basis.NONE, gives)
     if platform is Platform.LIBUNWIND and Version(release) < DETECTS_SINCE:
-        note = "This release does not look for libunwind: it registers as with libgcc."
-        return Advice(Decision.UNKNOWN, None, Basis.NONE, gives, [note])
+        return Advice(Decision.UNKNOWN, None, Basis.NONE, gives, [UNDETECTED])
     cost = measured or estimate(platform, release, load, sections=sections)
     basis = Basis.MEASURED if measured else Basis.ESTIMATED
     decision = decide(cost) if has_benefit(platform, release) else Decision.TURN_OFF
@@ -138,17 +148,10 @@ def note_limits(platform: Platform, release: str, load: Load) -> list[str]:
         return notes
     table = load.residents + load.modules * load.fdes
     if table > model.CACHED_ENTRIES:
-        notes.append(
-            f"The table has {table:,} entries. Beyond about {model.CACHED_ENTRIES:,} it leaves "
-            "the processor's caches, and an entry may cost several times as much "
-            "(wasmCloud#5555 implies 1.5 to 4.6 ns)."
-        )
+        notes.append(UNCACHED.format(entries=f"{table:,}"))
     if platform.is_mac and model.registration(release) is Registration.SECTIONS:
         older = estimate(platform, release, load, sections=False)
-        notes.append(
-            "On a macOS whose libunwind cannot register sections, this release costs what 49.0.0 "
-            f"does: {milliseconds_range(*older)} per module."
-        )
+        notes.append(OLDER_MACOS.format(cost=milliseconds_range(*older)))
     return notes
 
 

@@ -6,9 +6,12 @@ from collections.abc import Iterator, Sequence
 from packaging.version import Version
 
 from scripts.base.numbers import count, number, times
+from scripts.gap.advice import has_benefit
 from scripts.gap.changes import SUDDEN, Change, Era, Verdict
-from scripts.gap.platforms import name_unwinder
+from scripts.gap.matrix import Cell, Column
+from scripts.gap.platforms import Platform, name_unwinder
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
+from scripts.history.machine import Machine
 from scripts.history.read import History
 
 METHOD = (
@@ -17,6 +20,13 @@ METHOD = (
     f"factor of {SUDDEN:.0f} is."
 )
 MAIN = "1000 modules of 8 functions"
+
+
+def name_line(machine: Machine, unwinder: str) -> str:
+    """Return the name of a series in a chart: machines with the same unwinder share it."""
+    if unwinder == "libunwind" and not machine.is_mac:
+        return "macOS path: LLVM libunwind"
+    return name_unwinder(machine, unwinder)
 
 
 def span(first: str, last: str) -> str:
@@ -51,11 +61,17 @@ def describe_fall(before: Era | None, now: Era) -> str:
     if before is None or now.change is None or benchmark not in before.values:
         return f"in {span(now.first, now.last)}, {what} takes {cost} ({MAIN})."
     old, new = before.values[benchmark].value, now.values[benchmark].value
-    factor = f"{number(max(old, new) / min(old, new))} times " if old and new else ""
     return (
-        f"{now.change.label} made {what} {factor}{'cheaper' if old > new else 'dearer'}: "
+        f"{now.change.label} made {what} {compare_costs(old, new)}: "
         f"{cost}, {show(old)} in {before.last} ({MAIN})."
     )
+
+
+def compare_costs(old: float, new: float) -> str:
+    """Return a change of cost as a factor, such as `17 times cheaper`."""
+    if not old or not new:
+        return "free" if old else "no longer free"
+    return f"{number(max(old / new, new / old))} times {'cheaper' if old > new else 'dearer'}"
 
 
 def describe_time(now: Era, before: Era | None) -> str:
@@ -75,6 +91,28 @@ def describe_basis(history: History, verdict: Verdict) -> str:
     macs = any(machine.is_mac for machine in history.machines.values())
     return f"Basis: {verdict.machine}, LLVM libunwind on Linux, where Wasmtime registers as on " + (
         "macOS." if macs else "macOS; no Mac is recorded yet."
+    )
+
+
+def describe_platform(platform: Platform, columns: Sequence[Column], cells: Sequence[Cell]) -> str:
+    """Return what to do on a platform, by releases: neighbours with the same decision are one."""
+    said = []
+    decisions = zip(columns, cells, strict=True)
+    for decision, group in itertools.groupby(decisions, lambda each: each[1].decision):
+        here = list(group)
+        what = decision.replace("turn it off", "turn unwind info off")
+        lost = "" if has_benefit(platform, here[-1][1].release) else " (nothing is lost)"
+        said.append(f"{what} in {span(here[0][0].first, here[-1][0].last)}{lost}")
+    return "; ".join(said)
+
+
+def describe_empty(history: History) -> str:
+    """Return why a history has no values, and what to do."""
+    if not history.measured:
+        return "results/ holds no results. Run `uv run asv run`."
+    return (
+        f"All {len(history.measured)} results are n/a: on Windows unwind info cannot be turned "
+        "off, and an unwinder may be missing."
     )
 
 

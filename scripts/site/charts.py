@@ -1,119 +1,144 @@
-"""The charts of the page, as Vega-Lite; Altair is imported here, and so only when publishing."""
+"""What the charts of the page show: a line for each unwinder, at the main shape."""
 
-from typing import Any
+from scripts.base.numbers import count, number, times
+from scripts.gap import words
+from scripts.gap.changes import Era
+from scripts.gap.report import Report, Series
+from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
+from scripts.history.read import History
+from scripts.site.links import address_of
+from scripts.site.staircase import Line, Mark, Plateau, Point, Staircase
 
-import altair as alt
-from packaging.version import Version
-
-from scripts.gap import tables
-from scripts.gap.words import Report
-from scripts.history.benchmarks import BESIDE, COUNTED, FEWER, HEADLINE, MORE, ORDERS
-
-# Okabe and Ito's: told apart by all kinds of eyes, on light and on dark ground
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-SIZE = alt.param("size", value=HEADLINE)  # set by the page's selector
-CONFIG: dict[str, dict[str, Any]] = {
-    "axisY": {"minExtent": 64, "maxExtent": 64},  # so that releases stand below each other
-    "axisX": {"labelOverlap": True, "labelAngle": -90},
-    "legend": {"orient": "top", "labelLimit": 0, "title": None, "symbolOpacity": 1},
-}
+COLOURS = 6  # of the palette in chart.css
 
 
-def charts(report: Report) -> dict[str, dict[str, Any]]:
-    """Vega-Lite by the id of the element it is drawn in."""
-    fields = {"count-chart": "instructions", "gap-chart": "gap"}
-    drawn = {name: _by_release(report, field) for name, field in fields.items()}
-    counted = _rows(report, "instructions")
-    for name, kinds in kinds_of({row["size"] for row in counted}).items():
-        named = [row | {"kind": kinds[row["size"]]} for row in counted if row["size"] in kinds]
-        line = _line(report, named, "instructions")
-        line = line.encode(color=line.encoding.color.legend(None))
-        dash = alt.StrokeDash("kind:N", sort=list(kinds.values()))
-        dash = dash.legend(symbolType="stroke", symbolStrokeColor="#888888", columns=1)
-        points = line.encode(detail="kind:N").mark_point(filled=True)
-        what = f"Line chart of instructions: {', '.join(kinds.values())}."
-        layers = alt.layer(line.encode(strokeDash=dash), points)
-        drawn[name] = layers.properties(height=200, description=what)
+def drawn_series(report: Report, history: History, benchmark: str) -> dict[str, Series]:
+    """Return the series that have the benchmark, by name; machines with the same unwinder are one.
+
+    The same library executes the same instructions on every machine, so lines would hide each
+    other. The most telling series stands for the others; tables have all of them.
+    """
+    drawn: dict[str, Series] = {}
+    for series in report.series:
+        name = words.name_line(history.machines[series.machine], series.unwinder)
+        if any(benchmark in era.values for era in series.eras_of(MAIN_SHAPE)):
+            drawn.setdefault(name, series)
+    return drawn
+
+
+def palette(report: Report, history: History) -> dict[str, int]:
+    """Return the number of the colour of each name, the same in all charts."""
+    names = (
+        words.name_line(history.machines[series.machine], series.unwinder)
+        for series in report.series
+    )
+    return {name: i % COLOURS for i, name in enumerate(dict.fromkeys(names))}
+
+
+def build_chart(report: Report, history: History, benchmark: str) -> Staircase | None:
+    """Return the chart of the count, or the gap, of the main shape; None if there are no values."""
+    drawn, colours = drawn_series(report, history, benchmark), palette(report, history)
+    if not drawn:
+        return None
+    counted = benchmark == DEREGISTER
+    lines = [
+        Line(name, colours[name], points_of(report, series, benchmark), plateaus)
+        for name, series in drawn.items()
+        if (plateaus := plateaus_of(series.eras_of(MAIN_SHAPE), benchmark))
+    ]
+    measured = {row.release for row in report.rows}
+    releases = [release for release in history.on_macs if release in measured]
+    return Staircase(
+        title=describe_chart(lines, counted=counted),
+        releases=releases,
+        lines=lines,
+        marks=marks_of(drawn) if counted else [mark._replace(said="") for mark in marks_of(drawn)],
+        hints=hints_of(report, lines, drawn, releases),
+        counted=counted,
+    )
+
+
+def points_of(report: Report, series: Series, benchmark: str) -> dict[str, Point]:
+    """Return the values of a series at the main shape, by release."""
     return {
-        name: chart.properties(width="container").to_dict() | {"config": CONFIG}
-        for name, chart in drawn.items()
-        if chart is not None
+        row.release: Point(row.value, row.low, row.high)
+        for row in report.rows
+        if row.series == (series.machine, series.unwinder)
+        and (row.benchmark, row.shape) == (benchmark, MAIN_SHAPE)
     }
 
 
-def kinds_of(sizes: set[str]) -> dict[str, dict[str, str]]:
-    """By chart, the sizes that are compared in it, and what they are called there."""
-    found: dict[str, dict[str, str]] = {}
-    if FEWER in sizes:
-        found["growth-chart"] = {
-            COUNTED.get(shape, shape): f"{shape.split('x')[0]} modules" for shape in (FEWER, MORE)
-        }
-    for size in sorted(sizes):
-        if size.endswith((*ORDERS, BESIDE)):
-            chart, plain = ("busy", "alone") if size.endswith(BESIDE) else ("order", "last first")
-            shape, kind = size.split(" ", 1)
-            kinds = found.setdefault(f"{chart}-chart", {COUNTED.get(shape, shape): plain})
-            kinds[size] = {"fifo": "first first", "random": "random order"}.get(kind, kind)
-    return found
-
-
-def picture(report: Report, ink: str) -> dict[str, Any]:
-    """The first chart of the page as a picture of its own, in a colour for letters and lines."""
-    chart = _by_release(report, "instructions") or _by_release(report, "gap")
-    faint = {"gridColor": "#8883", "domainColor": "#8888", "tickColor": "#8888"}
-    config = CONFIG | {
-        "axis": {"labelColor": ink, "titleColor": ink, **faint},
-        "legend": {**CONFIG["legend"], "labelColor": ink},
-        "rule": {"color": ink}, "text": {"color": ink}, "view": {"stroke": None},
-    }  # fmt: skip
-    chart = chart.properties(width=760, height=340, background="transparent")
-    made: dict[str, Any] = chart.to_dict() | {"config": config}
-    return made
-
-
-def _rows(report: Report, field: str) -> list[dict[str, Any]]:
-    """The points that have something, as Vega-Lite takes them, with what a pointer shows."""
-    shown = ("count", "gap and range", "extra ms")
+def plateaus_of(eras: list[Era], benchmark: str) -> list[Plateau]:
+    """Return the level of every era that has the benchmark."""
+    show = count if benchmark == DEREGISTER else times
     return [
-        {"release": point.release, "size": point.size, "instructions": point.instructions,
-         "series": report.series[", ".join(point.key)], "gap": point.gap and point.gap.value,
-         "low": point.gap and point.gap.low, "high": point.gap and point.gap.high,
-         **dict(zip(shown, tables.cells(point), strict=False))}
-        for point in report.points if getattr(point, field)
-    ]  # fmt: skip
-
-
-def _line(report: Report, rows: list[dict[str, Any]], field: str) -> Any:
-    """A line for each machine and unwinder; what is counted goes in steps."""
-    counted = field == "instructions"
-    releases = sorted({point.release for point in report.points}, key=Version)
-    ticks = [10**n for n in range(10)] if counted else [1, 2, 5, 10, 20, 50, 100, 200, 500]
-    y = alt.Y(f"{field}:Q", title="instructions per module" if counted else "gap (×)")
-    chart = alt.Chart({"values": rows}).encode(
-        x=alt.X("release:O", sort=releases, title=None).scale(domain=releases),
-        y=y.axis(format="~s", values=ticks).scale(type="log", nice=False, padding=8),
-        color=alt.Color("series:N").scale(domain=[*report.series.values()], range=COLOURS),
-        tooltip=["release:O", "series:N", "count:N", "gap and range:N", "extra ms:N"],
-    )
-    return chart.mark_line(interpolate="step-after" if counted else "linear")
-
-
-def _by_release(report: Report, field: str) -> Any:
-    """Lines at the chosen size, with ranges and changes, or None where there is nothing."""
-    if not (rows := _rows(report, field)):
-        return None
-    line = _line(report, rows, field)
-    x = line.encoding.x
-    marks = sorted({(change.release, change.mark) for change in report.changes})
-    step = alt.Chart({"values": [{"release": at, "label": label} for at, label in marks]})
-    chosen = [line, line.mark_point(size=50, filled=True, opacity=1)]
-    if field == "gap":
-        ranges = line.mark_rule(strokeWidth=4, opacity=0.4)
-        chosen.append(ranges.encode(y=alt.Y("low:Q"), y2="high:Q"))
-    layers = [
-        step.mark_rule(strokeDash=[4, 4]).encode(x=x),
-        step.mark_text(angle=270, dy=-8, y=160).encode(x=x, text="label:N"),
-        *(chart.transform_filter("datum.size == size") for chart in chosen),
+        Plateau(era.first, era.last, era.values[benchmark].value, show(era.values[benchmark].value))
+        for era in eras
+        if benchmark in era.values
     ]
-    what = f"Line chart of the {field} by release, on a log scale, with changes."
-    return alt.layer(*layers).add_params(SIZE).properties(height=320, description=what)
+
+
+def marks_of(drawn: dict[str, Series]) -> list[Mark]:
+    """Return each change once, in the words of the most telling series that has it."""
+    marks: dict[str, Mark] = {}
+    for series in drawn.values():
+        for change in series.changes:
+            said = (
+                words.compare_costs(*change.shapes[MAIN_SHAPE]).replace(" times ", "× ")
+                if MAIN_SHAPE in change.shapes
+                else "another cost"
+            )
+            pulls = {f"#{cause['pull_request']}": address_of(cause) for cause in change.causes}
+            marks.setdefault(change.release, Mark(change.release, said, pulls))
+    return sorted(marks.values(), key=lambda mark: [int(part) for part in mark.release.split(".")])
+
+
+def describe_chart(lines: list[Line], *, counted: bool) -> str:
+    """Return the chart in words."""
+    what = (
+        "Instructions to deregister one module of 8 functions, of 1000 loaded"
+        if counted
+        else "Time to unload 1000 modules of 8 functions with unwind info, over the time without"
+    )
+    said = "; ".join(
+        f"{line.name}: "
+        + ", ".join(f"{era.label} in {words.span(era.first, era.last)}" for era in line.plateaus)
+        for line in lines
+    )
+    return f"{what}, by release, on a logarithmic scale. {said}."
+
+
+def hints_of(
+    report: Report, lines: list[Line], drawn: dict[str, Series], releases: list[str]
+) -> dict[str, str]:
+    """Return the numbers of each release: counts, and milliseconds where they were measured."""
+    names = {(series.machine, series.unwinder): name for name, series in drawn.items()}
+    values: dict[tuple[str, str], dict[str, float]] = {}
+    for row in report.rows:
+        if row.shape == MAIN_SHAPE and row.series in names:
+            values.setdefault((row.release, names[row.series]), {})[row.benchmark] = row.value
+    return {
+        release: "\n".join(
+            [
+                release,
+                *(
+                    said
+                    for line in lines
+                    if (said := hint(line.name, values.get((release, line.name), {})))
+                ),
+            ]
+        )
+        for release in releases
+    }
+
+
+def hint(name: str, values: dict[str, float]) -> str:
+    """Return the numbers of a series in a release."""
+    said = []
+    if DEREGISTER in values:
+        said.append(f"{count(values[DEREGISTER])} instructions per module")
+    if EXTRA in values:
+        said.append(f"{number(values[EXTRA])} ms more per 1000 modules")
+    if GAP in values:
+        said.append(f"{times(values[GAP])} the time without")
+    return (said and f"{name}: {', '.join(said)}") or ""

@@ -1,65 +1,172 @@
-"""`gap.html`, the report as a page, and `releases.html`, where asv's commit links lead.
+"""The pages of the site: the answer and the releases.
 
-They load nothing but their own files, under any path: Vega is written beside them.
+They load nothing, so they can be read offline, under any path and without JavaScript.
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scripts.base.files import write
-from scripts.gap import platforms, tables, words
-from scripts.history.benchmarks import HEADLINE, RATIO, REMOVAL, SIZES
+from scripts.base.numbers import milliseconds_range
+from scripts.gap import advice, tables, words
+from scripts.gap.advice import Decision
+from scripts.gap.matrix import LOADS, SMALL
+from scripts.gap.model import Registration, registration
+from scripts.gap.report import Report
+from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
 from scripts.releases.pins import Release
-from scripts.site.charts import charts
+from scripts.site import calculator, changes, links, numbers, releases
+from scripts.site.charts import build_chart, drawn_series
+from scripts.site.plane import draw_plane
+from scripts.site.staircase import NARROW, WIDE, draw_staircase
+
+BENCHMARKS = {short: name for name, short in TRACKED.items()}
+FRONT, RELEASES, FORMER = "index.html", "releases.html", "gap.html"
+KINDS = {  # the CSS class of a decision; what differs by load is either
+    Decision.KEEP.value: "keep",
+    Decision.TURN_OFF.value: "off",
+    Decision.UNKNOWN.value: "unknown",
+    Decision.FIXED.value: "unknown",
+}
 
 
-def write_gap(site: Path, project: str, history: History) -> None:
-    """Write `gap.html`, what it loads, and what it lets people take away."""
-    report = words.report(history)
-    whole = replace(report, sizes=tuple(dict.fromkeys(point.size for point in report.points)))
-    heads, rows = platforms.matrix(report, history)
+def write_answer(site: Path, project: str, report: Report, history: History) -> None:
+    """Write the page with the answer, and what it lets people take away."""
+    pinned = list(history.on_macs)
+    groups = registrations(pinned)
+    planes = [
+        draw_plane(way, f"{label}: what unwind info costs, by modules loaded and FDEs of each. "
+                   f"{rule}", [(load, name) for name, load in examples()])
+        for (way, label, _), rule in zip(groups, advice.rules(), strict=False)
+    ]  # fmt: skip
+    charts = {
+        "count": build_chart(report, history, DEREGISTER),
+        "gap": build_chart(report, history, GAP),
+    }
+    telling = next(iter(drawn_series(report, history, DEREGISTER).values()), None)
     fill(
-        site / "gap.html",
+        site / FRONT,
         project=project,
         report=report,
-        heads=heads,
-        rows=rows,
-        reported=platforms.reported(),
-        sections=tables.sections(report),
-        eras=tables.tables(whole),
-        graphs={"instructions": REMOVAL, "gap": RATIO},
-        releases=tables.tables(whole, releases=True),
-        charts=charts(report),
-        sizes=[size for size in SIZES if size in whole.sizes],
-        files=history.files,
-        measured=datetime.fromtimestamp(max(file.started for file in history.files), UTC).date(),
-        published=datetime.now(UTC).date(),
+        history=history,
+        charts={
+            name: (
+                chart,
+                draw_staircase(chart, WIDE, "wide"),
+                draw_staircase(chart, NARROW, "narrow"),
+            )
+            for name, chart in charts.items()
+            if chart
+        },
+        basis=words.describe_basis(history, telling.verdict) if telling else report.headline[-1],
+        planes=[(label, plane) for (_, label, _), plane in zip(groups, planes, strict=True)],
+        main_load=SMALL,
+        loads=LOADS,
+        benefits=benefits(report),
+        changes=changes.change_rows(report, history),
+        functions=list(changes.function_lines(report, history)),
+        model=calculator.calculator_data(pinned),
+        common=calculator.common_rows([release for _, _, release in groups]),
+        common_heads=[label for _, label, _ in groups],
+        libgcc_limits=calculator.libgcc_limits(),
+        effects=numbers.effect_table(telling) if telling else None,
+        grids=[(series, numbers.release_grids(report, series)) for series in report.series],
+        era_tables=[(series, era_table(report, series)) for series in report.series],
+        graphs={"instructions": BENCHMARKS[DEREGISTER], "time": TIME},
+        reported=advice.reported(),
+        measured=datetime.fromtimestamp(max(each.started for each in history.measured), UTC).date(),
     )
     write(site / "gap.json", tables.to_json(report))
     write(site / "gap.csv", tables.to_csv(report))
-    write(site / "vega.js", vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
-def write_releases(site: Path, project: str, releases: list[Release], history: History) -> None:
-    """Write `releases.html`: one row a release, named by the commit id that asv's links end on."""
+def write_empty(site: Path, project: str, history: History) -> None:
+    """Write the front page of a site without values: it says why there are none."""
+    fill(site / FRONT, "empty.html.jinja", project=project, reason=words.describe_empty(history))
+
+
+def write_releases(
+    site: Path, project: str, report: Report, history: History, pinned: list[Release]
+) -> None:
+    """Write the releases, a row each, named by the commit id that asv's links end on."""
     fill(
-        site / "releases.html",
+        site / RELEASES,
         project=project,
-        gap=bool(history.points),
-        releases=releases[::-1],
-        points=[point for point in history.points if point.size == HEADLINE],
+        columns=releases.release_columns(report, history),
+        rows=releases.release_rows(report, pinned),
+        values=releases.comparison_data(report, history),
     )
 
 
-def fill(path: Path, **values: Any) -> None:
-    """Write a page from its template beside this file; values are escaped, and all are needed."""
+def write_former(site: Path) -> None:
+    """Send visitors of the former address of the answer on."""
+    fill(site / FORMER, front=FRONT)
+
+
+def registrations(pinned: list[str]) -> list[tuple[Registration, str, str]]:
+    """Return the ways to register, each with its releases in words and the newest of them."""
+    eras = calculator.model_eras(pinned)
+    found = []
+    for way in Registration:
+        here = [era for era in eras if registration(era.last) is way]
+        if here:
+            last = here[-1]
+            label = f"{here[0].first} and later" if last.newest else f"up to {last.last}"
+            found.append((way, label, last.last))
+    return found
+
+
+def examples() -> list[tuple[str, advice.Load]]:
+    """Return the loads that the plane names."""
+    return [
+        ("1000 × 8 functions", advice.Load(1000, 17)),
+        ("1000 × 106 FDEs", advice.Load(1000, 106)),
+        ("1000 × 497, a parser", advice.Load(1000, 497)),
+    ]
+
+
+def benefits(report: Report) -> list[tuple[str, list[str]]]:
+    """Return what one gives up by turning unwind info off, once each, and where that holds."""
+    found: dict[str, list[str]] = {}
+    for platform, cells in report.matrix.items():
+        by_text: dict[str, list[Any]] = {}
+        for column, cell in zip(report.columns, cells, strict=True):
+            by_text.setdefault(cell.advice[SMALL].gives, []).append(column)
+        for said, columns in by_text.items():
+            where = platform.value
+            if len(by_text) > 1:
+                where += f", {words.span(columns[0].first, columns[-1].last)}"
+            found.setdefault(said, []).append(where)
+    return list(found.items())
+
+
+def era_table(report: Report, series: Any) -> tables.TableText:
+    """Return the eras of a series, all shapes."""
+    return tables.era_table(series, report.shapes, ranges=True)
+
+
+def fill(path: Path, template: str = "", **values: Any) -> None:
+    """Write a page from its template in `templates/`: values are escaped, and all are needed."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    write(path, environment.get_template(f"{path.name}.jinja").render(words=words, **values))
+    environment.filters["pulls"] = links.link_pulls
+    environment.filters["https"] = links.require_https
+    environment.globals.update(
+        words=words,
+        kinds=KINDS,
+        describe_cost=advice.describe_cost,
+        milliseconds_range=milliseconds_range,
+        address_of=links.address_of,
+        rules=advice.rules,
+        published=datetime.now(UTC).date(),
+    )
+    write(path, environment.get_template(template or f"{path.name}.jinja").render(values))

@@ -1,21 +1,32 @@
-"""`python -m scripts.site.picture`: the page's chart, as the pictures at the top of README.md."""
+"""`python -m scripts.site.picture`: the page's first chart, as the pictures of README.md."""
 
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import vl_convert
 from asv.config import Config
 from asv.util import UserError
 
 from scripts.base.files import write
-from scripts.gap.words import report
-from scripts.history.read import read
-from scripts.history.results import LOCAL
-from scripts.site.charts import picture
+from scripts.gap.report import Report, build_report
+from scripts.history.benchmarks import DEREGISTER
+from scripts.history.read import History, read
+from scripts.site.charts import build_chart
+from scripts.site.staircase import PICTURE, draw_staircase
 
-INK = {"light": "#1f2328", "dark": "#e6edf3"}  # GitHub's own, on its grounds
+TEMPLATES = Path(__file__).parent / "templates"
+STYLES = {"light": ["chart.css"], "dark": ["chart.css", "dark.css"]}
 FOLDER = Path("docs")
+
+
+def draw_picture(report: Report, history: History, ground: str) -> str:
+    """Return the chart as a file of its own, for light or for dark ground; nothing without one."""
+    chart = build_chart(report, history, DEREGISTER)
+    if chart is None:
+        return ""
+    styles = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES[ground])
+    drawing = str(draw_staircase(chart, PICTURE, "picture"))
+    return drawing.replace("><", f"><style>{styles}</style><", 1) + "\n"
 
 
 def main() -> int:
@@ -25,18 +36,19 @@ def main() -> int:
     """
     try:
         history = read(Config.load("asv.conf.json"))
-        points = [point for point in history.points if not point.machine.startswith(LOCAL)]
-        if not points:
-            print("Nothing is recorded: nothing is drawn.", file=sys.stderr)
-            return 0
-        recorded = report(replace(history, points=points))
+        rows = [row for row in history.rows if not history.machines[row.machine].is_local]
+        recorded = replace(history, rows=rows)
+        report = build_report(recorded)
+        for ground in STYLES:
+            path = FOLDER / f"gap-{ground}.svg"
+            if drawn := draw_picture(report, recorded, ground):
+                write(path, drawn)
+                print(path)
+            else:
+                print(f"No count is recorded: {path} stays as it is.", file=sys.stderr)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
-    for ground, ink in INK.items():
-        path = FOLDER / f"gap-{ground}.svg"
-        write(path, vl_convert.vegalite_to_svg(picture(recorded, ink)))
-        print(path)
     return 0
 
 

@@ -1,21 +1,20 @@
-"""Adds pages of our own to every `asv publish`, and links them from asv's."""
+"""Adds pages of our own to every `asv publish`, the first one in front of asv's."""
 
 from pathlib import Path
 from typing import Any, ClassVar
 
-from asv.console import log
 from asv.publishing import OutputPublisher
-from asv.util import UserError
 
-from scripts.base.files import write
+from scripts.gap import words
+from scripts.gap.report import build_report
 from scripts.history.read import read
 from scripts.releases.repo import ReleaseRepo
-
-NAVIGATION = '<li id="nav-li-regressions"><a href="#/regressions">Regressions</a></li>'
+from scripts.site import pages
+from scripts.site.grid import move_grid
 
 
 class GapPage(OutputPublisher):
-    """Writes `gap.html` and `releases.html`.
+    """Writes the answer as `index.html`, and `releases.html`; asv's own page becomes `grid.html`.
 
     Attributes:
         problems: what could not be published, each with its remedy.
@@ -27,27 +26,17 @@ class GapPage(OutputPublisher):
     def publish(
         cls, conf: Any, repo: ReleaseRepo, benchmarks: Any, graphs: Any, revisions: Any
     ) -> None:
-        """Write the pages, and link them from asv's own."""
-        from scripts.site import pages  # what it imports has no wheel for every platform
-
+        """Write the pages, and note what is wrong with the results."""
         history, site = read(conf), Path(conf.html_dir)
-        pages.write_releases(site, conf.project, repo.releases, history)
-        link_from_index(site / "index.html", gap=bool(history.points))
-        if history.points:
-            pages.write_gap(site, conf.project, history)
+        report = build_report(history)
+        move_grid(site)
+        if report.series:
+            pages.write_answer(site, conf.project, report, history)
         else:
-            log.warning(f"No {RATIO} is measured, so there is no gap.html.")
-
-
-def link_from_index(index: Path, *, gap: bool) -> None:
-    """Link the pages from the navigation of asv's page, whose script knows of no others.
-
-    Raises:
-        UserError: asv's page is not the one this was written for.
-    """
-    page = index.read_text(encoding="utf-8")
-    if page.count(NAVIGATION) != 1:
-        raise UserError(f"{index} has no '{NAVIGATION}' to stand beside: see {__name__}.")
-    names = ["Gap", "Releases"] if gap else ["Releases"]
-    links = (f'<li><a href="{name.lower()}.html">{name}</a></li>' for name in names)
-    write(index, page.replace(NAVIGATION, "".join([NAVIGATION, *links])))
+            pages.write_empty(site, conf.project, history)
+        pages.write_releases(site, conf.project, report, history, repo.releases)
+        pages.write_former(site)
+        nothing = (
+            [] if history.measured else [f"Nothing to publish: {words.describe_empty(history)}"]
+        )
+        cls.problems = [*nothing, *report.problems]

@@ -1,0 +1,95 @@
+"""The table of changes: each change once, whatever the number of machines that saw it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from packaging.version import Version
+
+from benchmarks._shapes import HEADLINE
+from scripts.base.numbers import count, times
+from scripts.gap import words
+from scripts.gap.changes import Change
+from scripts.gap.report import Report
+from scripts.history.benchmarks import MAIN_SHAPE
+from scripts.history.read import History
+
+
+class Effect(NamedTuple):
+    """What a change did to the cost with one unwinder.
+
+    Attributes:
+        unwinder: in the reader's words.
+        counted: whether costs are instructions per module; otherwise they are gaps.
+        shapes: before and after, by headline shape; None where it did not change.
+        others: the same of the other shapes that changed.
+        said: what it means.
+    """
+
+    unwinder: str
+    counted: bool
+    shapes: dict[str, tuple[str, str] | None]
+    others: dict[str, tuple[str, str]]
+    said: str
+
+
+@dataclass
+class ChangeRow:
+    """A release that changed the cost, by cause.
+
+    Attributes:
+        release: where it changed.
+        causes: the upstream changes behind it.
+        libraries: the counted libraries before and after, if they differ.
+        wheels: whether the macOS wheels register in another way from there on.
+        effects: by unwinder.
+    """
+
+    release: str
+    causes: list[dict[str, Any]]
+    libraries: tuple[str, ...]
+    wheels: bool
+    effects: list[Effect] = field(default_factory=list)
+
+
+def change_rows(report: Report, history: History) -> list[ChangeRow]:
+    """Return every change once, newest first; the most telling machine has its numbers."""
+    rows: dict[tuple[str, tuple[str, ...]], ChangeRow] = {}
+    for series in report.series:
+        name = words.name_line(history.machines[series.machine], series.unwinder)
+        for change in series.changes:
+            row = rows.setdefault(
+                (change.release, change.libraries),
+                ChangeRow(change.release, [], change.libraries, wheels=False),
+            )
+            row.causes += [cause for cause in change.causes if cause not in row.causes]
+            row.wheels |= change.wheels
+            if name not in [effect.unwinder for effect in row.effects]:
+                row.effects.append(describe_effect(name, change))
+    return sorted(rows.values(), key=lambda row: Version(row.release), reverse=True)
+
+
+def describe_effect(name: str, change: Change) -> Effect:
+    """Return a change as its row shows it."""
+    show = count if change.counted else times
+    shapes = {shape: (show(old), show(new)) for shape, (old, new) in change.shapes.items()}
+    telling = MAIN_SHAPE if MAIN_SHAPE in change.shapes else next(iter(change.shapes))
+    said = f"{words.compare_costs(*change.shapes[telling])} at {telling}"
+    return Effect(
+        name,
+        change.counted,
+        {shape: shapes.get(shape) for shape in HEADLINE},
+        {shape: values for shape, values in shapes.items() if shape not in HEADLINE},
+        said,
+    )
+
+
+def function_lines(report: Report, history: History) -> Iterator[str]:
+    """Yield the functions of the unwinder that explain a change, once for each unwinder."""
+    seen = set()
+    for series in report.series:
+        name = words.name_line(history.machines[series.machine], series.unwinder)
+        for change in series.changes:
+            if change.functions and (name, change.release) not in seen:
+                seen.add((name, change.release))
+                yield f"{name}, {words.describe_functions(change)}"

@@ -1,0 +1,111 @@
+"""The table of releases, and what the comparison of two of them needs."""
+
+from typing import Any, NamedTuple
+
+from scripts.base.numbers import count, times
+from scripts.gap import words
+from scripts.gap.report import Report
+from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, REGISTER
+from scripts.history.read import History
+from scripts.history.rows import Row
+from scripts.releases.pins import Release
+from scripts.site.links import release_addresses
+
+COMPARED = {  # in the order of the comparison: exact counts first
+    DEREGISTER: "instructions to deregister a module",
+    REGISTER: "instructions to register a module",
+    GAP: "gap",
+}
+
+
+class ReleaseColumn(NamedTuple):
+    """One series: its unwinder, its machine, and whether another one has that unwinder, too."""
+
+    name: str
+    machine: str
+    repeated: bool
+
+
+class ReleaseRow(NamedTuple):
+    """One release, with a cell for each series."""
+
+    release: Release
+    addresses: dict[str, str]
+    fdes: str
+    cells: list[str]
+    changed: bool
+
+
+def release_columns(report: Report, history: History) -> list[ReleaseColumn]:
+    """Return a column for each series of the report."""
+    columns: list[ReleaseColumn] = []
+    for series in report.series:
+        name = words.name_line(history.machines[series.machine], series.unwinder)
+        repeated = name in [column.name for column in columns]
+        columns.append(ReleaseColumn(name, series.machine, repeated))
+    return columns
+
+
+def release_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
+    """Return every release, newest first, at the main shape: the count, or the gap without one."""
+    values = {(*row.series, row.release, row.benchmark): row for row in at_main_shape(report)}
+    changed = {change.release for change in report.changes}
+    rows = []
+    for release in reversed(releases):
+        cells, fdes = [], set()
+        for series in report.series:
+            key = (series.machine, series.unwinder, release.version)
+            cells.append(format_cost(values.get((*key, DEREGISTER)), values.get((*key, GAP))))
+            if entries := values.get((*key, FDES)):
+                fdes.add(count(entries.value))
+        addresses = release_addresses(release.version)
+        rows.append(
+            ReleaseRow(
+                release, addresses, " or ".join(sorted(fdes)), cells, release.version in changed
+            )
+        )
+    return rows
+
+
+def at_main_shape(report: Report) -> list[Row]:
+    """Return the rows of the main shape."""
+    return [row for row in report.rows if row.shape == MAIN_SHAPE]
+
+
+def format_cost(counted: Row | None, gap: Row | None) -> str:
+    """Return the count, or the gap, or n/a."""
+    if counted is not None:
+        return count(counted.value)
+    return times(gap.value) if gap is not None else "n/a"
+
+
+def comparison_data(report: Report, history: History) -> dict[str, Any]:
+    """Return every value that two releases can be compared by, as JSON knows it.
+
+    A list has one entry for each release: a count, or a time with its range.
+    """
+    releases = list(dict.fromkeys(history.on_macs))
+    at = {release: i for i, release in enumerate(releases)}
+    lists: dict[tuple[str, str, str, str], list[Any]] = {}
+    for row in report.rows:
+        if row.benchmark in COMPARED and row.shape in report.shapes:
+            key = (row.benchmark, row.machine, row.unwinder, row.shape)
+            values = lists.setdefault(key, [None] * len(releases))
+            ranged = [row.value, row.low, row.high]
+            values[at[row.release]] = ranged if row.benchmark == GAP else round(row.value, 1)
+    measured = {row.release for row in report.rows}
+    return {
+        "releases": releases,
+        "measured": [release for release in releases if release in measured],
+        "series": [
+            {
+                "machine": machine,
+                "unwinder": words.name_line(history.machines[machine], unwinder),
+                "shape": shape,
+                "what": COMPARED[benchmark],
+                "counted": benchmark != GAP,
+                "values": values,
+            }
+            for (benchmark, machine, unwinder, shape), values in lists.items()
+        ],
+    }

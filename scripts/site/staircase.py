@@ -1,0 +1,225 @@
+"""The chart of a cost by release: a step for each change, which is labelled above the plot."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from scripts.site.svg import LogScale, element, line, path, short, text
+
+WIDE, NARROW, PICTURE = (1120, 360), (360, 310), (840, 320)
+TOP, BOTTOM, LEFT = 58, 26, 44  # room for the changes, the releases and the scale
+LETTER = 7.2  # width of a letter of the labels, at most
+
+
+class Point(NamedTuple):
+    """A value, with its range if it is a time."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Plateau(NamedTuple):
+    """The level of an era, as the chart labels it."""
+
+    first: str
+    last: str
+    value: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series.
+
+    Attributes:
+        name: in the reader's words.
+        colour: its number in the palette.
+        points: by release.
+        plateaus: by era, oldest first.
+    """
+
+    name: str
+    colour: int
+    points: dict[str, Point]
+    plateaus: list[Plateau]
+
+
+class Mark(NamedTuple):
+    """A change: its release, what happened to the cost, and the pull requests behind it."""
+
+    release: str
+    said: str
+    pulls: dict[str, str]  # address by name
+
+
+@dataclass(frozen=True)
+class Staircase:
+    """All that the chart shows, in any size.
+
+    Attributes:
+        title: what it shows, for those who do not see it.
+        releases: along the x axis.
+        lines, marks: the series and their changes.
+        hints: what to show of a release, for a pointer.
+        counted: whether values are exact counts: they go in steps.
+    """
+
+    title: str
+    releases: list[str]
+    lines: list[Line]
+    marks: list[Mark]
+    hints: dict[str, str]
+    counted: bool = True
+
+
+def draw_staircase(chart: Staircase, size: tuple[int, int], kind: str) -> Markup:
+    """Return the chart as an SVG element of a CSS class: `wide`, `narrow` or `picture`.
+
+    The hints are written in the wide one only: the script of the page reads them there.
+    """
+    return _Drawing(chart, *size).draw(kind)
+
+
+class _Drawing:
+    """A chart of a given size."""
+
+    def __init__(self, chart: Staircase, width: int, height: int) -> None:
+        self.chart, self.width, self.height = chart, width, height
+        self.step = (width - LEFT) / len(chart.releases)
+        self.at = {release: LEFT + i * self.step for i, release in enumerate(chart.releases)}
+        ends = [
+            end
+            for line in chart.lines
+            for point in line.points.values()
+            for end in point
+            if end and end > 0
+        ]
+        low, high = min(ends) / 2, max(ends) * (1.3 if chart.counted else 1.1)
+        self.y = LogScale(low, high, height - BOTTOM, TOP)
+
+    def draw(self, kind: str) -> Markup:
+        """Return the chart; what only eyes can use is hidden from screen readers."""
+        seen = [
+            *self.draw_axes(),
+            *(part for line in self.chart.lines for part in self.trace(line)),
+        ]
+        names = [part for line in self.chart.lines for part in self.label(line)]
+        areas = [] if kind == "picture" else self.draw_hints(said=kind == "wide")
+        return element(
+            "svg",
+            element("g", *seen, aria_hidden="true"),
+            *self.draw_marks(),
+            element("g", *names, aria_hidden="true"),
+            element("g", *areas, class_="hints", aria_hidden="true"),
+            class_=f"chart {kind}", viewBox=f"0 0 {self.width} {self.height}",
+            xmlns="http://www.w3.org/2000/svg", role="group", aria_label=self.chart.title,
+        )  # fmt: skip
+
+    def draw_axes(self) -> list[Markup]:
+        """Return both axes: as many releases as there is room for."""
+        drawn = []
+        for value in self.y.ticks():
+            y = self.y(value)
+            drawn.append(line(LEFT, y, self.width, y, class_="grid"))
+            drawn.append(text(LEFT - 6, y + 4, short(value), class_="tick", text_anchor="end"))
+        every = -(-6 * LETTER // self.step)
+        last = len(self.chart.releases) - 1
+        for i, release in enumerate(self.chart.releases):
+            # the newest has its label, and the one before it makes room
+            if i == last or (i % every == 0 and last - i >= every):
+                x = min(self.at[release] + self.step / 2, self.width - 3 * LETTER)
+                y = self.height - BOTTOM + 18
+                drawn.append(text(x, y, release, class_="tick", text_anchor="middle"))
+        return drawn
+
+    def trace(self, line: Line) -> list[Markup]:
+        """Return the steps of one series, or its points and their ranges."""
+        drawn, corners = [], list[list[tuple[float, float]]]()
+        before = ""
+        for release in self.chart.releases:
+            if (point := line.points.get(release)) and point.value > 0:
+                x, y = self.at[release], self.y(point.value)
+                if self.chart.counted:
+                    if not before:
+                        corners.append([])
+                    corners[-1] += [(x, y), (x + self.step, y)]
+                else:
+                    drawn += self.draw_point(x + self.step / 2, y, point, line.colour)
+            before = release if point else ""
+        steps = " ".join(map(path, corners))
+        if steps:
+            drawn.append(element("path", d=steps, class_=f"step s{line.colour}"))
+        return drawn
+
+    def draw_point(self, x: float, y: float, point: Point, colour: int) -> list[Markup]:
+        """Return a time and its range."""
+        drawn = [element("circle", cx=x, cy=y, r=3, class_=f"dot s{colour}")]
+        if point.low and point.high and point.low > 0:
+            ends = self.y(point.low), self.y(point.high)
+            drawn.append(line(x, ends[0], x, ends[1], class_=f"range s{colour}"))
+        return drawn
+
+    def label(self, line: Line) -> list[Markup]:
+        """Return the name of a series at its longest era, and the value of each.
+
+        A label stands below its line after a fall, where the plot is empty, else above.
+        """
+        drawn: list[Markup] = []
+        if not line.plateaus:
+            return drawn
+        ends = [(self.at[era.first], self.at[era.last] + self.step) for era in line.plateaus]
+        longest = max(range(len(ends)), key=lambda i: ends[i][1] - ends[i][0])
+        for i, era in enumerate(line.plateaus):
+            y = self.y(era.value)
+            fell = i > 0 and era.value < line.plateaus[i - 1].value
+            label, name = era.label, line.name if i == longest else ""
+            long = len(name + label) * LETTER
+            one_row = ends[i][1] - ends[i][0] > long
+            rows = [f"{name}: {label}" if name else label] if one_row else [name, label]
+            rows = [row for row in rows if row]
+            x, anchor, top = ends[i][0] + 4, "start", y + 16 if fell else y + 7 - 14 * len(rows)
+            if x + max(map(len, rows)) * LETTER > self.width:  # before the step, not across it
+                x, anchor, top = ends[i][0] - 6, "end", y + 4
+            for row, said in enumerate(rows):
+                at = top + 14 * row
+                drawn.append(text(x, at, said, class_=f"name s{line.colour}", text_anchor=anchor))
+        return drawn
+
+    def draw_marks(self) -> list[Markup]:
+        """Return the changes: a rule at each, and above it a label beside those before it."""
+        drawn, free = [], 0.0
+        for mark in self.chart.marks:
+            if mark.release not in self.at:
+                continue
+            x = self.at[mark.release]
+            drawn.append(line(x, 6, x, self.height - BOTTOM, class_="rule", aria_hidden="true"))
+            long = max(len(" ".join([mark.release, *mark.pulls])), len(mark.said)) * LETTER
+            at, anchor = (x + 5, "start") if x + long < self.width else (x - 5, "end")
+            if (at if anchor == "start" else at - long) < free:
+                continue  # no room: the table of changes has it
+            free = at + long if anchor == "start" else at
+            pulls = [
+                part
+                for name, address in mark.pulls.items()
+                for part in (" ", element("a", name, href=address))
+            ]
+            first = element("tspan", mark.release, class_="release")
+            drawn.append(
+                element("text", first, *pulls, x=at, y=16, class_="mark", text_anchor=anchor)
+            )
+            drawn.append(text(at, 32, mark.said, class_="mark", text_anchor=anchor))
+        return drawn
+
+    def draw_hints(self, *, said: bool) -> list[Markup]:
+        """Return an area for each release, which tells its numbers to a pointer."""
+        high = self.height - TOP - BOTTOM
+        return [
+            element(
+                "rect",
+                *([element("title", self.chart.hints[release])] if said else []),
+                x=x, y=TOP, width=self.step, height=high,
+            )
+            for release, x in self.at.items()
+        ]  # fmt: skip

@@ -1,0 +1,130 @@
+"""The scripts of the site compute what Python does: they run in Node."""
+
+import json
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+
+from scripts.base.numbers import milliseconds
+from scripts.gap.advice import Load, advise
+from scripts.gap.platforms import Platform
+from scripts.site.calculator import calculator_data, libgcc_limits, model_eras
+
+from .conftest import COMMITS, ROOT, absent
+
+TEMPLATES = ROOT / "scripts/site/templates"
+RELEASES = list(COMMITS)
+LOADS = [
+    Load(modules, fdes, residents)
+    for modules in (1, 3, 20, 1000, 40_000)
+    for fdes in (1, 17, 106, 497, 2008, 60_000)
+    for residents in (0, 10_040, 400_000)
+]
+
+
+def run_script(name: str, expression: str, **values: Any) -> Any:
+    """Evaluate an expression after a script of the site, and return it as JSON."""
+    if shutil.which("node") is None:
+        absent("Node.js is not installed")
+    source = (TEMPLATES / name).read_text(encoding="utf-8")
+    constants = "".join(f"const {key} = {json.dumps(value)};\n" for key, value in values.items())
+    script = f"{source}\n{constants}console.log(JSON.stringify({expression}));"
+    done = subprocess.run(
+        ["node", "-"], input=script, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_calculator_says_what_the_advice_says() -> None:
+    data = calculator_data(RELEASES)
+    answers = run_script(
+        "calculator.js",
+        "cases.map(([p, e, modules, fdes, residents]) => {"
+        " const said = advise(model, p, e, {modules, fdes, residents});"
+        " return {...said, text: said.cost && formatRange(said.cost)}; })",
+        model=data,
+        cases=[
+            [platform, era, *load]
+            for platform in range(len(Platform))
+            for era in range(len(data["eras"]))
+            for load in LOADS
+        ],
+    )
+    expected = [
+        (platform, era.last, load)
+        for platform in Platform
+        for era in model_eras(RELEASES)
+        for load in LOADS
+    ]
+    assert len(answers) == len(expected) > 1000
+    for answer, (platform, release, load) in zip(answers, expected, strict=True):
+        wanted = advise(platform, release, load)
+        assert answer["decision"] == wanted.decision.value, (platform, release, load)
+        assert answer["basis"] == wanted.basis.value
+        assert answer["gives"] == wanted.gives
+        assert answer["notes"] == wanted.notes
+        if wanted.cost is None:
+            assert answer["cost"] is None
+        else:
+            assert answer["cost"] == pytest.approx(tuple(wanted.cost), rel=1e-12)
+
+
+def test_every_release_of_an_era_of_the_calculator_has_the_same_advice() -> None:
+    eras = model_eras(RELEASES)
+    assert [era.first for era in eras] == ["13.0.0", "19.0.0", "22.0.0", "50.0.1"]
+    assert eras[-1].label.endswith("and later")
+    for era in eras:
+        inside = RELEASES[RELEASES.index(era.first) : RELEASES.index(era.last) + 1]
+        for platform in Platform:
+            assert len({str(advise(platform, one, LOADS[3])) for one in inside}) == 1
+
+
+def test_milliseconds_look_the_same() -> None:
+    values = [0, 1e-6, 4.2e-5, 1e-4, 0.067, 0.1, 1, 9.4, 9.96, 10, 128.4, 5e5]
+    assert run_script("calculator.js", "values.map(formatMilliseconds)", values=values) == [
+        milliseconds(value) for value in values
+    ]
+
+
+def test_the_limits_of_libgcc_follow_from_the_model() -> None:
+    fdes, modules = libgcc_limits()
+    for platform, load in (
+        (Platform.LIBGCC_TREE, Load(1000, fdes)),
+        (Platform.LIBGCC_LIST, Load(modules, 17)),
+    ):
+        assert advise(platform, RELEASES[-1], load).decision.value == "keep it"
+        more = Load(load.modules * 2, load.fdes * 2)
+        assert advise(platform, RELEASES[-1], more).decision.value == "either"
+
+
+SERIES = {"machine": "m", "unwinder": "u", "what": "w"}
+
+
+def test_the_comparison_begins_with_exact_counts_that_differ_most() -> None:
+    data = {
+        "releases": ["49.0.0", "50.0.1"],
+        "series": [
+            {**SERIES, "shape": "time", "counted": False, "values": [[8, 7, 9], [1, 0.9, 1.1]]},
+            {**SERIES, "shape": "noise", "counted": False, "values": [[8, 7, 9], [7, 6, 8]]},
+            {**SERIES, "shape": "little", "counted": True, "values": [1000, 1005]},
+            {**SERIES, "shape": "much", "counted": True, "values": [1_156_765, 68_043]},
+            {**SERIES, "shape": "new", "counted": True, "values": [None, 5]},
+            {**SERIES, "shape": "zero", "counted": True, "values": [0, 0]},
+        ],
+    }
+    rows = run_script(
+        "compare.js",
+        "compareReleases(data, '49.0.0', '50.0.1').map((row) =>"
+        " [row.shape, formatValue(row, row.now), formatPercent(row), differs(row)])",
+        data=data,
+    )
+    assert rows == [
+        ["much", "68,043", "−94.1 %", True],  # noqa: RUF001 a minus sign
+        ["little", "1,005", "+0.50 %", False],
+        ["zero", "0", "0 %", False],
+        ["time", "1×", "−87.5 %", True],  # noqa: RUF001
+        ["noise", "7×", "−12.5 %", False],  # noqa: RUF001
+    ]
