@@ -15,14 +15,14 @@ import pytest
 from asv.config import Config
 from packaging.version import Version
 
-from scripts.history.benchmarks import HEADLINE
 from scripts.history.read import read
 from scripts.releases import pins
+from scripts.site import picture
 
 from .conftest import DEADLINE, ROOT, asv, copy_repository, environment
 
 PAGES = ("README.md", "docs/what-the-history-shows.md")
-LIMIT = 2_000_000  # bytes of results a machine: CONTRIBUTING.md says what to do then
+LIMIT = 1_000_000  # bytes of results per machine: CONTRIBUTING.md says what to do then
 EXAMPLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^```.*?^```$|`[^`]*`|\]\([^)]*\)", re.MULTILINE | re.DOTALL)
 UNIT = r"(?:×| ms| µs| MB| %| FDEs| instructions)"
@@ -84,8 +84,8 @@ def test_a_page_says_as_of_which_release_it_speaks(
     monkeypatch.chdir(history(page))
     assert pins.load()[-1].version == as_of(page)
     known = read(Config.load("asv.conf.json"))
-    assert max((file.release for file in known.files), key=Version) == as_of(page)
-    assert known.unpinned == []
+    assert max((each.release for each in known.measured), key=Version) == as_of(page)
+    assert known.left_out == []
 
 
 def words(line: str) -> str:
@@ -134,23 +134,13 @@ def test_there_is_something_to_compare() -> None:
 def test_the_pictures_show_the_recorded_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("vl_convert", reason="has no wheel for this platform")
-    from scripts.site import picture
-
     committed = ROOT / picture.FOLDER
-    history = read(Config.load("asv.conf.json"))
-    counted = [point for point in history.points if point.size == HEADLINE and point.instructions]
     monkeypatch.setattr(picture, "FOLDER", tmp_path)
     assert picture.main() == 0
-    assert len(list(tmp_path.iterdir())) == len(picture.INK)
-    for drawn in tmp_path.iterdir():
-        # the points with their values; where letters end up depends on the fonts
-        points, recorded = (
-            set(re.findall('aria-label="[^"]*"', path.read_text(encoding="utf-8")))
-            for path in (drawn, committed / drawn.name)
-        )
-        assert len(points) > len(counted)
-        assert points == recorded
+    drawn = sorted(tmp_path.iterdir())
+    assert len(drawn) == len(picture.STYLES)
+    for path in drawn:
+        assert path.read_text("utf-8") == (committed / path.name).read_text("utf-8")
 
 
 def test_asv_s_regressions_are_those_that_counts_bear_out(history: Callable[[str], Path]) -> None:
@@ -159,8 +149,7 @@ def test_asv_s_regressions_are_those_that_counts_bear_out(history: Callable[[str
     assert answer.returncode == 0, answer.stdout + answer.stderr
     listed = json.loads((copy / ".asv/html/regressions.json").read_text())["regressions"]
     names = {name.split("(")[0].split(".")[-1] for name, *_ in listed}
-    # 38.0.0 made the tables of some modules larger, which costs nothing at teardown
-    assert names == {"track_eh_frame_bytes"}
+    assert names == set()
 
 
 def test_no_machine_has_outgrown_the_repository() -> None:
