@@ -145,7 +145,7 @@ def test_the_first_screen_answers_offline(
     kind = "wide" if size is DESKTOP else "narrow"
     labels = opened.locator(f".chart.{kind} a")
     assert labels.all_text_contents() == ["#8629", "#14304"]
-    for part in (".headline", ".do", f".chart.{kind}", "figcaption"):
+    for part in (".headline", ".do", ".lead", f".chart.{kind}"):
         assert is_on_screen(opened, part), part
     for name in PAGES:
         opened.goto((site / name).as_uri())
@@ -216,7 +216,7 @@ def test_the_calculator_follows_its_fields_and_its_address(page: Page, address: 
     page.locator("[name=size]").fill("8")
     page.locator("[name=modules]").fill("1000")
     assert "0.039 to 0.091 ms" in answer.inner_text()
-    assert "17 FDEs per module, 17,000 in the table" in answer.inner_text()
+    assert "17 FDEs per module, 17,000 in the table." in answer.inner_text()
     page.locator("[name=unload]").select_option("one")
     assert "0.078 to 0.18 ms" in answer.inner_text()
     before = answer.inner_text()
@@ -242,7 +242,7 @@ def test_the_former_page_leads_to_the_answer(page: Page, address: str) -> None:
 
 def test_asv_s_own_pages_open_and_link_to_ours(page: Page, address: str) -> None:
     page.goto(f"{address}index.html")
-    page.get_by_role("link", name="asv", exact=True).first.click()
+    page.get_by_role("link", name="All graphs").first.click()
     page.wait_for_url(f"{address}grid.html#/")
     page.locator("#summarygrid-display a").first.wait_for()
     shoot(page, "asv-grid")
