@@ -1,13 +1,11 @@
-"""The published site of a real `asv run`, in a real Chromium."""
+"""The published site of what is recorded, in a real Chromium."""
 
 import functools
 import http.server
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
 
-from .conftest import DEADLINE, ROOT, WITH_VALUES, absent
+from .conftest import COMMITS, DEADLINE, ROOT, absent, asv, copy_repository
 
 STOCK = {  # what asv's page loads -> the same from the packages in tests/site
     "jquery-3.3.1.min.js": "jquery/dist/jquery.min.js",
@@ -30,38 +28,49 @@ STOCK = {  # what asv's page loads -> the same from the packages in tests/site
     "bootstrap.min.js": "bootstrap/dist/js/bootstrap.min.js",
     "bootstrap.min.css": "bootstrap/dist/css/bootstrap.min.css",
 }
-UNWINDERS = [name.split("UNWINDER")[1] for name in WITH_VALUES]
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / ".asv/screenshots"))
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no gap on Windows")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
+PAGES = ("index.html", "releases.html")
+GRAPH = "unwinder_instructions.UnwinderInstructions.track_removal"
+pytestmark = pytest.mark.slow
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture(scope="module")
-def address(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The site under a path of a plain static host, its libraries beside it."""
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of what is recorded, under a path, its libraries beside it."""
     if shutil.which("npm") is None:
         absent("npm is not installed: asv's stock pages need libraries that come with it")
+    copy = copy_repository(tmp_path_factory.mktemp("browser"), recorded=True)
+    answer = asv(copy, "publish")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
     root = tmp_path_factory.mktemp("host")
-    site = shutil.copytree(published, root / "some/path")
+    folder: Path = shutil.copytree(copy / ".asv/html", root / "some/path")
     for name in ("package.json", "package-lock.json"):
         shutil.copy(ROOT / "tests/site" / name, root)
     subprocess.run(
         ["npm", "ci", "--ignore-scripts", "--silent"], cwd=root, check=True, timeout=DEADLINE
     )
-    index = site / "index.html"
+    grid = folder / "grid.html"
     page, count = re.subn(
         r'(src|href)="https://[^"]*/([^/"]+)" integrity="[^"]*"',
         lambda tag: f'{tag[1]}="../../node_modules/{STOCK[tag[2]]}"',
-        index.read_text(),
+        grid.read_text(),
     )
     assert count == len(STOCK)
-    index.write_text(page)
-    handler = functools.partial(_Quiet, directory=str(root))
+    grid.write_text(page)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """The address of the site on a plain static host."""
+    handler = functools.partial(_Quiet, directory=str(site.parent.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/some/path/"
@@ -82,7 +91,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     """A page on which nothing may go wrong and nothing may be asked of another host."""
-    opened = browser.new_page(viewport={"width": 1100, "height": 900})
+    opened = browser.new_page(viewport={"width": 1200, "height": 900})
     host, wrong = address.split("/some")[0], list[str]()
 
     def check(response: Response) -> None:
@@ -110,117 +119,142 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     assert wrong == []
 
 
-def open_gap(page: Page, address: str, fragment: str = "") -> None:
-    page.goto(f"{address}gap.html{fragment}")
-    page.wait_for_selector("body[data-drawn]")
-
-
 def shoot(page: Page, name: str) -> None:
+    """Keep a screenshot of the first screen, and one of the whole page."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}-first.png")
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
-def test_the_charts_are_drawn(page: Page, address: str) -> None:
-    open_gap(page, address)
-    points = page.locator("#gap-chart .mark-symbol path[aria-label*='release']")
-    assert points.count() == 2 * len(WITH_VALUES)  # two releases
-    assert (
-        page.locator("#gap-chart [role=graphics-document][aria-label*='gap by release']").count()
-        == 1
-    )
-    assert page.locator("#gap-chart text", has_text="50.0.1").count() >= 1
-    shoot(page, "gap-light")
+def is_on_screen(page: Page, selector: str) -> bool:
+    """Return whether all of an element is on the first screen."""
+    box = page.locator(selector).first.bounding_box()
+    size = page.viewport_size
+    assert box is not None
+    assert size is not None
+    return box["y"] + box["height"] <= size["height"] and box["x"] + box["width"] <= size["width"]
 
 
-def test_a_point_tells_its_numbers(page: Page, address: str) -> None:
-    open_gap(page, address)
-    page.locator("#gap-chart .mark-symbol path[aria-label*='49.0.0']").first.hover(force=True)
-    tooltip = page.locator("#vg-tooltip-element.visible")
-    tooltip.wait_for()
-    for part in ("49.0.0", "gap and range", "extra ms"):
-        assert part in tooltip.inner_text()
-
-
-def test_the_size_is_chosen_with_the_keyboard(page: Page, address: str) -> None:
-    open_gap(page, address)
-    before = page.locator("#gap-chart").inner_html()
-    page.locator("#size").focus()
-    page.keyboard.press("ArrowUp")
-    page.wait_for_selector("body[data-drawn='1']")
-    assert page.locator("#gap-chart").inner_html() != before
-    assert page.url.endswith("#1")
-
-
-def test_the_size_follows_the_address(page: Page, address: str) -> None:
-    open_gap(page, address, "#%")
-    assert page.locator("#size").input_value() == "8"
-    page.evaluate("location.hash = '#1'")
-    page.wait_for_selector("body[data-drawn='1']")
-    page.evaluate("location.hash = '#do-heading'")
-    assert page.url.endswith("#do-heading")
-    assert page.locator("#size").input_value() == "1"
-    page.evaluate("location.hash = '#2000'")  # no such size
-    assert page.locator("#size").input_value() == "1"
-
-
-def test_without_scripts_the_numbers_are_there(browser: Browser, address: str) -> None:
-    opened = browser.new_page(java_script_enabled=False)
-    opened.goto(f"{address}gap.html")
-    assert opened.get_by_role("table").count() >= 2 * len(WITH_VALUES)
-    assert opened.get_by_role("rowheader", name="macOS", exact=True).is_visible()
-    assert not opened.locator("#size").is_visible()
-    opened.close()
-
-
-def test_the_numbers_can_be_taken_away(page: Page, address: str, published: Path) -> None:
-    open_gap(page, address)
-    with page.expect_download() as download:
-        page.get_by_role("link", name="JSON").click()
-    taken = json.loads(Path(download.value.path()).read_text())
-    assert taken == json.loads((published / "gap.json").read_text())
-    assert {point["release"] for point in taken["points"]} == {"49.0.0", "50.0.1"}
-
-
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [
-        ("dark", {"color_scheme": "dark", "viewport": {"width": 1100, "height": 900}}),
-        ("phone", {"viewport": {"width": 390, "height": 800}}),
-    ],
-)
-def test_it_is_readable_in_the_dark_and_on_a_phone(
-    name: str, settings: Any, browser: Browser, address: str
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1200", "390"])
+def test_the_first_screen_answers_offline(
+    size: Any, scheme: Any, browser: Browser, site: Path
 ) -> None:
-    opened = browser.new_page(**settings)
-    open_gap(opened, address)
-    shoot(opened, f"gap-{name}")
-    ink, ground = (
-        opened.evaluate(f"getComputedStyle(document.body).{of}")
-        for of in ("color", "backgroundColor")
-    )
-    label = opened.locator("#gap-chart .role-axis-label text").first
-    assert label.evaluate("text => getComputedStyle(text).fill") == ink != ground
-    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    opened = browser.new_page(viewport=size, color_scheme=scheme, offline=True)
+    opened.goto((site / "index.html").as_uri())
+    kind = "wide" if size is DESKTOP else "narrow"
+    labels = opened.locator(f".chart.{kind} a")
+    assert labels.all_text_contents() == ["#8629", "#14304"]
+    for part in (".headline", ".do", ".lead", f".chart.{kind}"):
+        assert is_on_screen(opened, part), part
+    for name in PAGES:
+        opened.goto((site / name).as_uri())
+        assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        ink, ground = (
+            opened.evaluate(f"getComputedStyle(document.body).{of}")
+            for of in ("color", "backgroundColor")
+        )
+        assert (sum(map(int, re.findall(r"\d+", ground))) > 380) == (scheme == "light")
+        assert ink != ground
+        shoot(opened, f"{name.split('.')[0]}-{size['width']}-{scheme}")
     opened.close()
+
+
+def test_nothing_scrolls_inside_the_page(page: Page, address: str) -> None:
+    for name in PAGES:
+        page.goto(address + name)
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        scrolling = page.evaluate(
+            "[...document.querySelectorAll('main *')].filter(each => each.closest('svg') === null"
+            " && !each.classList.contains('hidden') && each.scrollWidth > each.clientWidth + 1"
+            " && getComputedStyle(each).display !== 'inline').map(each => each.outerHTML)"
+        )
+        assert scrolling == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1200", "390"])
+def test_without_scripts_the_answer_is_there(size: Any, browser: Browser, site: Path) -> None:
+    opened = browser.new_page(viewport=size, java_script_enabled=False, offline=True)
+    opened.goto((site / "index.html").as_uri())
+    assert is_on_screen(opened, ".headline")
+    assert opened.locator("svg.chart:visible").count() >= 1
+    assert opened.get_by_text("1000 parsers of 210 KB").is_visible()
+    for control in ("#calculator", ".chooser"):
+        assert not opened.locator(control).first.is_visible()
+    shoot(opened, f"index-{size['width']}-no-scripts")
+    opened.goto((site / "releases.html").as_uri())
+    assert not opened.locator("#compare").is_visible()
+    assert "asv compare" in opened.locator("noscript").inner_text()
+    opened.close()
+
+
+def test_the_chart_tells_the_numbers_of_a_release(page: Page, address: str) -> None:
+    page.goto(f"{address}index.html")
+    said = page.locator("#by-release output")
+    assert said.inner_text().startswith("50.0.1")
+    slider = page.locator("#by-release input")
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    assert said.inner_text().startswith("49.0.0")
+    assert "1,156,765 instructions per module" in (slider.get_attribute("aria-valuetext") or "")
+    page.locator("#by-release .wide .hints rect").nth(0).hover()
+    assert said.inner_text().startswith("13.0.0")
+
+
+def test_the_calculator_follows_its_fields_and_its_address(page: Page, address: str) -> None:
+    page.goto(f"{address}index.html")
+    answer = page.locator("#calculator .answer")
+    assert "either" in answer.inner_text()
+    assert "0.067 to 0.16 ms" in answer.inner_text()
+    assert page.locator("svg.plane .yours[visibility=visible]").count() == 1
+    page.locator("[name=modules]").fill("20")
+    assert "keep it" in answer.inner_text()
+    page.locator("[name=platform]").select_option("macOS on Intel")
+    page.locator("[name=era]").select_option("22.0.0 to 49.0.0")
+    page.locator("[name=unit]").select_option("functions")
+    page.locator("[name=size]").fill("8")
+    page.locator("[name=modules]").fill("1000")
+    assert "0.039 to 0.091 ms" in answer.inner_text()
+    assert "17 FDEs per module, 17,000 in the table." in answer.inner_text()
+    page.locator("[name=unload]").select_option("one")
+    assert "0.078 to 0.18 ms" in answer.inner_text()
+    before = answer.inner_text()
+    page.goto(page.url)
+    assert answer.inner_text() == before
+    page.goto(f"{address}index.html?modules=x&platform=99&size=-1&nonsense=1")
+    assert "FDEs per module" in answer.inner_text()
+
+
+@pytest.mark.parametrize("fragment", ["#/", "#/regressions", f"#{GRAPH}?x-axis=commit"])
+def test_former_links_arrive_at_asv_s_page(fragment: str, page: Page, address: str) -> None:
+    page.goto(f"{address}index.html{fragment}")
+    page.wait_for_url(f"{address}grid.html{fragment}*")
+    page.get_by_text("Benchmark grid").first.wait_for()
+
+
+def test_the_former_page_leads_to_the_answer(page: Page, address: str) -> None:
+    page.goto(f"{address}gap.html")
+    page.wait_for_url(f"{address}index.html")
+    page.evaluate("location.hash = '#when-heading'")
+    assert page.url == f"{address}index.html#when-heading"
 
 
 def test_asv_s_own_pages_open_and_link_to_ours(page: Page, address: str) -> None:
     page.goto(f"{address}index.html")
-    page.get_by_text("Gap: what unwind info costs").first.wait_for()
+    page.get_by_role("link", name="All graphs").first.click()
+    page.wait_for_url(f"{address}grid.html#/")
+    page.locator("#summarygrid-display a").first.wait_for()
     shoot(page, "asv-grid")
-    page.locator("a[href='gap.html']").click()
-    page.wait_for_selector("body[data-drawn]")
-    raw = page.locator("section a[href*=track_ratio]")
-    hrefs = raw.evaluate_all("links => links.map(link => link.getAttribute('href'))")
-    for unwinder in UNWINDERS:
-        assert any(f"env-UNWINDER={unwinder}" in href for href in hrefs)
-    raw.locator("visible=true").first.click()
+    page.get_by_role("link", name="The answer").click()
+    page.wait_for_url(f"{address}index.html")
+    page.locator("section a[href*=track_removal]").locator("visible=true").first.click()
     page.wait_for_selector("#main-graph canvas")
     shoot(page, "asv-graph")
 
 
 def test_a_graph_of_asv_has_a_line_for_each_unwinder(page: Page, address: str) -> None:
-    page.goto(f"{address}index.html#teardown_gap.TeardownGap.track_ratio?x-axis=commit")
+    page.goto(f"{address}grid.html#{GRAPH}?x-axis=commit&machine=linux-x86_64")
     page.wait_for_selector("#main-graph canvas")
     for unwinder in ("libunwind", "system"):
         button = page.locator("#graphdisplay-navigation a", has_text=re.compile(f"^{unwinder}$"))
@@ -228,17 +262,49 @@ def test_a_graph_of_asv_has_a_line_for_each_unwinder(page: Page, address: str) -
             button.first.click()
     lines = "$.plot && $('#main-graph').data('plot').getData().map(line => line.label || '')"
     page.wait_for_function(f"({lines}).length >= 2")
-    shoot(page, "asv-unwinders")
 
 
 def test_the_commit_link_leads_to_the_release(page: Page, address: str) -> None:
-    commit = next(
-        one["commit"]
-        for one in json.loads((ROOT / "fixtures/releases.json").read_text())["releases"]
-        if one["version"] == "49.0.0"
-    )
-    page.goto(f"{address}releases.html#{commit}")
-    row = page.locator("tr:target")
-    assert "49.0.0" in row.inner_text()
-    assert all(unwinder in row.inner_text() for unwinder in UNWINDERS)
-    shoot(page, "releases")
+    page.goto(f"{address}releases.html#{COMMITS['49.0.0']}")
+    row = page.locator("tr:target").inner_text()
+    assert "49.0.0" in row
+    assert "1,156,765" in row
+
+
+def test_two_releases_are_compared_by_link(page: Page, address: str) -> None:
+    page.goto(f"{address}releases.html?from=21.0.0&to=22.0.0")
+    first = page.locator("#differing tbody tr").first.inner_text()
+    assert "macOS path: LLVM libunwind" in first
+    assert "−" in first  # noqa: RUF001 a minus sign
+    percents = [
+        float(said.replace("−", "-").removesuffix(" %"))  # noqa: RUF001
+        for said in page.locator("#differing td:last-child").all_inner_texts()
+    ]
+    assert percents == sorted(percents, key=abs, reverse=True)
+    page.locator("[name=to]").select_option("50.0.1")
+    assert page.url.endswith("?from=21.0.0&to=50.0.1")
+    assert "50.0.1" in page.locator("#differing thead").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1200", "390"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_no_violation(
+    name: str, size: Any, scheme: Any, browser: Browser, address: str, site: Path
+) -> None:
+    context = browser.new_context(viewport=size, color_scheme=scheme, bypass_csp=True)
+    opened = context.new_page()
+    opened.goto(address + name)
+    opened.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    opened.add_script_tag(path=site.parent.parent / "node_modules/axe-core/axe.min.js")
+    found = opened.evaluate("axe.run().then(done => done.violations)")
+    context.close()
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+
+
+def test_it_can_be_printed(page: Page, address: str) -> None:
+    page.goto(f"{address}index.html")
+    page.emulate_media(media="print")
+    assert page.locator(".headline").is_visible()
+    for control in ("nav", "#calculator", ".chooser"):
+        assert not page.locator(control).first.is_visible()

@@ -12,7 +12,6 @@ from scripts.gap import words
 from scripts.gap.changes import Change
 from scripts.gap.report import Report
 from scripts.history.benchmarks import MAIN_SHAPE
-from scripts.history.read import History
 
 
 class Effect(NamedTuple):
@@ -52,11 +51,10 @@ class ChangeRow:
     effects: list[Effect] = field(default_factory=list)
 
 
-def change_rows(report: Report, history: History) -> list[ChangeRow]:
+def change_rows(report: Report) -> list[ChangeRow]:
     """Return every change once, newest first; the most telling machine has its numbers."""
     rows: dict[tuple[str, tuple[str, ...]], ChangeRow] = {}
     for series in report.series:
-        name = words.name_line(history.machines[series.machine], series.unwinder)
         for change in series.changes:
             row = rows.setdefault(
                 (change.release, change.libraries),
@@ -64,8 +62,8 @@ def change_rows(report: Report, history: History) -> list[ChangeRow]:
             )
             row.causes += [cause for cause in change.causes if cause not in row.causes]
             row.wheels |= change.wheels
-            if name not in [effect.unwinder for effect in row.effects]:
-                row.effects.append(describe_effect(name, change))
+            if series.name not in [effect.unwinder for effect in row.effects]:
+                row.effects.append(describe_effect(series.name, change))
     return sorted(rows.values(), key=lambda row: Version(row.release), reverse=True)
 
 
@@ -84,12 +82,11 @@ def describe_effect(name: str, change: Change) -> Effect:
     )
 
 
-def function_lines(report: Report, history: History) -> Iterator[str]:
+def function_lines(report: Report) -> Iterator[str]:
     """Yield the functions of the unwinder that explain a change, once for each unwinder."""
     seen = set()
     for series in report.series:
-        name = words.name_line(history.machines[series.machine], series.unwinder)
         for change in series.changes:
-            if change.functions and (name, change.release) not in seen:
-                seen.add((name, change.release))
-                yield f"{name}, {words.describe_functions(change)}"
+            if change.functions and (series.name, change.release) not in seen:
+                seen.add((series.name, change.release))
+                yield f"{series.name}, {words.describe_functions(change)}"

@@ -1,5 +1,7 @@
 """What the charts of the page show: a line for each unwinder, at the main shape."""
 
+from dataclasses import replace
+
 from scripts.base.numbers import count, number, times
 from scripts.gap import words
 from scripts.gap.changes import Era
@@ -12,7 +14,16 @@ from scripts.site.staircase import Line, Mark, Plateau, Point, Staircase
 COLOURS = 6  # of the palette in chart.css
 
 
-def drawn_series(report: Report, history: History, benchmark: str) -> dict[str, Series]:
+def name_series(report: Report, history: History) -> Report:
+    """Return the report with the names of the page: machines with the same unwinder share one."""
+    series = [
+        replace(each, name=words.name_line(history.machines[each.machine], each.unwinder))
+        for each in report.series
+    ]
+    return replace(report, series=series)
+
+
+def drawn_series(report: Report, benchmark: str) -> dict[str, Series]:
     """Return the series that have the benchmark, by name; machines with the same unwinder are one.
 
     The same library executes the same instructions on every machine, so lines would hide each
@@ -20,24 +31,20 @@ def drawn_series(report: Report, history: History, benchmark: str) -> dict[str, 
     """
     drawn: dict[str, Series] = {}
     for series in report.series:
-        name = words.name_line(history.machines[series.machine], series.unwinder)
         if any(benchmark in era.values for era in series.eras_of(MAIN_SHAPE)):
-            drawn.setdefault(name, series)
+            drawn.setdefault(series.name, series)
     return drawn
 
 
-def palette(report: Report, history: History) -> dict[str, int]:
+def palette(report: Report) -> dict[str, int]:
     """Return the number of the colour of each name, the same in all charts."""
-    names = (
-        words.name_line(history.machines[series.machine], series.unwinder)
-        for series in report.series
-    )
-    return {name: i % COLOURS for i, name in enumerate(dict.fromkeys(names))}
+    names = dict.fromkeys(series.name for series in report.series)
+    return {name: i % COLOURS for i, name in enumerate(names)}
 
 
 def build_chart(report: Report, history: History, benchmark: str) -> Staircase | None:
     """Return the chart of the count, or the gap, of the main shape; None if there are no values."""
-    drawn, colours = drawn_series(report, history, benchmark), palette(report, history)
+    drawn, colours = drawn_series(report, benchmark), palette(report)
     if not drawn:
         return None
     counted = benchmark == DEREGISTER

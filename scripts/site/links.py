@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 WASMTIME = "https://github.com/bytecodealliance/wasmtime"
 WASMTIME_PY = "https://github.com/bytecodealliance/wasmtime-py"
@@ -26,6 +26,12 @@ def link_pulls(said: str) -> Markup:
         parts += [said[end : found.start()], link]
         end = found.end()
     return Markup("").join([*parts, said[end:]])
+
+
+def link_load(said: str) -> Markup:
+    """Return a sentence as HTML, with "it depends on the load" as a link to the calculator."""
+    link = Markup('<a href="#own-heading">it depends on the load</a>')
+    return link.join(escape(part) for part in said.split("it depends on the load"))
 
 
 def release_addresses(version: str) -> dict[str, str]:

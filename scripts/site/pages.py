@@ -35,7 +35,7 @@ KINDS = {  # the CSS class of a decision; what differs by load is either
 
 
 def write_answer(site: Path, project: str, report: Report, history: History) -> None:
-    """Write the page with the answer, and what it lets people take away."""
+    """Write the page with the answer."""
     pinned = list(history.on_macs)
     groups = registrations(pinned)
     planes = [
@@ -47,7 +47,7 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
         "count": build_chart(report, history, DEREGISTER),
         "gap": build_chart(report, history, GAP),
     }
-    telling = next(iter(drawn_series(report, history, DEREGISTER).values()), None)
+    telling = next(iter(drawn_series(report, DEREGISTER).values()), None)
     fill(
         site / FRONT,
         project=project,
@@ -67,8 +67,8 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
         main_load=SMALL,
         loads=LOADS,
         benefits=benefits(report),
-        changes=changes.change_rows(report, history),
-        functions=list(changes.function_lines(report, history)),
+        changes=changes.change_rows(report),
+        functions=list(changes.function_lines(report)),
         model=calculator.calculator_data(pinned),
         common=calculator.common_rows([release for _, _, release in groups]),
         common_heads=[label for _, label, _ in groups],
@@ -80,6 +80,10 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
         reported=advice.reported(),
         measured=datetime.fromtimestamp(max(each.started for each in history.measured), UTC).date(),
     )
+
+
+def write_data(site: Path, report: Report) -> None:
+    """Write every number of the report, as JSON and as CSV."""
     write(site / "gap.json", tables.to_json(report))
     write(site / "gap.csv", tables.to_csv(report))
 
@@ -96,7 +100,7 @@ def write_releases(
     fill(
         site / RELEASES,
         project=project,
-        columns=releases.release_columns(report, history),
+        columns=releases.release_columns(report),
         rows=releases.release_rows(report, pinned),
         values=releases.comparison_data(report, history),
     )
@@ -125,7 +129,7 @@ def examples() -> list[tuple[str, advice.Load]]:
     return [
         ("1000 × 8 functions", advice.Load(1000, 17)),
         ("1000 × 106 FDEs", advice.Load(1000, 106)),
-        ("1000 × 497, a parser", advice.Load(1000, 497)),
+        ("1000 × 497 FDEs", advice.Load(1000, 497)),
     ]
 
 
@@ -159,6 +163,7 @@ def fill(path: Path, template: str = "", **values: Any) -> None:
         lstrip_blocks=True,
     )
     environment.filters["pulls"] = links.link_pulls
+    environment.filters["load"] = links.link_load
     environment.filters["https"] = links.require_https
     environment.globals.update(
         words=words,

@@ -11,7 +11,7 @@ from scripts.base.files import write
 from scripts.gap.report import Report, build_report
 from scripts.history.benchmarks import DEREGISTER
 from scripts.history.read import History, read
-from scripts.site.charts import build_chart
+from scripts.site.charts import build_chart, name_series
 from scripts.site.staircase import PICTURE, draw_staircase
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -38,7 +38,7 @@ def main() -> int:
         history = read(Config.load("asv.conf.json"))
         rows = [row for row in history.rows if not history.machines[row.machine].is_local]
         recorded = replace(history, rows=rows)
-        report = build_report(recorded)
+        report = name_series(build_report(recorded), recorded)
         for ground in STYLES:
             path = FOLDER / f"gap-{ground}.svg"
             if drawn := draw_picture(report, recorded, ground):

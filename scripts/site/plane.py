@@ -24,8 +24,7 @@ def draw_plane(registration: Registration, title: str, loads: Sequence[tuple[Loa
         element("path", d=path(below) + "Z", class_="area keep"),
         element("path", d=path(above) + "Z", class_="area off"),
         element("path", d=path([*slow, *fast[::-1]]) + "Z", class_="area either"),
-        element("path", d=path(slow), class_="contour"),
-        element("path", d=path(fast), class_="contour"),
+        *(element("path", d=path(inside(each)), class_="contour") for each in (slow, fast)),
     ]
     grid = []
     for value in X.ticks():
@@ -73,6 +72,11 @@ def contour(registration: Registration, nanoseconds: float) -> list[tuple[float,
         fdes = fdes_at(registration, modules, WORTH * 1e6 / nanoseconds)
         points.append((X(modules), Y(min(max(fdes, Y.low), Y.high))))
     return points
+
+
+def inside(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points of a contour that are not on the edge of the plot."""
+    return [point for point in points if point[1] not in (Y.start, Y.end)]
 
 
 def fdes_at(registration: Registration, modules: float, entries: float) -> float:

@@ -10,6 +10,7 @@ from scripts.gap.report import build_report
 from scripts.history.read import read
 from scripts.releases.repo import ReleaseRepo
 from scripts.site import pages
+from scripts.site.charts import name_series
 from scripts.site.grid import move_grid
 
 
@@ -29,12 +30,14 @@ class GapPage(OutputPublisher):
         """Write the pages, and note what is wrong with the results."""
         history, site = read(conf), Path(conf.html_dir)
         report = build_report(history)
+        shown = name_series(report, history)
         move_grid(site)
         if report.series:
-            pages.write_answer(site, conf.project, report, history)
+            pages.write_answer(site, conf.project, shown, history)
+            pages.write_data(site, report)
         else:
             pages.write_empty(site, conf.project, history)
-        pages.write_releases(site, conf.project, report, history, repo.releases)
+        pages.write_releases(site, conf.project, shown, history, repo.releases)
         pages.write_former(site)
         nothing = (
             [] if history.measured else [f"Nothing to publish: {words.describe_empty(history)}"]

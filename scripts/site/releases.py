@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 from scripts.base.numbers import count, times
-from scripts.gap import words
 from scripts.gap.report import Report
 from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, REGISTER
 from scripts.history.read import History
@@ -36,13 +35,12 @@ class ReleaseRow(NamedTuple):
     changed: bool
 
 
-def release_columns(report: Report, history: History) -> list[ReleaseColumn]:
+def release_columns(report: Report) -> list[ReleaseColumn]:
     """Return a column for each series of the report."""
     columns: list[ReleaseColumn] = []
     for series in report.series:
-        name = words.name_line(history.machines[series.machine], series.unwinder)
-        repeated = name in [column.name for column in columns]
-        columns.append(ReleaseColumn(name, series.machine, repeated))
+        repeated = series.name in [column.name for column in columns]
+        columns.append(ReleaseColumn(series.name, series.machine, repeated))
     return columns
 
 
@@ -84,11 +82,12 @@ def comparison_data(report: Report, history: History) -> dict[str, Any]:
 
     A list has one entry for each release: a count, or a time with its range.
     """
-    releases = list(dict.fromkeys(history.on_macs))
+    releases = list(history.on_macs)
+    names = {(series.machine, series.unwinder): series.name for series in report.series}
     at = {release: i for i, release in enumerate(releases)}
     lists: dict[tuple[str, str, str, str], list[Any]] = {}
     for row in report.rows:
-        if row.benchmark in COMPARED and row.shape in report.shapes:
+        if row.benchmark in COMPARED and row.series in names and row.shape in report.shapes:
             key = (row.benchmark, row.machine, row.unwinder, row.shape)
             values = lists.setdefault(key, [None] * len(releases))
             ranged = [row.value, row.low, row.high]
@@ -100,7 +99,7 @@ def comparison_data(report: Report, history: History) -> dict[str, Any]:
         "series": [
             {
                 "machine": machine,
-                "unwinder": words.name_line(history.machines[machine], unwinder),
+                "unwinder": names[machine, unwinder],
                 "shape": shape,
                 "what": COMPARED[benchmark],
                 "counted": benchmark != GAP,

@@ -69,7 +69,7 @@
     put("decision", advice.decision);
     put("cost", advice.cost ? formatRange(advice.cost) : "—");
     put("basis", advice.cost ? `per module unloaded, ${advice.basis}` : advice.basis);
-    put("fdes", `${formatCount(fdes)} FDEs per module, ${formatCount(others + modules * fdes)} in the table`);
+    put("fdes", `${formatCount(fdes)} FDEs per module, ${formatCount(others + modules * fdes)} in the table.`);
     put("gives", advice.gives);
     const notes = form.querySelector("[data-answer=notes]");
     notes.replaceChildren(...advice.notes.map((said) => Object.assign(document.createElement("li"), { textContent: said })));
