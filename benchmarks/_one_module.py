@@ -111,7 +111,8 @@ def measure_times(wasm: Path, wanted: int) -> dict[str, Any]:
     return {
         "timed": number, "timed_reduced": reason,
         "on_ms": on, "off_ms": off, "load_ms": round(1e3 * load, 3),
-        "gap": round(on / off, 3), "gap_least": round(min(gaps), 3), "gap_most": round(max(gaps), 3),
+        "gap": round(on / off, 3),
+        "gap_least": round(min(gaps), 3), "gap_most": round(max(gaps), 3),
         "extra_ms_per_1000": round(1e3 * (on - off) / number, 3),
         "peak_memory_mb": (peak if sys.platform == "darwin" else peak << 10) >> 20,
     }  # fmt: skip
