@@ -105,6 +105,7 @@ def advise(
     load: Load,
     *,
     measured: Range | None = None,
+    estimated: Range | None = None,
     sections: bool = True,
 ) -> Advice:
     """Return the advice for a platform, a release and a load.
@@ -114,6 +115,8 @@ def advise(
         release: the wasmtime-py release.
         load: what is loaded.
         measured: milliseconds per module, if they were measured there; otherwise it is estimated.
+        estimated: milliseconds per module, if they are estimated from counts; otherwise the model
+            predicts the counts.
         sections: whether the host's libunwind can register a section at a time.
     """
     gives = describe_benefit(platform, release)
@@ -122,7 +125,7 @@ def advise(
     if platform is Platform.LIBUNWIND and Version(release) < DETECTS_SINCE:
         note = "This release does not look for libunwind: it registers as with libgcc."
         return Advice(Decision.UNKNOWN, None, Basis.NONE, gives, [note])
-    cost = measured or estimate(platform, release, load, sections=sections)
+    cost = measured or estimated or estimate(platform, release, load, sections=sections)
     basis = Basis.MEASURED if measured else Basis.ESTIMATED
     decision = decide(cost) if has_benefit(platform, release) else Decision.TURN_OFF
     return Advice(decision, cost, basis, gives, note_limits(platform, release, load))
@@ -153,7 +156,7 @@ def estimate(platform: Platform, release: str, load: Load, *, sections: bool = T
 
 def note_limits(platform: Platform, release: str, load: Load) -> list[str]:
     """Return what an estimate leaves out."""
-    notes = []
+    notes: list[str] = []
     if not platform.scans:
         return notes
     table = load.residents + load.modules * load.fdes

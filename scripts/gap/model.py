@@ -107,7 +107,7 @@ class Deregistration:
 
     def instructions(self, scan: Scan, registration: Registration) -> float:
         """Return the instructions of a build of libunwind."""
-        constant = scan.section
+        constant: float = scan.section
         if registration is Registration.FUNCTIONS:
             constant = scan.function * self.scans + scan.module
         return (
