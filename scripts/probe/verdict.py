@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from scripts.gap import model
-from scripts.gap.advice import Advice, Load, Range, advise
+from scripts.gap.advice import Advice, Load, Range, advise, decide
 from scripts.probe.plan import Run
 
 USUAL = (20, 1000)  # modules loaded, for which there is always an advice
@@ -97,10 +97,11 @@ def judge(run: Run, wanted: int, counts: Counts, times: Times | None) -> Verdict
         seen = Range(*(1e6 * limit / units(times.modules) for limit in times.range))
         rate, overlaps = narrow(usual, seen, possible)
         confirmed = overlaps and seen.low > 0
-        if not overlaps:
+        decided = decide(Range(*(units(times.modules) * limit / 1e6 for limit in rate)))
+        if not overlaps and decide(times.range) is not decided:
             unconfirmed = (
-                "The times do not confirm the counts: more than the unwinder's work differs "
-                "between the samples, or they are noise."
+                "The times do not confirm the counts: they have noise, or differ by work that is "
+                "not the unwinder's."
             )
     advice = {}
     for modules in sorted({wanted, *USUAL}):
