@@ -35,6 +35,7 @@ from ._shapes import UnwindInfo
 from .unwinder_instructions import count
 
 SETTINGS: tuple[UnwindInfo, UnwindInfo] = ("on", "off")
+STATM = Path("/proc/self/statm")
 STEPS = {"remove": "drop", "register": "load"}  # what the unwinder does: the step that is counted
 
 
@@ -66,10 +67,20 @@ def compile_module(wasm: str, images: dict[str, int]) -> dict[str, Any]:
 
 
 def time_one(image: bytes | bytearray) -> dict[str, float]:
-    """Return the seconds to load and to drop one module, after another one."""
+    """Return the seconds to load and to drop one module, after another one, and its memory."""
     loaded = load_image(1, image, "on")  # work that is only done once is done here
+    before = resident_bytes()
     load = timeit.timeit(lambda: loaded.extend(load_image(1, image, "on")), number=1)
-    return {"load_seconds": load, "drop_seconds": timeit.timeit(loaded.pop, number=1)}
+    grown = resident_bytes() - before
+    drop = timeit.timeit(loaded.pop, number=1)
+    return {"load_seconds": load, "drop_seconds": drop, "loaded_bytes": max(grown, len(image))}
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process, or 0 where it is not known."""
+    if not STATM.exists():
+        return 0
+    return int(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def count_fdes(file: int) -> int:

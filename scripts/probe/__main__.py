@@ -78,7 +78,7 @@ def probe(options: argparse.Namespace) -> int:
     modules = find_modules(options.module)
     features = require_features(options.wasm_features)
     unwinders = choose_unwinders(options.unwinder, both=options.library is not None)
-    with tempfile.TemporaryDirectory(prefix="wasmtime-teardown-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="wasmtime-probe-") as scratch:
         builds = choose_builds(options, Path(scratch))
         request = Request(
             builds=builds, unwinders=unwinders, modules=options.modules, minutes=options.minutes,

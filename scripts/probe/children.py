@@ -75,7 +75,8 @@ class Progress:
         if time.monotonic() - self.printed < (1 if self.terminal else INTERVAL):
             return
         self.printed = time.monotonic()
-        about = f" of about {self.seconds:,.0f} s" if self.elapsed < self.seconds else " s"
+        late = f" s (estimated: {self.seconds:,.0f} s)" if self.seconds else " s"
+        about = f" of about {self.seconds:,.0f} s" if self.elapsed < self.seconds else late
         start, end = ("\r\x1b[K", "") if self.terminal else ("", "\n")
         print(
             f"{start}{self.what}: {self.elapsed:,.0f}{about}", end=end, file=sys.stderr, flush=True

@@ -173,7 +173,7 @@ def note_compiled(result: Result, facts: Answer) -> None:
     else:
         result.run = Run(
             result.build, result.unwinder, facts["fdes"], facts.get("fdes_counted", 0),
-            max(facts["on_bytes"], facts.get("portable_bytes", 0)) / 1e6,
+            max(facts["loaded_bytes"], facts.get("portable_bytes", 0)) / 1e6,
             facts["load_seconds"], facts["drop_seconds"],
         )  # fmt: skip
 

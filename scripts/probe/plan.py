@@ -36,7 +36,7 @@ class Run:
     Attributes:
         fdes: FDEs that the module registers.
         fdes_counted: FDEs of the code that is counted; 0 if nothing can be counted.
-        image_mb: size of the compiled module.
+        image_mb: memory of a loaded module: its compiled image, and what wasmtime adds.
         load_seconds, drop_seconds: of one module, without valgrind.
     """
 
