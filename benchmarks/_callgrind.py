@@ -20,7 +20,7 @@ from ._missing import missing_tool
 ROOT = Path(__file__).resolve().parent.parent
 KEPT_VARIABLES = {  # of the environment: they decide which libraries and modules are loaded
     "ASV_COMMIT", "BENCHMARKS_STRICT", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBUNWIND", "PATH",
-    "PYTHONPATH", "TMPDIR", "UNWINDER",
+    "PYTHONPATH", "TMPDIR", "UNWINDER", "WASM_FEATURES",
 }  # fmt: skip
 
 # Instructions by (file of a library, function); ALL sums over the functions of a library.

@@ -4,6 +4,7 @@ Differences between wasmtime-py releases are handled here and nowhere else.
 """
 
 import functools
+import os
 import platform
 import sys
 from pathlib import Path
@@ -47,7 +48,23 @@ def engine(unwind_info: UnwindInfo, target: str | None = None) -> Engine:
         for flag in AVX512 if target.startswith("x86_64") else ():  # 18.0.0 and 18.0.2 keep them
             name = f"has_avx512{flag}".encode()
             wasmtime._bindings.wasmtime_config_cranelift_flag_set(pointer, name, b"false")
+    enable_features(pointer)
     return Engine(config)
+
+
+def enable_features(config: Any) -> None:
+    """Enable the WebAssembly proposals that WASM_FEATURES names, such as `gc,exceptions`.
+
+    Only the probe sets this variable.
+
+    Raises:
+        NotImplementedError: the C API of this release cannot enable one.
+    """
+    for feature in filter(None, os.environ.get("WASM_FEATURES", "").split(",")):
+        name = f"wasmtime_config_wasm_{feature.replace('-', '_')}_set"
+        if not hasattr(wasmtime._bindings, name):
+            raise NotImplementedError(f"the C API of this release cannot enable {feature}")
+        getattr(wasmtime._bindings, name)(config, True)
 
 
 def fixture(functions: int) -> Path:

@@ -1,136 +1,160 @@
-"""Count and time one module of the user's own for `scripts.probe`, which reads the JSON."""
+"""Compile, count or time one module of the user's own: the part of `scripts.probe` that measures.
+
+`scripts.probe` starts it with a release on PYTHONPATH and writes a job to standard input, one line
+of JSON. The answer is one line of JSON on standard output. The pipe stays open: when the probe
+ends, however it ends, this process and all that it started end too.
+"""
 
 import json
+import os
+import signal
 import sys
+import threading
 import timeit
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from wasmtime import WasmtimeError
+from elftools.dwarf.callframe import FDE
+from elftools.elf.elffile import ELFFile
+from wasmtime import Module, WasmtimeError
 
 from ._callgrind import ALL
 from ._counted import Load
 from ._destructive import CLOCK
-from ._modules import compiled_image, drop_all, load_image, portable_image
+from ._modules import (
+    EH_FRAME,
+    check_unwind_info,
+    compiled_image,
+    drop_all,
+    load_image,
+    portable_image,
+)
 from ._shapes import UnwindInfo
-from .unwind_tables import count_fdes
 from .unwinder_instructions import count
 
-SECONDS = 60  # for all samples
-SAMPLES = 8  # of each setting
 SETTINGS: tuple[UnwindInfo, UnwindInfo] = ("on", "off")
-MEMORY = 2**31  # bytes for the code of all modules
-INSTRUCTIONS = 1_250_000_000  # to drop what is counted: ten seconds and more under valgrind
-COUNTED = 4000  # modules; valgrind itself cannot hold four times as many
-FEWEST = 10  # modules that are timed
-LIMIT = Path("/proc/sys/vm/max_map_count")  # mappings that Linux allows; a module takes two
-STEPS = {"remove": "drop", "register": "load"}  # that are counted, by what the unwinder does
-say = partial(print, file=sys.stderr, flush=True)
+STATM = Path("/proc/self/statm")
+STEPS = {"remove": "drop", "register": "load"}  # what the unwinder does: the step that is counted
 
 
-def measure_counts(wasm: Path, wanted: int, fdes: int) -> dict[str, Any]:
-    """Count instructions per module, with that many loaded and with a quarter of them.
+def compile_image(wasm: Path, kind: str) -> bytes | bytearray:
+    """Return the compiled image of a kind that `compile_module` names."""
+    if kind == "portable":
+        return portable_image(wasm, "on")
+    return compiled_image(wasm, "on" if kind == "on" else "off")
 
-    How many are counted never depends on the build or the machine: as many as do not take long if
-    all FDEs, about 4 instructions each, are scanned for every FDE, as up to 49.0.0.
+
+def compile_module(wasm: str, images: dict[str, int]) -> dict[str, Any]:
+    """Compile a module and write its images, by kind, to file descriptors.
+
+    The kinds are `on` and `off`, for this very processor, and `portable`, for counting.
     """
-    image = portable_image(wasm, "on")
-    most = min((INSTRUCTIONS / 4) ** 0.5 / max(fdes, 1), COUNTED, MEMORY / len(image))
-    whole = min(wanted, max(int(most) // 4, 1) * 4)
-    numbers = (whole, whole // 4)
-    say(f"counting {' and '.join(map(str, numbers))} modules")
-    try:
-        loads = {str(number): Load(number, bytes(image)) for number in numbers}
-        costs = count(loads).costs if fdes else {}  # without an FDE nothing is registered
-    except (RuntimeError, ValueError, AssertionError, OSError) as error:
-        return {"not_counted": str(error)}
-    counted = {
+    path, facts = Path(wasm), dict[str, Any]()
+    for kind, file in images.items():
+        image = compile_image(path, kind)
+        with os.fdopen(os.dup(file), "wb") as stream:
+            stream.write(image)
+        facts[f"{kind}_bytes"] = len(image)
+        if kind != "off":
+            facts["fdes_counted" if kind == "portable" else "fdes"] = count_fdes(file)
+        if kind == "off":
+            check_unwind_info(image, "off")
+        if kind == "on":
+            facts |= time_one(image)
+    return facts
+
+
+def time_one(image: bytes | bytearray) -> dict[str, float]:
+    """Return the least seconds to load and to drop one module, of a few, and its memory."""
+    loaded = load_image(1, image, "on")  # work that is only done once is done here
+    before = resident_bytes()
+    loaded += load_image(1, image, "on")
+    grown = resident_bytes() - before
+    load = timeit.repeat(lambda: loaded.extend(load_image(1, image, "on")), repeat=2, number=1)
+    drop = timeit.repeat(loaded.pop, repeat=3, number=1)
+    return {
+        "load_seconds": min(load),
+        "drop_seconds": min(drop),
+        "loaded_bytes": max(grown, len(image)),
+    }
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process, or 0 where it is not known."""
+    if not STATM.exists():
+        return 0
+    return int(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def count_fdes(file: int) -> int:
+    """Return how many FDEs the compiled image in a file has: 0 for a module without functions."""
+    with os.fdopen(os.dup(file), "rb") as stream:
+        elf = ELFFile(stream)
+        if elf.get_section_by_name(EH_FRAME) is None:
+            return 0
+        return sum(isinstance(entry, FDE) for entry in elf.get_dwarf_info().EH_CFI_entries())
+
+
+def read_image(file: int) -> bytes:
+    """Return the image in a file descriptor, which other processes have read before."""
+    with os.fdopen(os.dup(file), "rb") as stream:
+        stream.seek(0)
+        return stream.read()
+
+
+def count_module(image: int, modules: list[int], fdes: int) -> dict[str, Any]:
+    """Count the unwinder's instructions per module, with as many loaded as `modules` says."""
+    compiled = read_image(image)
+    costs = {}
+    if fdes:  # without an FDE nothing is registered, which `count` refuses
+        costs = count({str(number): Load(number, compiled) for number in modules}).costs
+    return {
         f"instructions_to_{does}": {
-            str(number): costs.get((str(number), step, ALL), 0) for number in numbers
+            str(number): costs.get((str(number), step, ALL), 0) for number in modules
         }
         for does, step in STEPS.items()
     }
-    now, fewer = counted["instructions_to_remove"].values()
-    rise = (now - fewer) / (whole - whole // 4)
-    predicted = {str(n): round(now + rise * (n - whole), 1) for n in (whole // 10, whole * 10) if n}
-    few = "" if whole == wanted else f"{whole + 4} could take too much time or memory"
-    return {
-        "counted": whole, "counted_reduced": few, "counts": counted,
-        "instructions_to_remove_predicted": predicted,
-    }  # fmt: skip
 
 
-def load_module(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Any]:
-    """Load a module `count` times from its compiled image."""
-    return load_image(count, compiled_image(wasm, unwind_info), unwind_info)
+def time_module(on: int, off: int, modules: int, samples: int) -> dict[str, list[float]]:
+    """Return CPU milliseconds to drop all modules, with unwind info and without, by turns."""
+    images = {"on": read_image(on), "off": read_image(off)}
+    times: dict[str, list[float]] = {"on": [], "off": []}
+    for sample in range(samples):
+        for setting in SETTINGS[:: (-1) ** sample]:
+            loaded: list[Module] = load_image(modules, images[setting], setting)
+            drop = partial(drop_all, loaded, modules)
+            times[setting].append(1e3 * timeit.timeit(drop, timer=CLOCK, number=1))
+    return times
 
 
-def choose_timed(wanted: int, wasm: Path) -> tuple[int, str]:
-    """Return how many modules can be timed, and why not as many as are wanted.
-
-    It loads and drops a few, and doubles them as long as that fits, in case dropping is quadratic.
-    """
-    mappings = int(LIMIT.read_text(encoding="ascii")) if LIMIT.exists() else sys.maxsize
-    most = min(MEMORY // len(compiled_image(wasm, "on")), mappings // 3, wanted)
-    full = f"{MEMORY >> 30} GB, or the {mappings} mappings that the system allows, are full"
-    if most < FEWEST:
-        raise MemoryError(f"{FEWEST} modules: {full}")
-    number = FEWEST
-    while number < most:
-        once = timeit.timeit(partial(load_module, number, wasm, "on"), number=1)
-        slow = 4 * SAMPLES * once
-        if slow > SECONDS:
-            return number, f"{2 * number} might take {slow:.0f} s, longer than {SECONDS} s"
-        number = min(2 * number, most)
-    return number, full if number < wanted else ""
+JOBS: dict[str, Callable[..., dict[str, Any]]] = {
+    "compile": compile_module,
+    "count": count_module,
+    "time": time_module,
+}
 
 
-def seconds_to_drop(count: int, wasm: Path, unwind_info: UnwindInfo) -> float:
-    """CPU seconds to drop `count` modules, with the garbage collector off, as asv times."""
-    modules = load_module(count, wasm, unwind_info)
-    return timeit.timeit(lambda: drop_all(modules, count), timer=CLOCK, number=1)
+def end_with_probe() -> None:
+    """Wait until the probe closes the pipe, then end this process and all that it started."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
-def measure_times(wasm: Path, wanted: int) -> dict[str, Any]:
-    """Milliseconds to drop all modules, with and without unwind info, in turn: medians."""
-    import resource  # there is none on Windows, where nothing gets so far
-
-    number, reason = choose_timed(wanted, wasm)
-    samples: dict[UnwindInfo, list[float]] = {"on": [], "off": []}
-    for sample in range(1, SAMPLES + 1):
-        for unwind_info in SETTINGS[:: (-1) ** sample]:
-            samples[unwind_info].append(1e3 * seconds_to_drop(number, wasm, unwind_info))
-        say(f"dropping {number} modules, {sample} of {SAMPLES}")
-    kept: list[object] = []  # or dropping them would be timed as well
-    load = timeit.timeit(lambda: kept.extend(load_module(number, wasm, "on")), number=1)
-    on, off = (round(median(samples[unwind_info]), 3) for unwind_info in SETTINGS)
-    gaps = [one / other for one, other in zip(samples["on"], samples["off"], strict=True)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "timed": number, "timed_reduced": reason,
-        "on_ms": on, "off_ms": off, "load_ms": round(1e3 * load, 3),
-        "gap": round(on / off, 3),
-        "gap_least": round(min(gaps), 3), "gap_most": round(max(gaps), 3),
-        "extra_ms_per_1000": round(1e3 * (on - off) / number, 3),
-        "peak_memory_mb": (peak if sys.platform == "darwin" else peak << 10) >> 20,
-    }  # fmt: skip
-
-
-def measure(wasm: Path, wanted: int, counts_only: bool) -> dict[str, Any]:
-    """Measure everything that the probe reports of one module."""
-    say("compiling with unwind info and without")
-    fdes = count_fdes(wasm)
-    found = {"fdes": fdes, **measure_counts(wasm, wanted, fdes)}
-    if counts_only and "not_counted" in found:
-        raise RuntimeError(found["not_counted"])
-    return found if counts_only else found | measure_times(wasm, wanted)
+def main() -> None:
+    """Do the job that is read from standard input."""
+    job = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=end_with_probe, daemon=True).start()
+    try:
+        answer = JOBS[job.pop("job")](**job)
+    except (WasmtimeError, NotImplementedError, RuntimeError, ValueError, AssertionError,
+            MemoryError, OSError) as error:  # fmt: skip
+        answer = {"error": str(error) or type(error).__name__}
+    print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
-    try:
-        found = measure(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "counts")
-    except (WasmtimeError, NotImplementedError, MemoryError, RuntimeError) as error:
-        found = {"error": str(error)}
-    print(json.dumps(found))
+    main()

@@ -86,7 +86,7 @@ COUNTS = {  # names in the probe's JSON, and in the issue
 }
 
 
-class ShapeError(UserError):  # type: ignore[misc]
+class ShapeError(UserError):
     """A file does not have the shape of the probe's JSON."""
 
 

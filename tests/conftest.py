@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,6 +199,13 @@ def libunwind() -> str:
     if not has_libunwind():
         absent("LLVM's libunwind is not installed (Debian: libunwind-19)")
     return SONAME
+
+
+@pytest.fixture(scope="session")
+def valgrind() -> None:
+    """Skip what counts instructions if valgrind is missing."""
+    if shutil.which("valgrind") is None:
+        absent("valgrind is not installed (Debian: valgrind)")
 
 
 @pytest.fixture(scope="session")

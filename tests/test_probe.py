@@ -1,38 +1,57 @@
-"""The probe, on modules of all kinds, with real releases in a cache of its own."""
+"""The probe: its plan, its advice, how it ends, and what it prints."""
 
 import json
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import IO, Any
 
+import psutil
 import pytest
 
-from scripts.base import files
-from scripts.gap.changes import KEEP, TURN_OFF
-from scripts.gap.words import RULE
-from scripts.probe import __main__ as probe
-from scripts.probe import builds
-from scripts.releases import pins
+from scripts.gap.advice import Decision, Range
+from scripts.gap.platforms import Platform as Where
+from scripts.probe import __main__ as command
+from scripts.probe import children, measuring, plan, report, unwinders
+from scripts.probe.children import Progress, describe_end, name_signals, run_job
+from scripts.probe.inputs import Input
+from scripts.probe.measuring import Request, Result, compare, grow
+from scripts.probe.plan import Run, counted_numbers, largest, make_plan
+from scripts.probe.verdict import Counts, Times, judge, narrow
 
-from .conftest import COMMITS, DEADLINE, ROOT, Started, absent, environment
+from .probe_inputs import (
+    DEADLINE,
+    EIGHT,
+    EMPTY,
+    HUNDRED,
+    INSTALLED,
+    LIBGCC_12,
+    LIBGCC_14,
+    LIBUNWIND,
+    NEWEST,
+    ONE,
+    ROOT,
+    environment,
+    linux,
+    needs_valgrind,
+    posix,
+    probe,
+    probe_json,
+    result_of,
+    run_of,
+)
 
-EIGHT = ROOT / "fixtures/functions-8.wasm"
-NEWEST = list(COMMITS)[-1]
 
-needs_counts = pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux")
-
-
-@pytest.fixture(scope="session")
-def valgrind() -> None:
-    if shutil.which("valgrind") is None:
-        absent("valgrind is not installed (Debian: valgrind)")
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths such as the pin file's are relative to the repository."""
+    monkeypatch.chdir(ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -40,409 +59,685 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def uncounted() -> dict[str, str]:
-    """For what is no test of counts: without valgrind, which takes seconds to start."""
-    return {"PATH": "", "UV": os.environ.get("UV") or shutil.which("uv") or ""}
+# Advice
 
 
-def run(cache: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.probe", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE,
-        env={**environment(), "XDG_CACHE_HOME": str(cache), **variables},
-    )  # fmt: skip
+@pytest.mark.parametrize("extra", [0.1195, 0.2797, 0.2778, 0.1664, 0.0])
+def test_noise_does_not_change_the_advice(extra: float) -> None:
+    """A module of 35 MB under libgcc: 51 instructions a removal, whatever ten timings say."""
+    run = run_of(30_000, unwinder=LIBGCC_12)
+    counts = Counts({8: 51, 2: 51}, {8: 54, 2: 54})
+    times = Times.of(10, [10 * (5 + extra)] * 8, [50.0] * 8)
+    verdict = judge(run, 1000, counts, times)
+    assert {advice.decision for advice in verdict.advice.values()} == {Decision.KEEP}
+    assert bool(verdict.unconfirmed) == (extra > 0)
 
 
-def no_constants(name: str) -> None:
-    """JSON has neither NaN nor Infinity."""
-    raise AssertionError(name)
+def test_times_that_contradict_themselves_do_not_change_the_advice() -> None:
+    run = run_of(30_000, unwinder=LIBGCC_12)
+    times = Times.of(10, [40.0, 90.0], [50.0, 52.0])
+    verdict = judge(run, 1000, Counts({8: 51, 2: 51}), times)
+    assert verdict.advice[1000].decision is Decision.KEEP
+    assert times.range.low < 0 < times.range.high
 
 
-def probed(
-    cache: Path, *arguments: str | Path, code: int = 0, counted: bool = True
-) -> list[dict[str, Any]]:
-    if sys.platform == "win32":
-        pytest.skip("Windows requires unwind info: there is nothing to compare")
-    answer = run(cache, *arguments, "--json", **({} if counted else uncounted()))
-    assert answer.returncode == code, answer.stderr
-    found: list[dict[str, Any]] = json.loads(answer.stdout, parse_constant=no_constants)
+@pytest.mark.parametrize(
+    ("extra", "decision"),
+    [(None, Decision.EITHER), (0.124, Decision.TURN_OFF), (0.08, Decision.KEEP)],
+)
+def test_times_narrow_what_counts_leave_open(extra: float | None, decision: Decision) -> None:
+    """A parser of 497 FDEs in 50.0.1, with 1000 loaded: 0.067 to 0.16 ms by its counts."""
+    run = run_of(497)
+    times = Times.of(1000, [15 + 1000 * extra] * 8, [15.0] * 8) if extra else None
+    verdict = judge(run, 1000, Counts({1000: run.instructions(1000), 250: 500_000}), times)
+    advice = verdict.advice[1000]
+    assert advice.decision is decision
+    assert advice.basis.value == ("measured" if extra else "estimated")
+    assert verdict.advice[20].decision is Decision.KEEP
+    if not extra:
+        assert advice.cost == pytest.approx((0.067, 0.157), rel=0.01)
+
+
+def test_a_range_around_the_threshold_is_too_close_to_call() -> None:
+    result = result_of(1.5e6, counted=1000)
+    assert result.verdict
+    assert result.verdict.advice[1000].decision is Decision.EITHER
+    (line,) = report.verdict_lines([result])
+    assert "too close to call with 1,000 modules loaded" in line
+
+
+def test_a_slower_processor_is_believed_and_other_work_is_not() -> None:
+    usual, possible = Range(0.27, 0.63), Range(0.1, 5)
+    assert narrow(usual, Range(0.5, 0.7), possible) == ((0.5, 0.63), True)
+    assert narrow(usual, Range(0.9, 1.1), possible) == ((0.9, 1.1), True)
+    assert narrow(usual, Range(40, 50), possible) == (usual, False)
+    assert narrow(usual, Range(-1, 2), possible) == (usual, True)
+
+
+def test_on_off_and_extra_are_of_the_same_samples_and_add_up() -> None:
+    times = Times.of(100, [2.0, 3.0, 7.5], [1.0, 1.5, 1.2])
+    assert (times.on, times.off) == (0.03, 0.012)
+    assert times.extra == pytest.approx(times.on - times.off)
+    assert times.range == pytest.approx((0.01, 0.063))
+    assert times.range.low <= times.extra <= times.range.high
+    cells = report.time_cells(replace(result_of(1), times=times))
+    assert float(cells[0]) - float(cells[1]) == pytest.approx(float(cells[2]))
+
+
+def test_predictions_lie_on_the_line_through_two_counts() -> None:
+    run = run_of(17, "49.0.0")
+    assert Counts({1000: 1_156_765, 250: 289_765}).at(20, run) == run.instructions(20)
+    assert Counts({1: run.instructions(1)}).at(1000, run) == pytest.approx(1_156_765)
+    assert Counts().at(1000, run) == 1_156_765
+    assert Counts({4: 51, 1: 51}).at(1000, run_of(17, unwinder=LIBGCC_12)) == 51
+
+
+# Plan
+
+
+def plan_for(
+    runs: Sequence[Run], wanted: int = 1000, seconds: float = 20, *, time: bool = False
+) -> plan.Plan:
+    return make_plan(runs, wanted, seconds, count=True, time=time)
+
+
+def test_all_builds_of_a_call_load_the_same_number() -> None:
+    """21.0.0 has 25 FDEs where 22.0.0 has 17: the same number is counted, and timed."""
+    runs = [run_of(25, "21.0.0"), run_of(17, "22.0.0")]
+    planned = plan_for(runs, time=True)
+    alone = plan_for(runs[1:], seconds=15, time=True)
+    assert 100 <= planned.counted < alone.counted <= 1000
+    assert planned.timed > 500
+    assert "counting 1,000 modules would take about" in planned.reduced
+    results = [
+        result_of(1.2e6, "21.0.0", counted=planned.counted),
+        result_of(6e5, "22.0.0", counted=planned.counted),
+    ]
+    compare(results, 2)
+    assert results[1].growth == {"deregister": -50, "register": 0}
+
+
+def test_a_module_of_266_664_fdes_is_predicted_and_says_what_counting_costs() -> None:
+    """bytecodealliance/wasmtime#6541: one module, 22.4 s to deregister on macOS."""
+    old, new = run_of(266_664, "49.0.0"), run_of(266_664, "50.0.1")
+    planned = plan_for([old, new])
+    assert list(planned.predicted) == [old]
+    assert "--minutes" in planned.predicted[old]
+    assert planned.counted >= 1
+    entries = old.entries(1)
+    assert entries == pytest.approx(266_664 * 266_665 / 2)
+    cost = judge(old, 1, Counts(), None).advice[1].cost
+    assert cost
+    assert cost.low < 22_400 <= cost.high * 1.001
+    patient = plan_for([old, new], seconds=3600 * 5)
+    assert not patient.predicted
+
+
+def test_one_module_is_enough() -> None:
+    assert counted_numbers(1) == [1]
+    assert counted_numbers(3) == [3]
+    assert counted_numbers(1000) == [1000, 250]
+    assert plan_for([run_of(17)], wanted=1).counted == 1
+    options = command.parse([str(EIGHT), "--modules", "1"])
+    assert options.modules == 1
+
+
+def test_the_number_keeps_to_the_budget_and_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [run_of(108, "49.0.0")]
+    few, many = plan_for(runs, seconds=20), plan_for(runs, seconds=200)
+    assert few.counted < many.counted < 1000
+    assert runs[0].count_seconds(many.counted) <= 200
+    memory = type("Memory", (), {"available": 8e9})()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    large = [run_of(1000, image_mb=200.0)]
+    planned = plan_for(large, seconds=10_000)
+    assert 1 <= planned.counted <= 10
+    assert "do not fit the memory" in planned.reduced
+    assert plan_for([run_of(1000, image_mb=90_000.0)], seconds=1e6).counted == 1
+
+
+def test_too_slow_to_time_says_so() -> None:
+    planned = plan_for([run_of(10**6, "49.0.0")], time=True)
+    assert not planned.timed
+    assert "timing one module would take about" in planned.not_timed
+
+
+def test_numbers_have_two_digits_unless_they_are_what_was_asked_for() -> None:
+    assert largest(1000, lambda n: n <= 767) == 760
+    assert largest(767, lambda n: n <= 767) == 767
+    assert largest(9, lambda n: n <= 7) == 7
+    assert largest(9, lambda _: False) == 0
+
+
+@pytest.mark.parametrize("unwinder", [LIBGCC_12, LIBGCC_14, LIBUNWIND])
+def test_the_model_knows_every_unwinder(unwinder: unwinders.Unwinder) -> None:
+    assert run_of(17, unwinder=unwinder).instructions(1000) > 50
+    assert run_of(0, unwinder=unwinder).instructions(1000) == 0
+
+
+# Parts that fail
+
+
+FACTS = {"fdes": 17, "fdes_counted": 17, "loaded_bytes": 9000, "portable_bytes": 9000,
+         "load_seconds": 1e-4, "drop_seconds": 1e-5}  # fmt: skip
+COUNT = {
+    "instructions_to_remove": {"1000": 51, "250": 51},
+    "instructions_to_register": {"1000": 54, "250": 54},
+}
+
+
+def measure(
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[str, str], dict[str, Any]],
+    *,
+    builds: Sequence[str] = ("49.0.0", "50.0.1"),
+) -> list[list[Result]]:
+    """Measure two modules with made-up answers to (job, build), until an interruption."""
+
+    def run_job(build: Any, job: dict[str, Any], **_: object) -> dict[str, Any]:
+        return answer(job["job"], build.name)
+
+    monkeypatch.setattr(measuring, "run_job", run_job)
+    monkeypatch.setattr(measuring, "cannot_count", lambda: "")
+    modules = [Input(ONE, "one.wasm"), Input(EIGHT, "eight.wasm")]
+    found = []
+    request = Request([run_of(17, name).build for name in builds], [LIBGCC_12], against=True)
+    try:
+        for results in measuring.measure_modules(modules, request):
+            found.append(results)
+    except KeyboardInterrupt:
+        found.append([])
     return found
 
 
-def in_the_half(program: str) -> Any:
-    """What a program finds with the half of the probe that runs beside a release."""
-    preamble = "import json; from pathlib import Path; from benchmarks import _one_module as one; "
-    answer = subprocess.run(
-        [sys.executable, "-c", preamble + program], cwd=ROOT, capture_output=True, text=True,
-        check=True, timeout=DEADLINE, env=environment(),
-    )  # fmt: skip
-    return json.loads(answer.stdout.splitlines()[-1])
+ANSWERS: dict[str, dict[str, Any]] = {
+    "compile": FACTS,
+    "count": COUNT,
+    "time": {"on": [2.0], "off": [1.0]},
+}
 
 
-@pytest.mark.usefixtures("libunwind", "valgrind")
-def test_it_agrees_with_the_suite(cache: Path, install: Callable[[str], Path]) -> None:
-    (one,) = probed(cache, EIGHT, "--release", "49.0.0", "--unwinder", "libunwind")
-    program = (
-        "import json; from pathlib import Path; from benchmarks import teardown_gap as gap; "
-        "wasm = Path('fixtures/functions-8.wasm'); "
-        "print(json.dumps([gap.ratio(gap.block_of_pairs(1000, wasm)) for _ in range(8)]))"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True,
-        env={**environment(), "UNWINDER": "libunwind",
-             "PYTHONPATH": f"{install('49.0.0')}{os.pathsep}{ROOT}"},
-        timeout=DEADLINE,
-    )  # fmt: skip
-    ratio = median(json.loads(answer.stdout))
-    # two processes may differ by a factor of two; another benchmark, or libgcc, by more than three
-    assert ratio / 3 < one["gap"] < ratio * 3
-    assert one["gap"] > 2.5 < ratio
-    assert one["gap_least"] <= one["gap"] <= one["gap_most"]
-    assert one["fdes"] == 17
-    assert one["eh_frame_bytes"] > 500
-    assert one["extra_ms_per_1000"] == pytest.approx(
-        one["off_ms"] * (one["gap"] - 1) * 1000 / one["timed"], rel=1e-3
-    )
-    assert one["peak_memory_mb"] > 32
-    assert one["counted"] == 1000
-    removal = one["counts"]["instructions_to_remove"]
-    assert removal["1000"] == pytest.approx(1_156_765, rel=1e-3)
-    assert removal["250"] == pytest.approx(289_765, rel=1e-3)
-    assert one["counts"]["calls_to_remove"] == {"1000": 17, "250": 17}
-    assert one["instructions_to_remove_predicted"]["10000"] == pytest.approx(
-        10 * removal["1000"], rel=1e-2
-    )
+def test_a_part_that_fails_leaves_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(job: str, build: str) -> dict[str, Any]:
+        return {"error": "no memory"} if (job, build) == ("time", "49.0.0") else ANSWERS[job]
+
+    (old, new), _ = measure(monkeypatch, answer)
+    assert old.error == "timing: no memory"
+    assert old.counted == new.counted == 1000
+    assert new.times
+    assert new.growth == {"deregister": 0, "register": 0}
+    assert report.to_json(old)["counts"]["instructions_to_remove"]["1000"] == 51
 
 
-@needs_counts
-@pytest.mark.usefixtures("libunwind", "valgrind")
-def test_a_prediction_is_what_is_counted_there(cache: Path) -> None:
-    few, many = (
-        probed(cache, EIGHT, "--unwinder", "libunwind", "--counts-only", "--modules", modules)[0]
-        for modules in ("40", "400")
-    )
-    predicted = few["instructions_to_remove_predicted"]["400"]
-    assert predicted == many["counts"]["instructions_to_remove"]["400"]
-    assert (
-        many["instructions_to_remove_predicted"]["40"]
-        == (few["counts"]["instructions_to_remove"]["40"])
-    )
-    assert "timed" not in few
+def test_a_module_that_does_not_compile_leaves_the_other_build(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer(job: str, build: str) -> dict[str, Any]:
+        refused = {"error": "failed to parse\n\nCaused by:\n    exceptions proposal not enabled"}
+        return refused if (job, build) == ("compile", "49.0.0") else ANSWERS[job]
+
+    (old, new), _ = measure(monkeypatch, answer)
+    assert old.error.startswith("exceptions proposal not enabled. exceptions is on from 47.0.1 on")
+    assert new.counted == 1000
+    assert "49.0.0 not counted" in new.not_compared
 
 
-@needs_counts
-def test_without_valgrind_it_times_and_says_what_is_missing(cache: Path) -> None:
-    arguments = (EIGHT, "--modules", "20")
-    (one,) = probed(cache, *arguments, counted=False)
-    assert "valgrind, which is not installed" in one["not_counted"]
-    assert one["timed"] == 20
-    assert one["gap"] > 0
-    answer = run(cache, *arguments, "--counts-only", **uncounted())
-    assert answer.returncode == 1
-    assert "valgrind, which is not" in " ".join(answer.stdout.split())
-    against = ("--against", "49.0.0", "--fail-above", "1")
-    answer = run(cache, *arguments, *against, **uncounted())
-    assert answer.returncode == 2  # whether it grew is not known
+def test_an_interruption_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = list[str]()
+
+    def answer(job: str, build: str) -> dict[str, Any]:
+        calls.append(job)
+        if calls.count("count") == 4:
+            raise KeyboardInterrupt
+        return ANSWERS[job]
+
+    first, second, interrupted = measure(monkeypatch, answer)
+    assert [result.error for result in first] == ["", ""]
+    assert second[0].counted == 1000
+    assert second[1].error == "interrupted"
+    assert interrupted == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows requires unwind info")
-def test_a_folder_is_measured_as_far_as_it_can_be(cache: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "modules"
-    (folder / "deeper").mkdir(parents=True)
-    shutil.copy(ROOT / "fixtures/functions-1.wat", folder)
-    shutil.copy(EIGHT, folder / "deeper/OK.WASM")
-    shutil.copy(EIGHT, folder / "é [x].wasm")
-    (folder / "bad.wasm").write_bytes(b"hello")
-    answer = run(cache, folder, "--modules", "50", **uncounted())
-    assert answer.returncode == 1
-    for name in ("functions-1.wat", "OK.WASM", "é [x].wasm", "bad.wasm"):
-        assert f"What unwind info costs: {name} " in answer.stdout
-    assert len(re.findall(rf"advice +{KEEP} ", answer.stdout)) == 3
-    assert answer.stdout.endswith(f"\n{RULE}\n")
-    assert answer.stdout.count("is no WebAssembly") == 1
-    assert f"OK.WASM, {NEWEST}:\ncompiling with unwind info and without\n" in answer.stderr
+# Children
 
 
-def test_what_is_named_is_measured_as_far_as_it_can_be(cache: Path, tmp_path: Path) -> None:
-    """Two of one name are two, and what is no module does not keep the others from it."""
-    for folder in ("one", "other"):
-        (tmp_path / folder).mkdir()
-        shutil.copy(EIGHT, tmp_path / folder / "same.wasm")
-    bad = tmp_path / "bad.wasm"
-    bad.write_bytes(b"hello")
-    modules = (tmp_path / "one", tmp_path / "other/same.wasm", bad, tmp_path / "none.wasm")
-    answer = run(cache, *modules, "--modules", "20", **uncounted())
-    assert answer.returncode == 1
-    assert answer.stdout.count("What unwind info costs: same.wasm ") == 2
-    assert f"{bad} is no WebAssembly" in " ".join(answer.stdout.split())
-    assert "No such file" in " ".join(answer.stdout.split())
+def test_a_module_is_compiled_and_timed(tmp_path: Path) -> None:
+    """With the wasmtime of this very environment, so that nothing is installed."""
+    if sys.platform == "win32":
+        pytest.skip("Windows requires unwind info")
+    with (tmp_path / "on").open("w+b") as on, (tmp_path / "off").open("w+b") as off:
+        files = {"on": on.fileno(), "off": off.fileno()}
+        keywords: dict[str, Any] = {
+            "files": list(files.values()),
+            "variables": {"UNWINDER": "system"},
+            "progress": Progress("test"),
+        }
+        job: dict[str, Any] = {"job": "compile", "wasm": str(EIGHT), "images": files}
+        facts = run_job(INSTALLED, job, **keywords)
+        assert facts["fdes"] == 17, facts
+        assert facts["on_bytes"] > facts["off_bytes"] > 1000
+        assert 0 < facts["drop_seconds"] < 1
+        assert facts["loaded_bytes"] >= facts["on_bytes"]
+        job = {"job": "time", "modules": 5, "samples": 2, **files}
+        times = run_job(INSTALLED, job, **keywords)
+    assert all(len(samples) == 2 and min(samples) > 0 for samples in times.values())
+    assert times.keys() == {"on", "off"}
 
 
-@needs_counts
-@pytest.mark.usefixtures("valgrind")
-def test_as_many_as_are_asked_for_are_counted_and_tenths_of_them_are_timed(cache: Path) -> None:
-    (one,) = probed(cache, EIGHT, "--modules", "59")
-    assert (one["counted"], one["timed"]) == (59, 50)
-    assert (one["counted_reduced"], one["timed_reduced"]) == ("", "a multiple of 10 is timed")
+@posix
+def test_a_module_without_functions_registers_nothing(tmp_path: Path) -> None:
+    wasm = tmp_path / "empty.wasm"
+    wasm.write_bytes(EMPTY)
+    with (tmp_path / "on").open("w+b") as on:
+        job = {"job": "compile", "wasm": str(wasm), "images": {"on": on.fileno()}}
+        facts = run_job(
+            INSTALLED, job, files=[on.fileno()], variables={}, progress=Progress("test")
+        )
+    assert facts["fdes"] == 0
 
 
-def test_the_time_to_load_is_without_that_to_drop() -> None:
-    load = in_the_half(
-        "import time\n"
-        "class Slow:\n"
-        "    def __del__(self): time.sleep(0.5)\n"
-        "one.fit, one.load_image = lambda *_: (20, ''), lambda *_: [Slow()]\n"
-        "one.block_of_pairs = lambda *_: [{'on': [1.0], 'off': [1.0]}]\n"
-        "print(json.dumps(one.times(Path(), 20)['load_ms']))"
-    )
-    assert load < 100
+@pytest.fixture
+def fake_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Run a program in place of the process that measures."""
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/__init__.py").touch()
+
+    def run(program: str, **keywords: Any) -> children.Answer:
+        (tmp_path / "benchmarks/_one_module.py").write_text(program)
+        monkeypatch.chdir(tmp_path)
+        return run_job(
+            INSTALLED, {}, files=[], variables={},
+            progress=keywords.pop("progress", Progress("test")), **keywords,
+        )  # fmt: skip
+
+    return run
 
 
-def test_a_module_without_functions_costs_nothing(cache: Path, tmp_path: Path) -> None:
-    path = tmp_path / "empty.wasm"
-    path.write_bytes(b"\0asm\x01\0\0\0")
-    (one,) = probed(cache, path, "--modules", "20")
-    assert one["fdes"] == one["eh_frame_bytes"] == 0
-    assert {count for by in one["counts"].values() for count in by.values()} == {0}
-    assert one["timed"] == 20
-
-
-@needs_counts
-@pytest.mark.usefixtures("valgrind")
-def test_the_unwinder_really_executes_nothing_for_it(tmp_path: Path) -> None:
-    path = tmp_path / "empty.wasm"
-    path.write_bytes(b"\0asm\x01\0\0\0")
-    said = in_the_half(
-        "from benchmarks._counted import Shape\n"
-        f"try: one.count({{'empty': Shape(20, file=Path({str(path)!r}))}})\n"
-        "except AssertionError as error: print(json.dumps(str(error)))"
-    )
-    assert "unwind info is on" in said
-    for what in ("load', 'instructions", "load', 'calls", "drop', 'instructions", "drop', 'calls"):
-        assert f"'{what}'): 0" in said
-
-
+@posix
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("program", "said"),
     [
-        (b"hello", "is no WebAssembly"),
-        (b"\0asm\x0d\0\x01\0", "no core module but a component"),
-        (b"\0asm", "no core module but a component, or cut short"),
+        ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL (most likely the system ran out"),
+        ("import os; os.abort()", "killed by SIGABRT (wasmtime aborted)"),
+        ("import os; os.kill(os.getpid(), 11)", "killed by SIGSEGV (the library crashed)"),
+        ("raise SystemExit('no way')", "ended with exit code 1: no way"),
+        ('print(\'{"error": "valgrind ended with exit code -9: "}\')', "SIGKILL (most likely"),
     ],
 )
-def test_what_is_no_module_is_refused(
-    content: bytes, said: str, cache: Path, tmp_path: Path
+def test_a_child_that_dies_is_told_with_the_cause(
+    program: str, said: str, fake_child: Callable[..., children.Answer]
 ) -> None:
-    path = tmp_path / "my.wasm"
-    path.write_bytes(content)
-    answer = run(cache, path)
-    assert answer.returncode == 2
-    assert f"{path} " in answer.stderr
-    assert said in answer.stderr
-    assert answer.stdout == ""
+    assert said in fake_child(program)["error"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["/nowhere.wasm"], "Cannot read /nowhere.wasm: No such file"),
-        ([ROOT / "tests/site"], "site holds no .wasm or .wat file"),
-        ([EIGHT, "--release", "45.0.99"], "45.0.99 is no pinned release. Did you mean 45.0.0"),
-        ([EIGHT, "--against", "45.0.99"], "45.0.99 is no pinned release. Did you mean 45.0.0"),
-        ([EIGHT, "--python", ""], "--python  cannot be started"),
-        ([EIGHT, "--python", "/nowhere"], "--python /nowhere cannot be started"),
-        ([EIGHT, "--modules", "0"], "--modules 0: at least 20 can be measured"),
-        ([EIGHT, "--modules", "-1"], "--modules -1: at least 20"),
-        ([EIGHT, "--modules", "1"], "--modules 1: at least 20"),
-        ([EIGHT, "--modules", "3"], "--modules 3: at least 20"),
-        ([EIGHT, "--bindings", "49.0.0"], "--bindings is for --library"),
-        ([EIGHT, "--fail-above", "1"], "--fail-above needs --against"),
-        ([EIGHT, "--against", "49.0.0", "--fail-above", "nan"], "a percentage of 0 or more"),
-    ],
-)
-def test_what_cannot_be_meant_is_an_error(
-    arguments: list[str | Path], said: str, cache: Path
+@posix
+def test_a_child_is_stopped_at_its_limit_with_all_it_started(
+    fake_child: Callable[..., children.Answer], tmp_path: Path
 ) -> None:
-    answer = run(cache, *arguments)
-    assert answer.returncode == 2
-    assert said in answer.stderr
-    assert answer.stdout == ""
-
-
-def test_a_build_is_not_held_against_itself(cache: Path) -> None:
-    answer = run(cache, EIGHT, "--against", NEWEST, "--fail-above", "1")
-    assert answer.returncode == 2
-    assert f"Nothing is held against {NEWEST}: name another" in answer.stderr
-
-
-def test_two_probes_may_install_the_same_release_at_once(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-    def install(command: list[str | Path], **_: str) -> subprocess.CompletedProcess[str]:
-        own = Path(command[-1])
-        for folder in (own, own.with_name(own.name.removesuffix(f".{os.getpid()}.tmp"))):
-            (folder / "wasmtime").mkdir(parents=True)  # the other one is faster
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(builds, "_run", install)
-    name, path = builds.released(pins.load()[-1])
-    assert name == NEWEST
-    assert [entry.name for entry in Path(path).parent.iterdir()] == [Path(path).name]
-
-
-def test_a_module_that_cannot_be_compiled_is_the_release_s_own_error(
-    cache: Path, tmp_path: Path
-) -> None:
-    path = tmp_path / "cut.wasm"
-    path.write_bytes(EIGHT.read_bytes()[:200])
-    cut, eight = probed(cache, path, EIGHT, "--modules", "20", code=1, counted=False)
-    assert cut["error"].startswith("failed to parse WebAssembly module")
-    assert "advice" not in cut
-    assert eight["timed"] == 20  # the other was measured
-
-
-def test_what_does_not_fit_is_reduced_and_said(tmp_path: Path) -> None:
-    limit = tmp_path / "max_map_count"
-    limit.write_text("250\n")
-    few, slow, all_of_them, mapped = in_the_half(
-        "wasm = Path('fixtures/functions-8.wasm'); "
-        "one.MEMORY = 57 * 2 * len(one.image(wasm, 'on')); few = one.fit(1000, wasm); "
-        "one.MEMORY, one.SECONDS = 2**31, 0; slow = one.fit(1000, wasm); "
-        "one.SECONDS = 600; every = one.fit(100, wasm); "
-        f"one.LIMIT = Path({str(limit)!r}); "
-        "print(json.dumps([few, slow, every, one.fit(1000, wasm)]))"
-    )
-    assert few[0] == 50
-    assert "are full" in few[1]
-    assert slow[0] == 10
-    assert slow[1].startswith("20 might take ")
-    assert all_of_them == [100, ""]
-    assert mapped[0] == 50
-    assert "250 mappings that the system allows" in mapped[1]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="mappings are limited on Linux")
-def test_the_mappings_of_as_many_modules_fit_and_those_of_twice_as_many_do_not() -> None:
     program = (
-        "wasm = Path('fixtures/functions-1.wasm'); limit = int(one.LIMIT.read_text()); "
-        "one.MEMORY = 2**40; one.load_image(1, wasm, 'on'); "
-        "maps = lambda: len(Path('/proc/self/maps').read_bytes().splitlines()); before = maps(); "
-        "kept = [one.load_image(100, wasm, info) for info in ('on', 'off')]; "
-        "print(json.dumps([maps() - before, before, limit]))"
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid)); time.sleep(99)"
     )
-    of_200, before, limit = in_the_half(program)
-    most = limit // 5 // 10 * 10
-    assert of_200 / 100 * most + before < limit < of_200 / 100 * 2 * most + before
+    answer = fake_child(program, limit=1.5)
+    assert answer["error"].startswith("stopped after 2 s")
+    process_id = int((tmp_path / "pid").read_text())
+    assert not psutil.pid_exists(process_id) or psutil.Process(process_id).status() == "zombie"
 
 
-@pytest.mark.parametrize(
-    ("fdes", "wanted", "counted"),
-    [(17, 1000, 1000), (108, 1000, 160), (10**6, 20, 4), (1, 9999, 4000)],
-)
-def test_as_many_are_counted_on_every_machine(fdes: int, wanted: int, counted: int) -> None:
-    found = in_the_half(
-        "one.count = lambda shapes: ('', {(name, step, what): 1 for name in shapes "
-        "for step in ('load', 'drop') for what in ('instructions', 'calls')}); "
-        f"found = one.counts(Path('fixtures/functions-1.wasm'), {wanted}, {fdes}); "
-        "print(json.dumps(found))"
-    )
-    assert found["counted"] == counted
-    assert list(found["counts"]["calls_to_remove"]) == [str(counted), str(counted // 4)]
-    assert (found["counted_reduced"] == "") == (counted == wanted)
+@posix
+def test_a_child_is_stopped_before_the_memory_is_full(
+    fake_child: Callable[..., children.Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = type("Memory", (), {"available": 1, "total": 100})()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    answer = fake_child("import time; time.sleep(99)")
+    assert "it used 0.0 GB and little is left" in answer["error"]
 
 
-def counts(removal: float, loaded: int = 100) -> dict[str, Any]:
-    return {
-        "counted": loaded,
-        "counts": {"instructions_to_remove": {str(loaded): removal, "25": 1}},
-    }
+@posix
+def test_progress_is_printed_with_an_estimate(
+    fake_child: Callable[..., children.Answer],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(children, "INTERVAL", 0.2)
+    fake_child("import time; time.sleep(1); print('{}')", progress=Progress("counting", 30))
+    assert "counting: 0 of about 30 s\n" in capsys.readouterr().err
+
+
+@posix
+def test_a_measurement_ends_when_the_pipe_closes() -> None:
+    """The pipe closes however the probe ends, kill -9 included."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks._one_module"],
+        cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdin
+    # it would time for hours
+    job = {"job": "compile", "wasm": "/dev/zero", "images": {"on": 1}}
+    process.stdin.write(json.dumps(job).encode() + b"\n")
+    process.stdin.flush()
+    time.sleep(0.5)
+    process.stdin.close()
+    assert process.wait(30) == -signal.SIGKILL
+
+
+def test_signals_are_named() -> None:
+    assert describe_end(3) == "the process ended with exit code 3"
+    assert describe_end(-9).endswith("SIGKILL (most likely the system ran out of memory)")
+    assert describe_end(-15).endswith("killed by SIGTERM")
+    assert name_signals("a forked process ended with exit code -11").count("SIGSEGV") == 1
+    assert name_signals("takes differ by -9") == "takes differ by -9"
+
+
+def read_until(wanted: str, stream: IO[str]) -> str:
+    """Return what a command prints until a line has what is wanted, or until it ends."""
+    said = ""
+    for line in stream:
+        said += line
+        if wanted in line:
+            break
+    return said
+
+
+@pytest.mark.slow
+@linux
+@needs_valgrind
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_all_children_end_with_the_probe(name: str, cache: Path, tmp_path: Path) -> None:
+    arguments = ["--release", NEWEST, "--counts-only", "--modules", "4000", "--minutes", "9"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.probe", str(HUNDRED), *arguments],
+        cwd=ROOT, env=environment(cache, TMPDIR=str(tmp_path)),
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert process.stderr
+    said = read_until("counting", process.stderr)
+    assert "counting" in said
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert started
+    process.send_signal(getattr(signal, name))
+    code = process.wait(60)
+    assert code == (-signal.SIGKILL if name == "SIGKILL" else 130)
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert not alive
+    if name != "SIGKILL":
+        assert "Interrupted." in process.stderr.read()
+        assert not list(tmp_path.glob("wasmtime-probe-*"))
+
+
+@pytest.mark.slow
+@linux
+def test_it_waits_for_another_measurement(cache: Path, tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import time\nfrom pathlib import Path\n"
+         "from scripts.releases.environment import hold_machine\n"
+         f"hold_machine(Path({str(tmp_path)!r})); print('held', flush=True); time.sleep(99)"],
+        cwd=ROOT, env=environment(cache, TMPDIR=str(tmp_path)), stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert holder.stdout
+    assert holder.stdout.readline() == b"held\n"
+    probing = subprocess.Popen(
+        [sys.executable, "-m", "scripts.probe", str(ONE), "--modules", "1"],
+        cwd=ROOT, env=environment(cache, TMPDIR=str(tmp_path), PATH=""),
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert probing.stderr
+    said = read_until("has finished measuring", probing.stderr)
+    assert "has finished measuring" in said
+    assert probing.poll() is None
+    holder.kill()
+    assert probing.wait(DEADLINE) == 0
+    holder.wait()
+
+
+# Comparison and exit codes
 
 
 @pytest.mark.parametrize(
     ("now", "was", "growth"), [(102, 100, 2), (0, 0, 0), (5, 0, None), (50, 100, -50)]
 )
-def test_growth_is_in_percent(now: int, was: int, growth: float | None) -> None:
-    (value,) = probe.grow(counts(now), counts(was))["growth_in_percent"].values()
-    assert value == growth
+def test_growth_is_in_percent(now: float, was: float, growth: float | None) -> None:
+    assert grow(now, was) == growth
 
 
-def test_what_cannot_be_compared_says_why() -> None:
-    assert "--modules 88" in probe.grow(counts(1, 100), counts(1, 88))["not_compared"]
-    assert "missing" in probe.grow({"error": "no"}, counts(1))["not_compared"]
-    assert "missing" in probe.grow(counts(1), {"not_counted": "no valgrind"})["not_compared"]
+def conclude(results: Sequence[Result], fail_above: float | None = 1) -> int:
+    compare(results, 2)
+    return command.conclude(results, fail_above, command.Output("table"))
 
 
-@pytest.mark.parametrize(("extra", "advice"), [(99.9, KEEP), (100.1, TURN_OFF)])
-def test_the_advice_goes_by_the_rule_of_the_report(
-    extra: float, advice: str, monkeypatch: pytest.MonkeyPatch
+def test_a_failing_check_prints_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    results = [result_of(2344.1), result_of(1_156_345)]
+    assert conclude(results) == 1
+    said = capsys.readouterr().out
+    assert "FAIL: instructions to deregister +49,230 % > 1 % (functions-8.wasm, 50.0.1, " in said
+    assert "register" not in said.replace("deregister", "")
+
+
+def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert conclude([result_of(100), result_of(101)]) == 0
+    assert "PASS: no count grew by more than 1 %" in capsys.readouterr().out
+    assert conclude([result_of(100), result_of(102)]) == 1
+    assert conclude([result_of(100), result_of(102)], None) == 0
+    assert conclude([result_of(100), result_of(1, counted=0, not_counted="too slow")]) == 3
+    assert "UNKNOWN" in capsys.readouterr().out
+    assert conclude([result_of(1, counted=0, not_counted="slow"), result_of(9)], None) == 3
+    assert conclude([result_of(100), result_of(100, error="no memory")]) == 2
+    assert conclude([result_of(100), result_of(100, error="no memory")], None) == 2
+    # a rise is known, whatever else failed
+    assert conclude([result_of(100), result_of(102, error="no memory")]) == 1
+
+
+def test_a_library_is_counted_under_both_unwinders(monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows requires unwind info")
+    for missing, both, option, expected in (
+        ("", True, None, ["system", "libunwind"]),
+        ("", False, None, ["system"]),
+        ("", True, "system", ["system"]),
+        ("", True, "libunwind", ["libunwind"]),
+        ("not installed", True, None, ["system"]),
+    ):
+        monkeypatch.setattr(unwinders, "find_missing", lambda missing=missing: missing)
+        chosen = unwinders.choose_unwinders(option, both=both)
+        assert [unwinder.option for unwinder in chosen] == expected
+
+
+@posix
+def test_a_missing_libunwind_is_an_error_beforehand(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = subprocess.CompletedProcess("", 0, json.dumps({"extra_ms_per_1000": extra}))
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
-    assert probe.probe(EIGHT, "", probe.parse([str(EIGHT)]))["advice"] == advice
+    monkeypatch.setenv("LIBUNWIND", "/nowhere.so")
+    assert command.main([str(EIGHT), "--unwinder", "libunwind"]) == 2
+    assert "libunwind" in capsys.readouterr().err
 
 
-def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    answer = run(tmp_path / "file", EIGHT)
-    assert answer.returncode == 2
-    assert "cannot be written" in answer.stderr
-    assert "Set XDG_CACHE_HOME" in answer.stderr
-
-
-def test_without_an_index_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
-    dead = "http://127.0.0.1:9"
-    answer = run(
-        tmp_path, EIGHT, "--json", UV_DEFAULT_INDEX=dead, UV_INDEX="", UV_FIND_LINKS="",
-        UV_EXTRA_INDEX_URL="", UV_HTTP_RETRIES="0", UV_NO_CACHE="1",
-    )  # fmt: skip
-    assert answer.returncode == 2
-    assert answer.stdout == ""
-    assert f"{NEWEST} cannot be installed" in answer.stderr
-    assert "Is the package index there?" in answer.stderr
-    assert not list((tmp_path / "wasmtime-teardown").iterdir())
-
-
-def test_a_folder_that_is_not_full_takes_no_place(tmp_path: Path) -> None:
-    def fill(*, full: bool) -> None:
-        with files.replacing(tmp_path / "folder") as new:
-            (new / "deeper").mkdir(parents=True)
-            assert full
-
-    with pytest.raises(AssertionError):
-        fill(full=False)
-    assert not list(tmp_path.iterdir())
-    fill(full=True)
-    assert [*tmp_path.rglob("*")] == [tmp_path / "folder", tmp_path / "folder/deeper"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
-@pytest.mark.parametrize("step", ["counting", "dropping"])
-def test_ctrl_c_leaves_nothing_but_the_cache(step: str, cache: Path, tmp_path: Path) -> None:
-    if step == "counting" and shutil.which("valgrind") is None:
-        absent("valgrind is not installed (Debian: valgrind)")
-    run(cache, EIGHT, "--modules", "20", **uncounted())  # so that there is a release
-    before = sorted((cache / "wasmtime-teardown").iterdir())
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    command: list[str | Path] = [sys.executable, "-u", "-m", "scripts.probe", EIGHT]
-    variables = {**environment(), "XDG_CACHE_HOME": str(cache), "TMPDIR": str(temporary)}
-    variables |= uncounted() if step == "dropping" else {}
-    with Started([*command, "--modules", "100"], ROOT, variables) as started:
-        started.wait_for(step)
-        started.process.send_signal(signal.SIGINT)
-        assert started.end() == 130
-    assert "Interrupted." in started.said
-    assert "Traceback" not in started.said
-    assert sorted((cache / "wasmtime-teardown").iterdir()) == before
-    assert not list(temporary.iterdir())
-
-
-def test_windows_is_told_that_it_cannot_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There the suite's own code refuses, as it does in every benchmark."""
-    from benchmarks import _one_module
-
+def test_windows_is_told_that_it_cannot_be_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    with pytest.raises(NotImplementedError, match="Windows"):
-        _one_module.measure(EIGHT, 20, False)
+    assert command.main([str(EIGHT)]) == 2
+    assert "Windows requires unwind info" in capsys.readouterr().err
+
+
+# Report
+
+
+def full_results() -> list[Result]:
+    """Two builds with everything a report can have."""
+    times = Times.of(90, [2.0, 3.0], [1.0, 1.5])
+    results = [
+        result_of(1_809_018_872, "49.0.0", times=times, reduced="it takes long"),
+        result_of(43_334, "50.0.1", times=times),
+    ]
+    for result in results:
+        assert result.run
+        result.run = replace(result.run, fdes_counted=20)
+        result.verdict = judge(result.run, 500, result.counts, times)
+    compare(results, 2)
+    return results
+
+
+def test_the_verdict_comes_first_and_numbers_are_for_people(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = full_results()
+    command.Output("table").show(results)
+    title, first, *others = capsys.readouterr().out.splitlines()
+    assert title.startswith("functions-8.wasm, LLVM libunwind 19.1.7, which stands in for macOS (")
+    assert first.startswith("  49.0.0: turn it off with 500 modules loaded. Unwind info costs ")
+    text = "\n".join(others)
+    assert "1,809,018,872" in text
+    assert "e+" not in text
+    assert "the counted code has 20 FDEs" in text
+    assert "49.0.0 on Apple silicon: Nothing is lost" in text
+    assert len(report.table_rows(results)) <= 15
+    assert all(len(row) == 3 for row in report.table_rows(results))
+    assert not any("_" in row[0] for row in report.table_rows(results))
+
+
+def test_advice_is_for_as_many_as_asked_for_and_at_20_and_1000() -> None:
+    labels = [row[0] for row in report.table_rows(full_results())]
+    assert [label for label in labels if label.startswith("advice")] == [
+        f"advice with {number} loaded (ms a module)" for number in ("20", "500", "1,000")
+    ]
+
+
+def test_markdown_is_for_a_pull_request(capsys: pytest.CaptureFixture[str]) -> None:
+    command.Output("markdown").show(full_results())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("### functions-8.wasm, LLVM libunwind")
+    assert lines[2].startswith("- 49.0.0: turn it off")
+    table = [line for line in lines if line.startswith("|")]
+    assert table[0] == "|  | 49.0.0 | 50.0.1 |"
+    assert {line.count("|") for line in table} == {4}
+
+
+def test_json_is_complete_after_every_module(capsys: pytest.CaptureFixture[str]) -> None:
+    with suppress(KeyboardInterrupt), command.open_output("json") as output:
+        output.show(full_results())
+        output.show([result_of(5, error="no memory")])
+        raise KeyboardInterrupt
+    old, new, failed = json.loads(capsys.readouterr().out)
+    assert (old["module"], old["build"], old["unwinder"]) == (
+        "functions-8.wasm", "49.0.0", "libunwind"
+    )  # fmt: skip
+    assert old["counts"]["instructions_to_remove"] == {"100": 1_809_018_872}
+    assert new["growth_in_percent"]["instructions_to_remove"] == pytest.approx(-99.998, abs=1e-3)
+    assert new["advice"]["500"].keys() == {"decision", "cost_ms", "basis"}
+    assert new["extra_ms"] == pytest.approx(new["on_ms"] - new["off_ms"])
+    assert failed["error"] == "no memory"
+    with command.open_output("json"):
+        pass
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_every_json_key_is_documented() -> None:
+    documented = (ROOT / "docs/using.md").read_text(encoding="utf-8")
+    keys = set(report.to_json(full_results()[1])) | {
+        "reduced", "not_counted", "not_timed", "not_compared", "error"
+    }  # fmt: skip
+    assert [key for key in sorted(keys) if f"`{key}`" not in documented] == []
+
+
+def test_a_build_that_breaks_the_law_is_told() -> None:
+    run = run_of(17, "50.0.1")
+    results = [result_of(run.instructions(100)), result_of(1.02 * run.instructions(100) + 99)]
+    said = [" ".join(report.notes([result])) for result in results]
+    assert ["differ from the model" in one for one in said] == [False, True]
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--release", "45.0.99"], "45.0.99 is no pinned release. Did you mean 45.0.0"),
+        (["--against", "45.0.99"], "45.0.99 is no pinned release. Did you mean 45.0.0"),
+        (["--against", NEWEST], f"--against {NEWEST} needs a second build to compare."),
+        (["--against", "newest", "--release", NEWEST], "needs a second build to compare."),
+        (["--python", ""], "--python  cannot be started"),
+        (["--python", "/nowhere"], "--python /nowhere cannot be started"),
+        (["--modules", "0"], "--modules 0: it must be 1 or more"),
+        (["--minutes", "0"], "--minutes 0: it must be above 0"),
+        (["--minutes", "nan"], "--minutes nan: it must be above 0"),
+        (["--bindings", "49.0.0"], "--bindings is for --library"),
+        (["--fail-above", "1"], "--fail-above needs --against"),
+        (["--against", "49.0.0", "--fail-above", "nan"], "a percentage of 0 or more"),
+        (["--wasm-features", "gcc"], "gcc is not a proposal to enable. Did you mean gc?"),
+        (["--wasm-features", "extended-const"], "extended-const is not a proposal to enable."),
+    ],
+)
+@posix
+def test_wrong_arguments(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: Any = command.main([str(EIGHT), *arguments])
+    except SystemExit as error:
+        code = error.code
+    assert code == 2
+    out, err = capsys.readouterr()
+    assert said in err
+    assert out == ""
+
+
+@pytest.mark.slow
+@linux
+@needs_valgrind
+def test_three_modules_under_two_builds(cache: Path) -> None:
+    """The counts are those that are recorded, and the whole call takes less than a minute."""
+    started = time.monotonic()
+    found = probe_json(cache, ONE, EIGHT, HUNDRED, "--release", "49.0.0", "--release", NEWEST)
+    assert time.monotonic() - started < 60 or os.getloadavg()[0] > 2
+    assert [(one["module"], one["build"]) for one in found] == [
+        (module.name, build) for module in (ONE, EIGHT, HUNDRED) for build in ("49.0.0", NEWEST)
+    ]
+    assert all(
+        one["timed"] == other["timed"] for one, other in zip(found[::2], found[1::2], strict=True)
+    )
+    for one in found:
+        assert one["counted"] == 1000
+        assert one["counts"]["instructions_to_remove"]["1000"] > 0
+        assert one["advice"]["1000"]["decision"] == "keep it"
+        assert one["extra_ms_range"][0] <= one["extra_ms"] <= one["extra_ms_range"][1]
+
+
+@pytest.mark.slow
+@linux
+@needs_valgrind
+def test_without_valgrind_it_predicts_and_times(cache: Path) -> None:
+    (one,) = probe_json(cache, EIGHT, "--modules", "20", PATH="")
+    assert "valgrind, which counts instructions, is not installed" in one["not_counted"]
+    assert one["predicted_from"] == "model"
+    assert one["timed"] == 20
+    answer = probe(cache, EIGHT, "--modules", "20", "--counts-only", PATH="")
+    assert answer.returncode == 2
+    assert "error: valgrind, which counts" in answer.stdout
+    answer = probe(cache, EIGHT, "--modules", "20", "--against", "49.0.0", PATH="")
+    assert answer.returncode == 3
+
+
+@pytest.mark.slow
+@posix
+def test_a_folder_is_measured_as_far_as_it_can_be(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.wasm").write_bytes(EIGHT.read_bytes())
+    (tmp_path / "b.wat").write_text("(module)")
+    (tmp_path / "cut.wasm").write_bytes(EIGHT.read_bytes()[:200])
+    (tmp_path / "bad.wasm").write_bytes(b"hello")
+    found = probe_json(cache, tmp_path, "--modules", "5", code=2, PATH="")
+    by_name = {one["module"]: one for one in found}
+    assert by_name["a.wasm"]["timed"] == by_name["b.wat"]["timed"] == 5
+    assert "unexpected" in by_name["cut.wasm"]["error"]
+    assert "is not WebAssembly" in by_name["bad.wasm"]["error"]
+    assert "advice" not in by_name["cut.wasm"]
+
+
+def test_platforms_of_the_advice() -> None:
+    assert LIBUNWIND.stands_in
+    assert not LIBGCC_12.stands_in
+    assert not LIBUNWIND.knows("18.0.2")
+    assert LIBGCC_14.platform is Where.LIBGCC_TREE

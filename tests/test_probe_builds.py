@@ -1,89 +1,144 @@
-"""Builds that are not pinned: a library of one's own, or what a Python has installed."""
+"""Builds that the probe measures: pinned releases, libraries, and what a Python has installed."""
 
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from asv.util import UserError
 
-from .conftest import COMMITS, DEADLINE, ROOT
-from .test_probe import EIGHT, NEWEST, cache, needs_counts, probed, run, valgrind
+from scripts.base import files
+from scripts.probe import builds
+from scripts.probe.builds import registers_like
+from scripts.releases import pins
 
-__all__ = ["cache", "valgrind"]
+from .probe_inputs import (
+    DEADLINE,
+    EIGHT,
+    NEWEST,
+    ROOT,
+    linux,
+    needs_valgrind,
+    posix,
+    probe,
+    probe_json,
+)
+
 OLD = "49.0.0"
-linux = pytest.mark.skipif(sys.platform != "linux", reason="takes an ELF library apart")
 
 
-def library_of(folder: Path) -> Path:
-    """The library in a folder that a release is installed in."""
-    (library,) = folder.glob("wasmtime/*-*/_*wasmtime.*")
-    return library
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths such as the pin file's are relative to the repository."""
+    monkeypatch.chdir(ROOT)
 
 
 @pytest.fixture(scope="module")
-def library(install: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That of 49.0.0, by another name."""
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def library_of(folder: Path) -> Path:
+    """Return the library in a folder that a release is installed in."""
+    return next(folder.glob("wasmtime/*-*/_*wasmtime.*"))
+
+
+def installed(version: str, cache: Path) -> Path:
+    """Return the folder of a release in the probe's cache, in which it is installed if need be."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(cache)
+    try:
+        release = next(release for release in pins.load() if release.version == version)
+        return Path(builds.install_release(release).path)
+    finally:
+        os.environ.pop("XDG_CACHE_HOME")
+        if before is not None:
+            os.environ["XDG_CACHE_HOME"] = before
+
+
+@pytest.fixture(scope="module")
+def library(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the library of 49.0.0, by another name."""
     path = tmp_path_factory.mktemp("build") / "libwasmtime.so"
-    shutil.copy(library_of(install(OLD)), path)
+    shutil.copy(library_of(installed(OLD, cache)), path)
     return path
 
 
-@needs_counts
-@pytest.mark.usefixtures("libunwind", "valgrind")
-def test_a_library_has_the_counts_of_the_release_it_is_from(cache: Path, library: Path) -> None:
-    newest, own = probed(
-        cache, EIGHT, "--library", library, "--bindings", OLD, "--against", "50.0.1",
-        "--unwinder", "libunwind", "--counts-only", "--fail-above", "1", code=1,
-    )  # fmt: skip
-    assert newest["build"] == "50.0.1"
-    assert own["build"].startswith("libwasmtime.so ")
+@pytest.mark.slow
+@linux
+@needs_valgrind
+def test_a_regression_on_macos_fails_the_check(cache: Path, library: Path) -> None:
+    """Under libgcc nothing grows; under libunwind, which stands in for macOS, all does."""
+    options = ("--library", library, "--bindings", OLD, "--against", "newest", "--counts-only")
+    found = probe_json(cache, EIGHT, *options, "--fail-above", "1", code=1)
+    assert [(one["build"].split()[0], one["unwinder"]) for one in found] == [
+        (NEWEST, "system"), ("libwasmtime.so", "system"),
+        (NEWEST, "libunwind"), ("libwasmtime.so", "libunwind"),
+    ]  # fmt: skip
     removal = "instructions_to_remove"
-    assert own["counts"][removal]["1000"] == pytest.approx(1_156_765, rel=1e-3)
-    assert newest["counts"][removal]["1000"] == pytest.approx(68_043, rel=1e-3)
-    assert own["counts"]["calls_to_remove"] == {"1000": 17, "250": 17}
-    assert own["growth_in_percent"]["calls_to_remove"] == 1600
-    assert own["growth_in_percent"][removal] == pytest.approx(1600, rel=1e-2)
-    assert "growth_in_percent" not in newest
+    assert found[1]["growth_in_percent"][removal] == 0
+    assert found[3]["counts"][removal]["1000"] == pytest.approx(1_156_765, rel=1e-3)
+    assert found[2]["counts"][removal]["1000"] == pytest.approx(68_043, rel=1e-3)
+    assert found[3]["growth_in_percent"][removal] == pytest.approx(1600, rel=1e-2)
+    assert "growth_in_percent" not in found[2]
+    answer = probe(cache, EIGHT, *options, "--unwinder", "system", "--fail-above", "1")
+    assert answer.returncode == 0, answer.stdout
+    assert "PASS: no count grew by more than 1 %" in answer.stdout
 
 
-@needs_counts
-@pytest.mark.usefixtures("libunwind", "valgrind")
-def test_the_check_passes_the_other_way_round(
-    cache: Path, install: Callable[[str], Path], library: Path
-) -> None:
-    newer = library_of(install("50.0.1"))
+@pytest.mark.slow
+@linux
+@needs_valgrind
+def test_releases_with_different_fdes_are_compared(cache: Path) -> None:
+    found = probe_json(
+        cache, EIGHT, "--release", "22.0.0", "--against", "21.0.0", "--unwinder", "libunwind",
+        "--counts-only", "--fail-above", "1",
+    )  # fmt: skip
+    old, new = found
+    assert (old["fdes"], new["fdes"]) == (25, 17)
+    assert old["counted"] == new["counted"] >= 100
+    assert -60 < new["growth_in_percent"]["instructions_to_remove"] < -50
+
+
+@pytest.mark.slow
+@linux
+@needs_valgrind
+def test_the_check_passes_the_other_way_round(cache: Path, library: Path) -> None:
     options = ("--unwinder", "libunwind", "--counts-only", "--modules", "40", "--fail-above", "1")
-    old, own = probed(cache, EIGHT, "--library", newer, "--against", OLD, *options)
+    newer = library_of(installed(NEWEST, cache))
+    old, own = probe_json(cache, EIGHT, "--library", newer, "--against", OLD, *options)
     assert own["growth_in_percent"]["instructions_to_remove"] < -50 < old["fdes"]
-    same, own = probed(
+    same, own = probe_json(
         cache, EIGHT, "--library", library, "--bindings", OLD, "--against", OLD, *options
     )
     assert set(own["growth_in_percent"].values()) == {0}
     assert same["counts"] == own["counts"]
 
 
-@needs_counts
+@pytest.mark.slow
+@posix
 def test_a_library_whose_c_api_does_not_fit_is_told_by_its_missing_symbol(
     cache: Path, library: Path
 ) -> None:
-    answer = run(cache, EIGHT, "--library", library, "--modules", "20")
+    answer = probe(cache, EIGHT, "--library", library, "--modules", "20")
     assert answer.returncode == 2
     assert f"{library} has no wasmtime_config_wasm_compact_imports_set: its C API" in answer.stderr
-    assert f"does not fit the bindings of {NEWEST}. --bindings takes others." in answer.stderr
-    assert not list((cache / "wasmtime-teardown").glob("tmp*"))
+    assert f"the bindings of {NEWEST}. Choose others with --bindings RELEASE." in answer.stderr
 
 
+@pytest.mark.slow
 @linux
-def test_a_library_that_is_none_here_is_refused(cache: Path, library: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_library_for_this_machine_is_refused(
+    cache: Path, library: Path, tmp_path: Path
+) -> None:
     content = library.read_bytes()
     other = {"x86_64": b"\xb7\0"}.get(platform.machine(), b"\x3e\0")
     bad = {
-        "garbage.so": (b"hello", "garbage.so is no shared library."),
-        "static.a": (b"!<arch>\n", "static.a is no shared library."),
+        "garbage.so": (b"hello", "garbage.so is not a shared library."),
+        "static.a": (b"!<arch>\n", "static.a is not a shared library."),
         "mac.dylib": (b"\xcf\xfa\xed\xfe\0", "mac.dylib is a library for darwin, "),
         "windows.dll": (b"MZ\0\0", "windows.dll is a library for win32, "),
         "other.so": (content[:18] + other + content[20:], "other.so is a library for linux, "),
@@ -92,81 +147,126 @@ def test_a_library_that_is_none_here_is_refused(cache: Path, library: Path, tmp_
     }
     for name, (written, said) in bad.items():
         (tmp_path / name).write_bytes(written)
-        answer = run(cache, EIGHT, "--library", tmp_path / name, "--modules", "20")
+        answer = probe(cache, EIGHT, "--library", tmp_path / name, "--modules", "20")
         assert answer.returncode == 2, name
         assert said in answer.stderr
         assert "Traceback" not in answer.stderr
         if " is a library for " in said:
             assert f"; this is linux, {platform.machine()}." in answer.stderr
     for path, said in (("/nowhere.so", "No such file"), (tmp_path, "Is a directory")):
-        answer = run(cache, EIGHT, "--library", path)
+        answer = probe(cache, EIGHT, "--library", path)
         assert answer.returncode == 2
         assert f"Cannot read {path}: {said}" in answer.stderr
 
 
+@pytest.mark.slow
 @linux
-def test_another_library_than_wasmtime_is_told_by_its_missing_symbol(cache: Path) -> None:
-    import _ctypes
-
-    answer = run(cache, EIGHT, "--library", _ctypes.__file__)
-    assert answer.returncode == 2
-    assert " has no wasm_" in answer.stderr or " has no wasmtime_" in answer.stderr
-
-
-@linux
-@pytest.mark.usefixtures("valgrind")
-def test_the_wheel_s_own_library_is_left_as_it_is(
+def test_the_wheels_own_library_is_left_as_it_is(
     cache: Path, library: Path, tmp_path: Path
 ) -> None:
-    (one,) = probed(cache, EIGHT, "--release", OLD, "--modules", "20", "--counts-only", code=0)
-    (kept,) = (cache / "wasmtime-teardown").glob(f"{OLD}-*")
+    kept = library_of(installed(OLD, cache))
     changed = tmp_path / "libwasmtime.so"
     changed.write_bytes(library.read_bytes() + b"\0")
-    before = library_of(kept).read_bytes()
-    arguments = ("--library", changed, "--bindings", OLD, "--modules", "20", "--counts-only")
-    (own,) = probed(cache, EIGHT, *arguments)
-    assert library_of(kept).read_bytes() == before
-    assert own["counts"] == one["counts"]
+    before = kept.read_bytes()
+    arguments = ("--library", changed, "--bindings", OLD, "--modules", "4")
+    (own,) = probe_json(cache, EIGHT, *arguments, "--unwinder", "system", PATH="")
+    assert kept.read_bytes() == before
+    assert own["timed"] == 4
 
 
-@pytest.fixture(scope="module")
-def other_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python with nothing installed."""
-    folder = tmp_path_factory.mktemp("python")
+@pytest.mark.slow
+@posix
+def test_a_python_is_measured_with_what_it_has_installed(cache: Path, tmp_path: Path) -> None:
     uv = os.environ.get("UV", "uv")
-    command = [uv, "venv", "--quiet", "--python", sys.executable, str(folder / "venv")]
+    command = [uv, "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv")]
     subprocess.run(command, check=True, timeout=DEADLINE)
-    return folder / "venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-
-
-def test_a_python_is_measured_with_what_it_really_has(
-    cache: Path, other_python: Path, install: Callable[[str], Path]
-) -> None:
-    answer = run(cache, EIGHT, "--python", other_python, "--modules", "20")
+    python = tmp_path / "venv/bin/python"
+    arguments = (EIGHT, "--python", python, "--modules", "5")
+    answer = probe(cache, *arguments)
     assert answer.returncode == 2
-    assert f"--python {other_python} has no wasmtime installed." in answer.stderr
-    # one that is not pinned: a version that there is not
-    (packages,) = (
-        path for path in other_python.parent.parent.glob("[Ll]ib/**/site-packages") if path.is_dir()
-    )
-    source = install(OLD)
-    shutil.copytree(source / "wasmtime", packages / "wasmtime")
+    assert f"--python {python} has no wasmtime installed." in answer.stderr
+    # a version that is not pinned
+    (packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    shutil.copytree(installed(OLD, cache) / "wasmtime", packages / "wasmtime")
     metadata = packages / "wasmtime-99.9.dist-info/METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: wasmtime\nVersion: 99.9\n")
-    arguments = (EIGHT, "--python", other_python, "--modules", "20")
-    (one,) = probed(cache, *arguments, counted=False)
+    (one,) = probe_json(cache, *arguments, PATH="")
     assert one["build"] == "99.9 of --python"
-    assert "99.9" not in COMMITS
-    assert one["timed"] == 20
-    # what is measured follows what is installed, and a process that dies is an error of its own
+    assert one["timed"] == 5
+    # a process that dies is an error of its module
     program = packages / "wasmtime/__init__.py"
     text = program.read_text()
     program.write_text(f"{text}\nimport os, sys\nif 'benchmarks' in sys.modules: os._exit(7)\n")
-    (one,) = probed(cache, *arguments, code=1, counted=False)
-    assert one["error"].startswith("its process ended with 7")
+    (one,) = probe_json(cache, *arguments, code=2, PATH="")
+    assert one["error"].startswith("the process ended with exit code 7")
     program.write_text(f"{text}\nraise RuntimeError('this very package')\n")
-    answer = run(cache, EIGHT, "--python", other_python, "--modules", "20")
+    answer = probe(cache, *arguments)
     assert answer.returncode == 2
     assert "this very package" in answer.stderr
-    assert str(ROOT) not in str(packages)
+
+
+def test_a_library_registers_like_the_release_whose_symbols_it_looks_up(tmp_path: Path) -> None:
+    path = tmp_path / "library"
+    for content, release in (
+        (b"__unw_add_dynamic_fde\0__unw_add_dynamic_eh_frame_section", "50.0.0"),
+        (b"__unw_add_dynamic_fde", "19.0.0"),
+        (b"__register_frame", "13.0.0"),
+        (b"", "13.0.0"),
+    ):
+        path.write_bytes(content)
+        assert registers_like(path) == release
+    assert registers_like(None) == "13.0.0"
+
+
+def test_two_probes_may_install_the_same_release_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def install(command: list[str | Path], **_: str) -> subprocess.CompletedProcess[str]:
+        own = Path(command[-1])
+        for folder in (own, own.with_name(own.name.removesuffix(f".{os.getpid()}.tmp"))):
+            (folder / "wasmtime").mkdir(parents=True)  # the other one is faster
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(builds, "_run", install)
+    build = builds.install_release(pins.load()[-1])
+    assert build.name == build.release == NEWEST
+    assert [entry.name for entry in Path(build.path).parent.iterdir()] == [Path(build.path).name]
+
+
+def test_a_cache_that_cannot_be_written_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"cannot be written.*Set XDG_CACHE_HOME"):
+        builds.install_release(pins.load()[-1])
+
+
+def test_without_an_index_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    if shutil.which("uv") is None:
+        pytest.skip("uv is not installed")
+    answer = probe(
+        tmp_path, EIGHT, UV_DEFAULT_INDEX="http://127.0.0.1:9", UV_INDEX="", UV_FIND_LINKS="",
+        UV_EXTRA_INDEX_URL="", UV_HTTP_RETRIES="0", UV_NO_CACHE="1",
+    )  # fmt: skip
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert f"{NEWEST} cannot be installed" in answer.stderr
+    assert "Is the package index there?" in answer.stderr
+    assert not list((tmp_path / "wasmtime-teardown").iterdir())
+
+
+def test_a_folder_appears_only_once_it_is_complete(tmp_path: Path) -> None:
+    def fill(*, complete: bool) -> None:
+        with files.replacing(tmp_path / "folder") as new:
+            (new / "deeper").mkdir(parents=True)
+            assert complete
+
+    with pytest.raises(AssertionError):
+        fill(complete=False)
+    assert not list(tmp_path.iterdir())
+    fill(complete=True)
+    assert [*tmp_path.rglob("*")] == [tmp_path / "folder", tmp_path / "folder/deeper"]

@@ -24,10 +24,7 @@ from .conftest import COMMITS, DEADLINE, MIDDLE, ROOT, Measured, copy_repository
 from .github import fake_gh, issues, write_program
 from .index import Index
 from .results import write_results
-from .test_probe import valgrind
 from .test_probe_builds import library_of
-
-__all__ = ["valgrind"]
 
 FOLDER = ROOT / ".github/workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
@@ -125,8 +122,8 @@ def test_results_of_all_machines_of_the_workflow_can_be_recorded(
 class Runner:
     """A clone of the repository, with an origin to push to, in which steps run."""
 
-    def __init__(self, folder: Path, until: str = "") -> None:
-        self.clone = copy_repository(folder / "clone", until)
+    def __init__(self, folder: Path, until: str = "", *, recorded: bool = False) -> None:
+        self.clone = copy_repository(folder / "clone", until, recorded=recorded)
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         for arguments in (

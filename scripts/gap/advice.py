@@ -96,6 +96,7 @@ def advise(
     load: Load,
     *,
     measured: Range | None = None,
+    estimated: Range | None = None,
     sections: bool = True,
 ) -> Advice:
     """Return the advice for a platform, a release and a load.
@@ -105,6 +106,8 @@ def advise(
         release: the wasmtime-py release.
         load: what is loaded.
         measured: milliseconds per module, if they were measured there; otherwise it is estimated.
+        estimated: milliseconds per module, if they are estimated from counts; otherwise the model
+            predicts the counts.
         sections: whether the host's libunwind can register a section at a time.
     """
     gives = describe_benefit(platform, release)
@@ -112,7 +115,7 @@ def advise(
         return Advice(Decision.FIXED, None, Basis.NONE, gives)
     if platform is Platform.LIBUNWIND and Version(release) < DETECTS_SINCE:
         return Advice(Decision.UNKNOWN, None, Basis.NONE, gives, [UNDETECTED])
-    cost = measured or estimate(platform, release, load, sections=sections)
+    cost = measured or estimated or estimate(platform, release, load, sections=sections)
     basis = Basis.MEASURED if measured else Basis.ESTIMATED
     decision = decide(cost) if has_benefit(platform, release) else Decision.TURN_OFF
     return Advice(decision, cost, basis, gives, note_limits(platform, release, load))

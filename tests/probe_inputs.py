@@ -1,0 +1,112 @@
+"""What the tests of the probe share: small modules, made-up builds, and the probe as a command."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.gap.platforms import Platform
+from scripts.probe.builds import Build
+from scripts.probe.inputs import Input
+from scripts.probe.measuring import Result
+from scripts.probe.plan import Run
+from scripts.probe.unwinders import Unwinder
+from scripts.probe.verdict import Counts, judge
+from scripts.releases import pins
+
+ROOT = Path(__file__).resolve().parent.parent
+ONE, EIGHT, HUNDRED = (ROOT / f"fixtures/functions-{number}.wasm" for number in (1, 8, 100))
+NEWEST = pins.load(ROOT / pins.PINS)[-1].version
+DEADLINE = 600  # seconds that a test waits for a command
+EMPTY = b"\0asm\x01\0\0\0"  # a module without functions
+# modules that use a proposal, in text format
+USES = {
+    "threads": "(module (memory 1 1 shared))",
+    "tail-call": "(module (func $f return_call $f))",
+    "relaxed-simd": (
+        "(module (func (param v128 v128 v128) (result v128) "
+        "local.get 0 local.get 1 local.get 2 f32x4.relaxed_madd))"
+    ),
+    "multi-memory": "(module (memory 1) (memory 1))",
+    "memory64": "(module (memory i64 1))",
+    "extended-const": "(module (global i32 (i32.add (i32.const 1) (i32.const 2))))",
+    "exceptions": "(module (tag $e) (func (throw $e)))",
+    "gc": (
+        "(module (type $s (struct (field i32))) (func (result (ref $s)) (struct.new_default $s)))"
+    ),
+    "function-references": (
+        "(module (type $t (func)) (func (param (ref $t)) (call_ref $t (local.get 0))))"
+    ),
+    "wide-arithmetic": (
+        "(module (func (param i64 i64 i64 i64) (result i64 i64) "
+        "local.get 0 local.get 1 local.get 2 local.get 3 i64.add128))"
+    ),
+    "custom-page-sizes": "(module (memory 1 (pagesize 1)))",
+}
+
+LIBGCC_12 = Unwinder("system", "libgcc 12", Platform.LIBGCC_LIST)
+LIBGCC_14 = Unwinder("system", "libgcc 14", Platform.LIBGCC_TREE)
+LIBUNWIND = Unwinder("libunwind", "LLVM libunwind 19.1.7", Platform.LIBUNWIND)
+# the wasmtime of the environment that the tests run in: no wheel has to be installed
+INSTALLED = Build("installed", "", "50.0.1")
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux")
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows requires unwind info")
+needs_valgrind = pytest.mark.usefixtures("valgrind")
+
+
+def run_of(
+    fdes: int, release: str = "50.0.1", unwinder: Unwinder = LIBUNWIND, **facts: float
+) -> Run:
+    """Return a module under a release, as if it were compiled."""
+    return Run(Build(release, "", release), unwinder, fdes, fdes, **facts)
+
+
+def result_of(
+    deregister: float, release: str = "50.0.1", *, counted: int = 100, **others: Any
+) -> Result:
+    """Return a result as if it were counted."""
+    run = run_of(17, release, others.pop("unwinder", LIBUNWIND))
+    counts = Counts({counted: deregister}, {counted: 7174}) if counted else Counts()
+    return Result(
+        Input(EIGHT, EIGHT.name), run.build, run.unwinder, run, counted, counts,
+        verdict=judge(run, 1000, counts, others.get("times")), **others,
+    )  # fmt: skip
+
+
+def environment(cache: Path, **variables: str) -> dict[str, str]:
+    """Return the environment of a probe that waits for no other measurement."""
+    ours = ("ASV_", "UNWINDER", "LIBUNWIND", "BENCHMARKS_STRICT", "LD_PRELOAD")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    uv = os.environ.get("UV") or shutil.which("uv") or "uv"
+    return {**kept, "UV": uv, "XDG_CACHE_HOME": str(cache), "TMPDIR": str(cache), **variables}
+
+
+def probe(
+    cache: Path, *arguments: str | Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the probe as a command."""
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.probe", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE,
+        env=environment(cache, **variables),
+    )  # fmt: skip
+
+
+def probe_json(
+    cache: Path, *arguments: str | Path, code: int = 0, **variables: str
+) -> list[dict[str, Any]]:
+    """Run the probe and return its JSON, which has neither NaN nor Infinity."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    answer = probe(cache, *arguments, "--json", **variables)
+    assert answer.returncode == code, answer.stdout + answer.stderr
+    found: list[dict[str, Any]] = json.loads(answer.stdout, parse_constant=refuse)
+    return found

@@ -1,0 +1,205 @@
+"""The modules that the probe takes, those that it refuses, and the proposals that they use."""
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from asv.util import UserError
+from packaging.version import Version
+
+from scripts.probe import __main__ as command
+from scripts.probe.builds import install_release
+from scripts.probe.inputs import find_modules, shorten
+from scripts.probe.proposals import PROPOSALS, explain_refusal, require_features
+from scripts.releases import pins
+
+from .probe_inputs import EIGHT, EMPTY, ROOT, USES, linux, probe_json
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths such as the pin file's are relative to the repository."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.wasm", b"hello", "is not WebAssembly: it does not start with \\0asm."),
+        ("a.wasm", b"", "is empty."),
+        ("a.wasm", b"\0asm", "is cut short, or of an unknown version"),
+        ("a.wasm", b"\0asm\x02\0\0\0", "is cut short, or of an unknown version"),
+        ("a.wasm", b"\0asm\x0d\0\x01\0", "is a component, not a core module. Extract its core mod"),
+        ("a.cwasm", b"\x7fELF\x02", "is compiled already (.cwasm). Give the .wasm file"),
+        ("a.wasm.gz", gzip.compress(EMPTY), "is compressed with gzip. Unpack it first: gunzip"),
+        ("a.wasm.zst", b"\x28\xb5\x2f\xfd", "is compressed with zstd"),
+        ("a.whl", b"PK\x03\x04", "is a zip archive"),
+        ("a.wasm", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ("a.wasm", b"<!DOCTYPE html>", "is a web page"),
+        ("a.wasm", b"\n (module)", "is a module in text format. Rename it to a.wat."),
+    ],
+)
+def test_a_file_that_is_no_module_is_refused_with_a_remedy(
+    name: str, content: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert command.main([str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"{path} is ")
+    assert said in err
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+@linux
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo.wasm"
+    os.mkfifo(fifo)
+    with pytest.raises(UserError, match=r"is a pipe or a device\. Save the module to a file"):
+        find_modules([fifo])
+    answer = subprocess.run(
+        [sys.executable, "-m", "scripts.probe", "/dev/stdin"],
+        cwd=ROOT, input=EIGHT.read_bytes(), capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 2
+    assert answer.stderr.startswith(b"/dev/stdin is a pipe")
+
+
+def test_a_path_that_is_not_there_or_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder.wasm").mkdir()
+    for path, said in (
+        (Path("/nowhere.wasm"), "Cannot read /nowhere.wasm: No such file"),
+        (tmp_path, "holds no .wasm or .wat file"),
+    ):
+        with pytest.raises(UserError, match=said):
+            find_modules([path])
+
+
+def test_modules_of_a_folder_are_found_once_and_told_apart_by_path(tmp_path: Path) -> None:
+    for folder in ("one", "other/deeper"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "same.wasm").write_bytes(EMPTY)
+    (tmp_path / "one/OK.WASM").write_bytes(EMPTY)
+    (tmp_path / "é [x].wat").write_text("(module)")
+    (tmp_path / "bad.wasm").write_bytes(b"hello")
+    (tmp_path / "link.wasm").symlink_to(tmp_path / "one/OK.WASM")
+    found = find_modules([tmp_path, tmp_path / "one/same.wasm"])
+    assert sorted(module.name for module in found) == [
+        "bad.wasm", "deeper/same.wasm", "link.wasm", "one/same.wasm", "é [x].wat"
+    ]  # fmt: skip
+    assert [module.name for module in found if module.problem] == ["bad.wasm"]
+
+
+def test_names_are_as_short_as_they_can_be() -> None:
+    paths = [Path("/a/b/m.wasm"), Path("/c/b/m.wasm"), Path("/c/n.wasm")]
+    assert list(shorten(paths).values()) == ["a/b/m.wasm", "c/b/m.wasm", "n.wasm"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            "failed to parse WebAssembly module\n\nCaused by:\n    exceptions proposal not enabled "
+            "(at offset 0x14)\n\nStack backtrace:\n   0: anyhow::error::gc proposal",
+            "exceptions proposal not enabled (at offset 0x14). exceptions is on from 47.0.1 on "
+            "(--release); --wasm-features exceptions enables it from 39.0.0 on.",
+        ),
+        (
+            "rec group usage requires `gc` proposal to be enabled (at offset 0x16)",
+            "gc is on from 47.0.1 on",
+        ),
+        ("tail calls support is not enabled", "tail-call is on from 22.0.0 on"),
+        (
+            "the custom page sizes proposal must be enabled to customize a memory's page size",
+            "custom-page-sizes is off in every release; --wasm-features custom-page-sizes enables",
+        ),
+        (
+            "constant expression required: non-constant operator: i32.add (at offset 0x11)",
+            "extended-const is on from 25.0.0 on (--release).",
+        ),
+        (
+            "shared globals require the shared-everything-threads proposal",
+            "shared-everything-threads is off in every release.",
+        ),
+        (
+            "legacy_exceptions feature required for try instruction",
+            "Translate it with Binaryen: wasm-opt --all-features --translate-to-exnref.",
+        ),
+        ("unexpected end-of-file (at offset 0xc8)", "unexpected end-of-file (at offset 0xc8)"),
+    ],
+)
+def test_a_refusal_names_the_release_that_takes_the_module(error: str, said: str) -> None:
+    assert said in explain_refusal(error)
+    assert "anyhow" not in explain_refusal(error)
+
+
+def test_a_proposal_brings_what_it_needs() -> None:
+    assert require_features("gc") == ["gc", "function-references"]
+    assert require_features("tail_call, exceptions,") == [
+        "tail-call", "exceptions", "gc", "function-references"
+    ]  # fmt: skip
+    assert require_features("") == []
+    with pytest.raises(
+        UserError, match=r"thread is not a proposal to enable\. Did you mean threads"
+    ):
+        require_features("thread")
+
+
+COMPILE = "import sys, wasmtime; wasmtime.Module(wasmtime.Engine(), sys.argv[1])"
+SETTER = "import sys; from wasmtime import _bindings; getattr(_bindings, sys.argv[1])"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", USES)
+def test_the_releases_that_have_a_proposal_on(
+    name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    releases = pins.load()
+    versions = [release.version for release in releases]
+
+    def run(program: str, argument: str, version: str) -> subprocess.CompletedProcess[str]:
+        path = install_release(releases[versions.index(version)]).path
+        return subprocess.run(
+            [sys.executable, "-c", program, argument], env=os.environ | {"PYTHONPATH": path},
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    proposal = PROPOSALS[name]
+    if on := proposal.on_since:
+        assert run(COMPILE, USES[name], on).returncode == 0
+    before = versions[versions.index(on) - 1] if on else versions[-1]
+    if name != "custom-page-sizes":
+        refused = run(COMPILE, USES[name], before)
+        assert refused.returncode != 0
+        assert f"{name} is " in explain_refusal(refused.stderr)
+    if since := proposal.settable_since:
+        assert not on or Version(since) <= Version(on)
+        setter = f"wasmtime_config_wasm_{name.replace('-', '_')}_set"
+        assert run(SETTER, setter, since).returncode == 0
+        at = versions.index(since)
+        assert at == 0 or run(SETTER, setter, versions[at - 1]).returncode != 0
+
+
+@pytest.mark.slow
+@linux
+def test_features_are_enabled_where_the_c_api_can(cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "gc.wat"
+    path.write_text(USES["gc"])
+    options = ("--release", "45.0.0", "--modules", "4")
+    (off,) = probe_json(cache, path, *options, code=2)
+    assert "gc is on from 47.0.1 on" in off["error"]
+    (on,) = probe_json(cache, path, *options, "--wasm-features", "gc")
+    assert on["fdes"] > 0
+    assert on["timed"] == 4
+    (old,) = probe_json(cache, path, "--release", "19.0.0", "--wasm-features", "gc", code=2)
+    assert "the C API of this release cannot enable gc" in old["error"]
