@@ -345,7 +345,7 @@ shift 6; printf '%s\\n' "$@"; exit {code}""",
     options = probe.parse((tmp_path / "upstream.json").read_text().splitlines())
     assert options.library == tmp_path / "libwasmtime.so"
     assert (options.against, options.unwinder, options.fail_above) == ("50.0.1", "libunwind", 1)
-    assert options.json
+    assert options.format == "json"
     assert options.counts_only
     assert [module.exists() for module in options.module] == [True] * 3
 
