@@ -162,6 +162,17 @@ def test_a_pointer_gets_milliseconds(history: History) -> None:
     assert " ms more per 1000 modules" in chart.hints["49.0.0"]
 
 
+def test_a_number_of_the_stand_in_is_a_detail_of_a_mac(tmp_path: Path, history: History) -> None:
+    rows = times("linux-x86_64", "libunwind", ["48.0.0", "49.0.0"])
+    text = write_answer(tmp_path, with_rows(history, history.machines["linux-x86_64"], rows))
+    matrix = text[text.index('<table class="matrix') :].split("</tbody>")[0]
+    macs, linux = matrix.split('<th scope="row">')[1:3], matrix.split('<th scope="row">')[3]
+    for row in macs:
+        assert set(re.findall(r'class="basis">([^<]*)<', row)) == {"estimated"}
+        assert "<li>0.07 ms measured on linux-x86_64, the stand-in</li>" in row
+    assert 'class="basis">estimated; 0.07 ms measured on linux-x86_64<' in linux
+
+
 def test_each_change_is_told_once(site: Path) -> None:
     text = (site / "index.html").read_text()
     table = text[text.index('<div class="changes">') :].split("</table>")[0]

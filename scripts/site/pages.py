@@ -9,13 +9,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from benchmarks._shapes import HEADLINE
 from scripts.base.files import write
 from scripts.base.numbers import milliseconds_range
 from scripts.gap import advice, tables, words
 from scripts.gap.advice import Decision
-from scripts.gap.matrix import LOADS, SMALL
+from scripts.gap.matrix import LOADS, SMALL, Cell
 from scripts.gap.model import Registration, registration
-from scripts.gap.report import Report
+from scripts.gap.report import Report, Series
 from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
 from scripts.releases.pins import Release
@@ -75,7 +76,7 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
         libgcc_limits=calculator.libgcc_limits(),
         effects=numbers.effect_table(telling) if telling else None,
         grids=[(series, numbers.release_grids(report, series)) for series in report.series],
-        era_tables=[(series, era_table(report, series)) for series in report.series],
+        era_tables=[(series, *era_tables(report, series)) for series in report.series],
         graphs={"instructions": BENCHMARKS[DEREGISTER], "time": TIME},
         reported=advice.reported(),
         measured=datetime.fromtimestamp(max(each.started for each in history.measured), UTC).date(),
@@ -148,9 +149,21 @@ def benefits(report: Report) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-def era_table(report: Report, series: Any) -> tables.TableText:
-    """Return the eras of a series, all shapes."""
-    return tables.era_table(series, report.shapes, ranges=True)
+def era_tables(report: Report, series: Series) -> list[tables.TableText]:
+    """Return the eras of a series: those of the headline shapes, and those of the others."""
+    return [
+        tables.era_table(
+            series,
+            [shape for shape in report.shapes if (shape in HEADLINE) == headline],
+            ranges=True,
+        )
+        for headline in (True, False)
+    ]
+
+
+def here_measured(cell: Cell) -> list[str]:
+    """Return what was measured on the platform of a cell itself: a stand-in is a detail."""
+    return [said for said in cell.measured if not said.endswith("the stand-in")]
 
 
 def fill(path: Path, template: str = "", **values: Any) -> None:
@@ -167,6 +180,7 @@ def fill(path: Path, template: str = "", **values: Any) -> None:
     environment.filters["https"] = links.require_https
     environment.globals.update(
         words=words,
+        here_measured=here_measured,
         kinds=KINDS,
         describe_cost=advice.describe_cost,
         milliseconds_range=milliseconds_range,
