@@ -56,7 +56,8 @@ def package_of(file: Path) -> str:
     for manager, (arguments, pattern) in MANAGERS.items():
         # a library may be known under a folder that is a link to its own, or the other way round
         for path in (file, Path("/usr", *file.parts[1:]), Path("/", *file.parts[2:])):
-            answer = _run(manager, [argument.format(file=path) for argument in arguments])
+            filled = [argument.replace("{file}", str(path)) for argument in arguments]
+            answer = _run(manager, filled)
             if owner := re.search(pattern, answer):
                 of_dpkg = manager == "dpkg-query"  # which tells no version so
                 version = _run(manager, ["-W", "-f", " ${Version}\n", owner[1]]) if of_dpkg else ""

@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -165,6 +166,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return probe(options)
     except UserError as error:
         print(error, file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:  # the reader of standard output is gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
