@@ -45,6 +45,7 @@ from .probe_inputs import (
     probe_json,
     result_of,
     run_of,
+    without_valgrind,
 )
 
 
@@ -379,8 +380,15 @@ def test_a_child_is_stopped_at_its_limit_with_all_it_started(
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\n"
         f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid)); time.sleep(99)"
     )
-    answer = fake_child(program, limit=1.5)
-    assert answer["error"].startswith("stopped after 2 s")
+
+    class Late(Progress):
+        @property
+        def elapsed(self) -> float:
+            started = tmp_path / "pid"
+            return 99 if started.exists() and started.read_text() else 0
+
+    answer = fake_child(program, progress=Late("test"), limit=60)
+    assert answer["error"].startswith("stopped after 60 s")
     process_id = int((tmp_path / "pid").read_text())
     assert not psutil.pid_exists(process_id) or psutil.Process(process_id).status() == "zombie"
 
@@ -481,7 +489,7 @@ def test_it_waits_for_another_measurement(cache: Path, tmp_path: Path) -> None:
     assert holder.stdout.readline() == b"held\n"
     probing = subprocess.Popen(
         [sys.executable, "-m", "scripts.probe", str(ONE), "--modules", "1"],
-        cwd=ROOT, env=environment(cache, TMPDIR=str(tmp_path), PATH=""),
+        cwd=ROOT, env=environment(cache, TMPDIR=str(tmp_path), **without_valgrind(cache)),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert probing.stderr
@@ -710,14 +718,14 @@ def test_three_modules_under_two_builds(cache: Path) -> None:
 @linux
 @needs_valgrind
 def test_without_valgrind_it_predicts_and_times(cache: Path) -> None:
-    (one,) = probe_json(cache, EIGHT, "--modules", "20", PATH="")
+    (one,) = probe_json(cache, EIGHT, "--modules", "20", valgrind=False)
     assert "valgrind, which counts instructions, is not installed" in one["not_counted"]
     assert one["predicted_from"] == "model"
     assert one["timed"] == 20
-    answer = probe(cache, EIGHT, "--modules", "20", "--counts-only", PATH="")
+    answer = probe(cache, EIGHT, "--modules", "20", "--counts-only", valgrind=False)
     assert answer.returncode == 2
     assert "error: valgrind, which counts" in answer.stdout
-    answer = probe(cache, EIGHT, "--modules", "20", "--against", "49.0.0", PATH="")
+    answer = probe(cache, EIGHT, "--modules", "20", "--against", "49.0.0", valgrind=False)
     assert answer.returncode == 3
 
 
@@ -728,7 +736,7 @@ def test_a_folder_is_measured_as_far_as_it_can_be(cache: Path, tmp_path: Path) -
     (tmp_path / "b.wat").write_text("(module)")
     (tmp_path / "cut.wasm").write_bytes(EIGHT.read_bytes()[:200])
     (tmp_path / "bad.wasm").write_bytes(b"hello")
-    found = probe_json(cache, tmp_path, "--modules", "5", code=2, PATH="")
+    found = probe_json(cache, tmp_path, "--modules", "5", code=2, valgrind=False)
     by_name = {one["module"]: one for one in found}
     assert by_name["a.wasm"]["timed"] == by_name["b.wat"]["timed"] == 5
     assert "unexpected" in by_name["cut.wasm"]["error"]
