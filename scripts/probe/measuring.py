@@ -200,7 +200,7 @@ def measure_run(
              "modules": counted_numbers(plan.counted)},
             files=[compiled.files["portable"]], variables=environment,
             progress=Progress(f"{title}: counting {plan.counted:,} modules", seconds),
-            limit=120 + 10 * seconds,
+            limit=60 + 8 * seconds,
         )  # fmt: skip
         if "error" in answer:
             result.not_counted = answer["error"]
@@ -219,7 +219,7 @@ def measure_run(
             run.build, {"job": "time", "modules": plan.timed, "samples": SAMPLES, **files},
             files=list(files.values()), variables=environment,
             progress=Progress(f"{title}: timing {plan.timed:,} modules", seconds),
-            limit=120 + 10 * seconds,
+            limit=60 + 8 * seconds,
         )  # fmt: skip
         if "error" in answer:
             result.not_timed = answer["error"]
