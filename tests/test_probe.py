@@ -283,6 +283,13 @@ def test_a_module_that_does_not_compile_leaves_the_other_build(
     assert "49.0.0 not counted" in new.not_compared
 
 
+def test_a_module_that_no_build_compiles_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = measure(monkeypatch, lambda *_: {"error": "unexpected end"})
+    assert [result.error for result in (*first, *second)] == ["unexpected end"] * 4
+    assert conclude(first) == 2
+    assert report.table_rows(first) == []
+
+
 def test_an_interruption_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = list[str]()
 
@@ -384,7 +391,8 @@ def test_a_child_is_stopped_at_its_limit_with_all_it_started(
     answer = fake_child(program, limit=1)
     assert answer["error"] == "stopped after 1 s of CPU time, longer than estimated"
     process_id = int((tmp_path / "pid").read_text())
-    assert not psutil.pid_exists(process_id) or psutil.Process(process_id).status() == "zombie"
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(process_id).wait(20)
 
 
 @posix
