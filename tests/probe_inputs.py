@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scripts.gap.platforms import Platform
-from scripts.probe.builds import Build
+from scripts.probe.builds import Build, install_release
 from scripts.probe.inputs import Input
 from scripts.probe.measuring import Result
 from scripts.probe.plan import Run
@@ -87,10 +87,30 @@ def environment(cache: Path, **variables: str) -> dict[str, str]:
     return {**kept, "UV": uv, "XDG_CACHE_HOME": str(cache), "TMPDIR": str(cache), **variables}
 
 
+def installed(version: str, cache: Path) -> Path:
+    """Return the folder of a release in the probe's cache, in which it is installed if need be."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(cache)
+    try:
+        release = next(release for release in pins.load() if release.version == version)
+        return Path(install_release(release).path)
+    finally:
+        os.environ.pop("XDG_CACHE_HOME")
+        if before is not None:
+            os.environ["XDG_CACHE_HOME"] = before
+
+
+def without_valgrind(cache: Path) -> dict[str, str]:
+    """Return variables under which valgrind is not found, nor uv: what it installs is there."""
+    installed(NEWEST, cache)
+    return {"PATH": ""}
+
+
 def probe(
-    cache: Path, *arguments: str | Path, **variables: str
+    cache: Path, *arguments: str | Path, valgrind: bool = True, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the probe as a command."""
+    variables |= {} if valgrind else without_valgrind(cache)
     return subprocess.run(
         [sys.executable, "-m", "scripts.probe", *arguments],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE,
@@ -99,14 +119,14 @@ def probe(
 
 
 def probe_json(
-    cache: Path, *arguments: str | Path, code: int = 0, **variables: str
+    cache: Path, *arguments: str | Path, code: int = 0, valgrind: bool = True
 ) -> list[dict[str, Any]]:
     """Run the probe and return its JSON, which has neither NaN nor Infinity."""
 
     def refuse(name: str) -> None:
         raise AssertionError(name)
 
-    answer = probe(cache, *arguments, "--json", **variables)
+    answer = probe(cache, *arguments, "--json", valgrind=valgrind)
     assert answer.returncode == code, answer.stdout + answer.stderr
     found: list[dict[str, Any]] = json.loads(answer.stdout, parse_constant=refuse)
     return found

@@ -45,6 +45,7 @@ from .probe_inputs import (
     probe_json,
     result_of,
     run_of,
+    without_valgrind,
 )
 
 
@@ -282,6 +283,13 @@ def test_a_module_that_does_not_compile_leaves_the_other_build(
     assert "49.0.0 not counted" in new.not_compared
 
 
+def test_a_module_that_no_build_compiles_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = measure(monkeypatch, lambda *_: {"error": "unexpected end"})
+    assert [result.error for result in (*first, *second)] == ["unexpected end"] * 4
+    assert conclude(first) == 2
+    assert report.table_rows(first) == []
+
+
 def test_an_interruption_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = list[str]()
 
@@ -375,14 +383,16 @@ def test_a_child_is_stopped_at_its_limit_with_all_it_started(
     fake_child: Callable[..., children.Answer], tmp_path: Path
 ) -> None:
     program = (
-        "import subprocess, sys, time\n"
+        "import subprocess, sys\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\n"
-        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid)); time.sleep(99)"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
+        "while True: pass"
     )
-    answer = fake_child(program, limit=1.5)
-    assert answer["error"].startswith("stopped after 2 s")
+    answer = fake_child(program, limit=1)
+    assert answer["error"] == "stopped after 1 s of CPU time, longer than estimated"
     process_id = int((tmp_path / "pid").read_text())
-    assert not psutil.pid_exists(process_id) or psutil.Process(process_id).status() == "zombie"
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(process_id).wait(20)
 
 
 @posix
@@ -481,7 +491,7 @@ def test_it_waits_for_another_measurement(cache: Path, tmp_path: Path) -> None:
     assert holder.stdout.readline() == b"held\n"
     probing = subprocess.Popen(
         [sys.executable, "-m", "scripts.probe", str(ONE), "--modules", "1"],
-        cwd=ROOT, env=environment(cache, TMPDIR=str(tmp_path), PATH=""),
+        cwd=ROOT, env=environment(cache, TMPDIR=str(tmp_path), **without_valgrind(cache)),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert probing.stderr
@@ -710,14 +720,14 @@ def test_three_modules_under_two_builds(cache: Path) -> None:
 @linux
 @needs_valgrind
 def test_without_valgrind_it_predicts_and_times(cache: Path) -> None:
-    (one,) = probe_json(cache, EIGHT, "--modules", "20", PATH="")
+    (one,) = probe_json(cache, EIGHT, "--modules", "20", valgrind=False)
     assert "valgrind, which counts instructions, is not installed" in one["not_counted"]
     assert one["predicted_from"] == "model"
     assert one["timed"] == 20
-    answer = probe(cache, EIGHT, "--modules", "20", "--counts-only", PATH="")
+    answer = probe(cache, EIGHT, "--modules", "20", "--counts-only", valgrind=False)
     assert answer.returncode == 2
     assert "error: valgrind, which counts" in answer.stdout
-    answer = probe(cache, EIGHT, "--modules", "20", "--against", "49.0.0", PATH="")
+    answer = probe(cache, EIGHT, "--modules", "20", "--against", "49.0.0", valgrind=False)
     assert answer.returncode == 3
 
 
@@ -728,7 +738,7 @@ def test_a_folder_is_measured_as_far_as_it_can_be(cache: Path, tmp_path: Path) -
     (tmp_path / "b.wat").write_text("(module)")
     (tmp_path / "cut.wasm").write_bytes(EIGHT.read_bytes()[:200])
     (tmp_path / "bad.wasm").write_bytes(b"hello")
-    found = probe_json(cache, tmp_path, "--modules", "5", code=2, PATH="")
+    found = probe_json(cache, tmp_path, "--modules", "5", code=2, valgrind=False)
     by_name = {one["module"]: one for one in found}
     assert by_name["a.wasm"]["timed"] == by_name["b.wat"]["timed"] == 5
     assert "unexpected" in by_name["cut.wasm"]["error"]

@@ -20,6 +20,7 @@ from .probe_inputs import (
     EIGHT,
     NEWEST,
     ROOT,
+    installed,
     linux,
     needs_valgrind,
     posix,
@@ -44,19 +45,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def library_of(folder: Path) -> Path:
     """Return the library in a folder that a release is installed in."""
     return next(folder.glob("wasmtime/*-*/_*wasmtime.*"))
-
-
-def installed(version: str, cache: Path) -> Path:
-    """Return the folder of a release in the probe's cache, in which it is installed if need be."""
-    before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(cache)
-    try:
-        release = next(release for release in pins.load() if release.version == version)
-        return Path(builds.install_release(release).path)
-    finally:
-        os.environ.pop("XDG_CACHE_HOME")
-        if before is not None:
-            os.environ["XDG_CACHE_HOME"] = before
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +157,7 @@ def test_the_wheels_own_library_is_left_as_it_is(
     changed.write_bytes(library.read_bytes() + b"\0")
     before = kept.read_bytes()
     arguments = ("--library", changed, "--bindings", OLD, "--modules", "4")
-    (own,) = probe_json(cache, EIGHT, *arguments, "--unwinder", "system", PATH="")
+    (own,) = probe_json(cache, EIGHT, *arguments, "--unwinder", "system", valgrind=False)
     assert kept.read_bytes() == before
     assert own["timed"] == 4
 
@@ -191,14 +179,14 @@ def test_a_python_is_measured_with_what_it_has_installed(cache: Path, tmp_path: 
     metadata = packages / "wasmtime-99.9.dist-info/METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: wasmtime\nVersion: 99.9\n")
-    (one,) = probe_json(cache, *arguments, PATH="")
+    (one,) = probe_json(cache, *arguments, valgrind=False)
     assert one["build"] == "99.9 of --python"
     assert one["timed"] == 5
     # a process that dies is an error of its module
     program = packages / "wasmtime/__init__.py"
     text = program.read_text()
     program.write_text(f"{text}\nimport os, sys\nif 'benchmarks' in sys.modules: os._exit(7)\n")
-    (one,) = probe_json(cache, *arguments, code=2, PATH="")
+    (one,) = probe_json(cache, *arguments, code=2, valgrind=False)
     assert one["error"].startswith("the process ended with exit code 7")
     program.write_text(f"{text}\nraise RuntimeError('this very package')\n")
     answer = probe(cache, *arguments)

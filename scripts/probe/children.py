@@ -105,7 +105,7 @@ def run_job(
         files: file descriptors that the job uses.
         variables: more environment variables, such as UNWINDER.
         progress: what is printed meanwhile.
-        limit: seconds after which the child is killed.
+        limit: seconds of CPU time after which the child is killed: a busy machine is no reason.
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ASV_")}
     environment = kept | {"PYTHONPATH": build.path, "BENCHMARKS_STRICT": "1"} | variables
@@ -134,23 +134,39 @@ def wait(process: subprocess.Popen[bytes], progress: Progress, limit: float | No
             process.wait(0.1)
             return ""
         progress.show()
-        if limit and progress.elapsed > limit:
-            return f"stopped after {limit:,.0f} s, longer than estimated. Raise --minutes"
         if progress.elapsed - checked > 0.5:
             checked, memory = progress.elapsed, psutil.virtual_memory()
+            if limit and used_seconds(process.pid) > limit:
+                return f"stopped after {limit:,.0f} s of CPU time, longer than estimated"
             if memory.available < SPARE * memory.total:
                 return f"stopped: it used {used_memory(process.pid):.1f} GB and little is left"
+
+
+def process_tree(process_id: int) -> list[psutil.Process]:
+    """Return a process and all that it started."""
+    with suppress(psutil.Error):
+        process = psutil.Process(process_id)
+        return [process, *process.children(recursive=True)]
+    return []
 
 
 def used_memory(process_id: int) -> float:
     """Return the GB that a process and its children hold."""
     total = 0
-    with suppress(psutil.Error):
-        process = psutil.Process(process_id)
-        for each in (process, *process.children(recursive=True)):
-            with suppress(psutil.Error):
-                total += each.memory_info().rss
+    for process in process_tree(process_id):
+        with suppress(psutil.Error):
+            total += process.memory_info().rss
     return total / 2**30
+
+
+def used_seconds(process_id: int) -> float:
+    """Return the CPU seconds that a process and its children took, ended ones included."""
+    total = 0.0
+    for process in process_tree(process_id):
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

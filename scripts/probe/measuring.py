@@ -21,6 +21,7 @@ from scripts.probe.proposals import explain_refusal
 from scripts.probe.unwinders import Unwinder, cannot_count
 from scripts.probe.verdict import Counts, Times, Verdict, judge
 
+PATIENCE = 8  # times the estimate: CPU seconds after which a measurement is stopped
 CONSTANT = 40  # instructions a module by which builds of libunwind differ, see `SCANS`
 
 
@@ -134,6 +135,8 @@ def measure_module(results: Sequence[Result], request: Request, seconds: float |
         for result in results:
             note_compiled(result, compiled[result.build].facts)
         runs = [result.run for result in results if result.run]
+        if not runs:
+            return
         default = DEFAULT_SECONDS * len(runs) + spent
         left = default if seconds is None else max(seconds - spent, 0)
         missing = cannot_count()
@@ -184,7 +187,6 @@ def measure_run(
     """Count and time what the plan says, and judge it. What fails leaves the rest."""
     run = result.run
     assert run is not None  # noqa: S101
-    title = f"{result.module.name}, {run.build.name}, {run.unwinder.title}"
     environment = variables(run.unwinder, run.build, request)
     if missing:
         result.not_counted = missing
@@ -193,42 +195,63 @@ def measure_run(
     elif run in plan.predicted:
         result.not_counted = f"counting one module would take {plan.predicted[run]}"
     else:
-        seconds = run.count_seconds(plan.counted)
-        answer = run_job(
-            run.build,
-            {"job": "count", "image": compiled.files["portable"], "fdes": run.fdes_counted,
-             "modules": counted_numbers(plan.counted)},
-            files=[compiled.files["portable"]], variables=environment,
-            progress=Progress(f"{title}: counting {plan.counted:,} modules", seconds),
-            limit=120 + 10 * seconds,
-        )  # fmt: skip
-        if "error" in answer:
-            result.not_counted = answer["error"]
-            result.fail("counting", answer["error"])
-        else:
-            result.counted, result.reduced = plan.counted, plan.reduced
-            deregister, register = (
-                {int(number): value for number, value in answer[f"instructions_to_{step}"].items()}
-                for step in ("remove", "register")
-            )
-            result.counts = Counts(deregister, register)
+        count_run(result, run, compiled, plan, environment)
+    result.not_timed = plan.not_timed
     if plan.timed:
-        seconds = run.time_seconds(plan.timed)
-        files = {kind: compiled.files[kind] for kind in ("on", "off")}
-        answer = run_job(
-            run.build, {"job": "time", "modules": plan.timed, "samples": SAMPLES, **files},
-            files=list(files.values()), variables=environment,
-            progress=Progress(f"{title}: timing {plan.timed:,} modules", seconds),
-            limit=120 + 10 * seconds,
-        )  # fmt: skip
-        if "error" in answer:
-            result.not_timed = answer["error"]
-            result.fail("timing", answer["error"])
-        else:
-            result.times = Times.of(plan.timed, answer["on"], answer["off"])
-    else:
-        result.not_timed = plan.not_timed
+        time_run(result, run, compiled, plan, environment)
     result.verdict = judge(run, request.modules, result.counts, result.times)
+
+
+def count_run(
+    result: Result, run: Run, compiled: Compiled, plan: Plan, environment: dict[str, str]
+) -> None:
+    """Count instructions."""
+    seconds = run.count_seconds(plan.counted)
+    job = {
+        "job": "count",
+        "image": compiled.files["portable"],
+        "fdes": run.fdes_counted,
+        "modules": counted_numbers(plan.counted),
+    }
+    answer = run_job(
+        run.build, job, files=[compiled.files["portable"]], variables=environment,
+        progress=Progress(f"{describe(result)}: counting {plan.counted:,} modules", seconds),
+        limit=60 + PATIENCE * seconds,
+    )  # fmt: skip
+    if "error" in answer:
+        result.not_counted = answer["error"]
+        result.fail("counting", answer["error"])
+        return
+    result.counted, result.reduced = plan.counted, plan.reduced
+    deregister, register = (
+        {int(number): value for number, value in answer[f"instructions_to_{step}"].items()}
+        for step in ("remove", "register")
+    )
+    result.counts = Counts(deregister, register)
+
+
+def time_run(
+    result: Result, run: Run, compiled: Compiled, plan: Plan, environment: dict[str, str]
+) -> None:
+    """Time the drop, with unwind info and without."""
+    seconds = run.time_seconds(plan.timed)
+    files = {kind: compiled.files[kind] for kind in ("on", "off")}
+    answer = run_job(
+        run.build, {"job": "time", "modules": plan.timed, "samples": SAMPLES, **files},
+        files=list(files.values()), variables=environment,
+        progress=Progress(f"{describe(result)}: timing {plan.timed:,} modules", seconds),
+        limit=60 + PATIENCE * seconds,
+    )  # fmt: skip
+    if "error" in answer:
+        result.not_timed = answer["error"]
+        result.fail("timing", answer["error"])
+    else:
+        result.times = Times.of(plan.timed, answer["on"], answer["off"])
+
+
+def describe(result: Result) -> str:
+    """Return what is measured, for a line of progress."""
+    return f"{result.module.name}, {result.build.name}, {result.unwinder.title}"
 
 
 def compare(results: Sequence[Result], builds: int) -> None:
