@@ -9,20 +9,25 @@ import re
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import asv
 from asv import util
+from asv.commands import compare, show
+from asv.commands import publish as publish_module
 from asv.commands import run as run_module
 from asv.commands.publish import Publish
 from asv.commands.run import Run
 from asv.console import log
-from asv.machine import Machine, MachineCollection
+from asv.machine import Machine, MachineCollection, iter_machine_files
 from asv.util import ProcessError, UserError
 
 from scripts.base.files import replacing
+from scripts.history.machine import read_description
+from scripts.history.results import read_known, read_results
 from scripts.measuring import machines
 from scripts.measuring.results import MeasuredResults, print_reasons
 from scripts.releases import repo
@@ -32,7 +37,8 @@ from scripts.site.publisher import GapPage
 __all__ = ["repo", "setup"]
 
 ASV = "0.6.6"  # the version whose functions are replaced here
-run_benchmarks, publish, write_json = Run.run, Publish.run, util.write_json  # asv's own
+run_benchmarks, publish = Run.run, Publish.run  # asv's own
+load_json, write_json = util.load_json, util.write_json
 
 
 def setup() -> None:
@@ -49,7 +55,9 @@ def setup() -> None:
     Run.run = run_and_explain
     Publish.run = publish_and_check
     run_module.Results = MeasuredResults  # a value is never replaced by n/a or a failure
-    util.write_json = write_json_atomically
+    util.load_json, util.write_json = load_checked_json, write_json_atomically
+    for module in (compare, publish_module, show):
+        module.iter_machine_files = sound_machine_files
     # asv keeps machines in ~/.asv-machine.json, asks about an unknown one, and fails without a
     # terminal. Here the description follows from the host, so there is nothing to ask or to keep.
     Machine.hardcoded_machine_name = machines.local_name()
@@ -92,6 +100,36 @@ def publish_and_check(conf: Any, *args: Any, **options: Any) -> None:
     log.info(f"The site is in {conf.html_dir}. To see it: uv run asv preview")
     if GapPage.problems:
         raise UserError("\n".join(GapPage.problems))
+
+
+def load_checked_json(path: str, *args: Any, **options: Any) -> Any:
+    """Replace `asv.util.load_json`: refuse damaged files of results in a sentence.
+
+    asv takes them as they come: a wrong type ends in a traceback, and a file under the name of
+    another one in a false comparison. asv leaves out what a `UserError` refuses.
+    """
+    file = Path(path)
+    if file.name == "benchmarks.json":
+        read_known(file.parent)
+    elif file.name == "machine.json" and file.exists():
+        read_description(file.parent)
+    elif re.match(r"[0-9a-f]{8}-", file.name):
+        read_results(file)
+    return load_json(path, *args, **options)
+
+
+def sound_machine_files(results: str) -> Iterator[str]:
+    """Replace `asv.machine.iter_machine_files`: leave out damaged descriptions.
+
+    asv would end with the first of them.
+    """
+    for path in iter_machine_files(results):
+        try:
+            read_description(Path(path).parent)
+        except UserError as error:
+            log.warning(str(error))
+        else:
+            yield path
 
 
 def write_json_atomically(path: str, *args: Any, **options: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._shapes import COUNTED, HEADLINE
+from scripts.releases import pins
 
 from .conftest import COMMITS, ROOT
 
@@ -18,6 +19,7 @@ COUNTS = "unwinder_instructions.UnwinderInstructions."
 REMOVAL, REGISTRATION, FUNCTION, LIBRARY = (
     f"{COUNTS}track_{name}" for name in ("removal", "registration", "function", "library")
 )
+DATES = {release.version: release.timestamp * 1000 for release in pins.load(ROOT / pins.PINS)}
 OFF = 14e-6  # seconds per module without unwind info
 BUILD = 0x80AAA6B01F4C  # build id of the counted library
 FDES_OF = {"1": 3, "8": 17, "100": 108}  # by functions, from 22.0.0 on
@@ -104,9 +106,11 @@ def off_seconds(shape: str) -> float:
 
 def describe_machine(results: Path, machine: str) -> dict[str, str]:
     """Write the description of a machine; return it."""
+    systems = {"macos": "macOS 15", "windows": "Windows 2025"}
     described = {
-        "arch": "x86_64", "cpu": "x86-64, 2 cores", "machine": machine, "num_cpu": "2",
-        "os": "macOS 15" if machine.startswith("macos") else "Debian 12, libgcc 12",
+        "arch": "arm64" if machine.endswith("arm64") else "x86_64",
+        "cpu": "x86-64, 2 cores", "machine": machine, "num_cpu": "2",
+        "os": systems.get(machine.split("-")[0], "Debian 12, libgcc 12"),
         "ram": "24 GB",
     }  # fmt: skip
     (results / machine).mkdir(parents=True, exist_ok=True)
@@ -156,7 +160,7 @@ def write_file(
     del description["version"]
     path = results / machine / f"{COMMITS[release][:8]}-{environment}.json"
     content = {
-        "commit_hash": COMMITS[release], "env_name": environment, "date": 0,
+        "commit_hash": COMMITS[release], "env_name": environment, "date": DATES[release],
         "params": {**description, "python": "3.11"}, "python": "3.11", "requirements": {},
         "env_vars": {"UNWINDER": unwinder}, "result_columns": COLUMNS, "results": rows,
         "durations": {}, "version": 2,

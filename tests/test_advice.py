@@ -87,7 +87,7 @@ def test_libgcc_is_worth_keeping_whatever_is_loaded(platform: Platform, release:
 
 
 def test_reports_are_what_their_pages_give() -> None:
-    bounds = []
+    bounds: list[float] = []
     for report in reported():
         assert re.fullmatch(r"https://github.com/\w+/\w+/(issues|pull)/\d+", report["url"])
         assert report["name"].split("#") == [

@@ -15,9 +15,7 @@ from typing import Any
 
 import pytest
 from asv.config import Config
-from asv.util import UserError
 
-from scripts.base import files
 from scripts.gap import tables
 from scripts.gap.__main__ import main
 from scripts.gap.platforms import Platform
@@ -304,7 +302,9 @@ def test_a_second_file_of_one_release_is_named(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = next(results.glob(f"linux-x86_64/{COMMITS['50.0.1'][:8]}-*libunwind.json"))
-    shutil.copy(file, file.with_name(file.name.replace("3.11", "3.12")))
+    file.with_name(file.name.replace("3.11", "3.12")).write_text(
+        file.read_text().replace('"3.11"', '"3.12"').replace("py3.11", "py3.12")
+    )
     (problem,) = as_json(capsys)["problems"]
     assert "linux-x86_64 libunwind 50.0.1 has another file" in problem
 
@@ -407,15 +407,6 @@ def test_a_full_disk_is_an_error_and_no_change() -> None:
         )  # fmt: skip
     assert answer.returncode == 2
     assert b"cannot be written" in answer.stderr
-
-
-@pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
-def test_damaged_facts_are_an_error_and_no_change(content: str | None, tmp_path: Path) -> None:
-    path = tmp_path / "facts.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(UserError, match=r"facts\.json is missing or damaged.*git checkout"):
-        files.entries(path, "changes")
 
 
 def test_gap_and_extra_time_follow_from_the_medians(results: Path) -> None:

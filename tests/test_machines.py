@@ -151,20 +151,27 @@ def test_a_name_of_another_system_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "system"),
+    ("name", "system", "arch"),
     [
-        ("macos-15-arm64", "macOS 15"), ("alpine-x", "Alpine 3.22, musl"),
-        ("machine-of-mine", "Debian 12"), ("windows-2025", "Windows 2025"),
+        ("macos-15-arm64", "macOS 15", "arm64"), ("alpine-x", "Alpine 3.22, musl", "x86_64"),
+        ("machine-of-mine", "Debian 12", "arm64"), ("windows-2025", "Windows 2025", "x86_64"),
     ],
 )  # fmt: skip
-def test_a_name_that_fits_the_system_is_accepted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, system: str
+def test_a_name_that_fits_the_host_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, system: str, arch: str
 ) -> None:
     monkeypatch.setattr(machines, "operating_system", lambda: system)
+    monkeypatch.setattr(machines, "architecture", lambda: arch)
     machines.check_machine(name, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden"])
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the name implies arm64")
+def test_a_name_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--machine here-arm64 implies arm64, but .* is x86_64"):
+        machines.check_machine("here-arm64", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "-x", "a b", "$(x)", "x\n", "é"])
 def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="--machine"):
         machines.check_machine(name, tmp_path)

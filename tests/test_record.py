@@ -102,6 +102,8 @@ def test_what_is_unsound_is_named_and_the_rest_is_joined(tmp_path: Path) -> None
     result(got / MAC, "48.0.0").write_text('{"version": 2, "resu')
     stray = stored(result(got / MAC, "49.0.0")) | {"commit_hash": "0" * 40}
     result(got / MAC, "49.0.0").write_text(json.dumps(stray))
+    named = result(got / MAC, "49.0.0").name.replace(COMMITS["49.0.0"][:8], "0" * 8)
+    (got / MAC / named).write_text(json.dumps(stray))
     write_results(got, {"50.0.1": BOTH}, "local-linux-x86_64")
     write_results(got, {"50.0.1": BOTH}, "named-wrongly")
     (got / "named-wrongly").rename(got / "renamed")
@@ -113,6 +115,7 @@ def test_what_is_unsound_is_named_and_the_rest_is_joined(tmp_path: Path) -> None
     said = "\n".join(joined.problems)
     for problem in (
         "is damaged (",
+        "holds what belongs into macos-15-arm64/00000000-",
         "00000000 is no pinned release",
         "results of local machines are not recorded",
         "renamed/machine.json describes another machine than renamed",
@@ -141,7 +144,8 @@ def test_a_failed_benchmark_is_recorded_and_said(main: Path, tmp_path: Path) -> 
 
 
 def test_hosts_are_joined_by_time(main: Path, tmp_path: Path) -> None:
-    lines = [f"{json.dumps({'since': f'2026-11-{day:02}', 'facts': {}})}\n" for day in range(1, 9)]
+    times = [f"2026-10-0{day}T00:00:00+00:00" for day in range(1, 9)]
+    lines = [f"{json.dumps({'since': since, 'facts': {}})}\n" for since in times]
     write_results(main / "results", {"49.0.0": BOTH}, MAC)
     recorded = main / "results" / MAC / "hosts.jsonl"
     recorded.write_text("".join(lines[::3]))
@@ -150,7 +154,7 @@ def test_hosts_are_joined_by_time(main: Path, tmp_path: Path) -> None:
     record.join(sources(tmp_path / "got"))
     assert recorded.read_text() == "".join(lines)  # each once
     # where no result is taken, its host is nobody's
-    (tmp_path / "got" / MAC / "hosts.jsonl").write_text('{"since": "2026-12-01"}\n')
+    (tmp_path / "got" / MAC / "hosts.jsonl").write_text(lines[0].replace("10-01", "10-11"))
     assert record.join(sources(tmp_path / "got")).taken == {}
     assert recorded.read_text() == "".join(lines)
 

@@ -96,8 +96,7 @@ def test_a_wheel_may_be_for_several_platforms(index: Index) -> None:
 
 
 def test_the_way_of_macos_libraries_that_differ() -> None:
-    macs = {"arm64": pins.SECTION, "x86_64": pins.FUNCTION}
-    release = replace(pins.load()[-1], macs=macs)
+    release = replace(pins.load()[-1], macs={"arm64": pins.SECTION, "x86_64": pins.FUNCTION})
     assert release.on_macs == "arm64 a section at a time, x86_64 function by function"
 
 

@@ -1,29 +1,10 @@
-"""Facts that are read from fixtures, and files and folders that are written all or nothing."""
+"""Files and folders that are written all or nothing."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from asv.util import UserError
-
-
-def entries(path: Path, name: str) -> list[dict[str, Any]]:
-    """The list of that name in a committed JSON file.
-
-    Raises:
-        UserError: it is missing, cut short or edited by hand.
-    """
-    try:
-        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))[name]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        where = path.as_posix()
-        remedy = f"Restore it with `git checkout {where}`."
-        raise UserError(f"{where} is missing or damaged ({error!r}). {remedy}") from error
-    return found
 
 
 def write(path: Path, text: str) -> None:

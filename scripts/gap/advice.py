@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict
 
 from packaging.version import Version
 
-from scripts.base.files import entries
 from scripts.base.numbers import milliseconds_range
+from scripts.base.schema import Day, Link, ReleaseName, Text, read_json, restore
 from scripts.gap import model
 from scripts.gap.model import Drop, Registration
 from scripts.gap.platforms import Platform
@@ -29,6 +29,27 @@ OLDER_MACOS = (
     "On a macOS whose libunwind cannot register sections, this release costs what 49.0.0 does: "
     "{cost} per module."
 )
+
+
+class Reported(TypedDict):
+    """What others have published: an entry of that file."""
+
+    name: Text
+    url: Link
+    date: Day
+    release: ReleaseName | None
+    machine: Text
+    platforms: list[Text]
+    what: Text
+    numbers: Text
+    entry_ns: NotRequired[tuple[float, float]]
+    derivation: NotRequired[Text]
+
+
+class ReportedFile(TypedDict):
+    """`fixtures/reported.json`."""
+
+    reported: list[Reported]
 
 
 class Decision(Enum):
@@ -181,9 +202,9 @@ def describe_benefit(platform: Platform, release: str) -> str:
     )
 
 
-def reported() -> list[dict[str, Any]]:
+def reported() -> list[Reported]:
     """Return what others have published, with their own numbers."""
-    return entries(REPORTED, "reported")
+    return read_json(REPORTED, ReportedFile, restore(REPORTED))["reported"]
 
 
 def rules() -> list[str]:

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict
 
 from packaging.version import Version
 
-from scripts.base.files import entries
+from scripts.base.schema import ReleaseName, Text, read_json, restore
 from scripts.gap.platforms import is_libunwind
 from scripts.history.benchmarks import DEREGISTER, FUNCTION, GAP, LIBRARY
 from scripts.history.read import History
@@ -20,6 +20,22 @@ EXACT = 0.01  # relative change of a count that counts
 SUDDEN = 2.0  # factor by which the gap changes, where nothing is counted
 SAMPLES = 8  # of a time, for its gap to be compared: fewer are noise
 FUNCTIONS = 3  # functions of the unwinder that explain a change
+
+
+class UpstreamChange(TypedDict):
+    """A change of Wasmtime's that moves the cost: an entry of that file."""
+
+    release: ReleaseName
+    pull_request: int
+    what: Text
+    libunwind_only: NotRequired[bool]
+    benefit_only: NotRequired[bool]
+
+
+class UpstreamFile(TypedDict):
+    """`fixtures/upstream_changes.json`."""
+
+    changes: list[UpstreamChange]
 
 
 @dataclass(frozen=True)
@@ -46,7 +62,7 @@ class Change:
     shapes: dict[str, tuple[float, float]]
     functions: dict[str, tuple[float, float]] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
-    causes: list[dict[str, Any]] = field(default_factory=list)
+    causes: list[UpstreamChange] = field(default_factory=list)
     wheels: bool = False
 
     @property
@@ -185,11 +201,12 @@ def explain(
     )
 
 
-def upstream_changes(before: str, now: str, *, libunwind: bool) -> list[dict[str, Any]]:
+def upstream_changes(before: str, now: str, *, libunwind: bool) -> list[UpstreamChange]:
     """Return the upstream changes of the cost after one release, up to another."""
+    known = read_json(UPSTREAM, UpstreamFile, restore(UPSTREAM))
     return [
         change
-        for change in entries(UPSTREAM, "changes")
+        for change in known["changes"]
         if Version(before) < Version(change["release"]) <= Version(now)
         and (libunwind or not change.get("libunwind_only"))
         and not change.get("benefit_only")

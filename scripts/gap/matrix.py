@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from packaging.version import Version
 
 from scripts.base.numbers import milliseconds
-from scripts.gap.advice import Advice, Load, advise, reported
+from scripts.gap.advice import Advice, Load, Reported, advise, reported
 from scripts.gap.changes import Change, Era
 from scripts.gap.model import estimate_fdes
 from scripts.gap.platforms import Platform, is_libunwind, platform_of
@@ -38,7 +37,7 @@ class Cell:
     release: str
     advice: dict[str, Advice]
     measured: list[str]
-    reports: list[dict[str, Any]]
+    reports: list[Reported]
     way: str = ""
 
     @property
@@ -102,7 +101,7 @@ def build_cell(
     column: Column,
     history: History,
     eras: Sequence[Era],
-    published: Sequence[dict[str, Any]],
+    published: Sequence[Reported],
 ) -> Cell:
     """Return the advice for a platform in an era."""
     advice = {name: advise(platform, column.last, load_of(name, column.last)) for name in LOADS}

@@ -7,22 +7,23 @@ workflow commits and pushes.
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from asv.benchmarks import Benchmarks
-from asv.config import Config
-from asv.results import Results, get_filename
+from asv.results import Results
 from asv.util import UserError
+from msgspec import structs
 from packaging.version import Version
 
 from scripts.base.files import write
-from scripts.history import results
-from scripts.history.machine import LOCAL, read_description
+from scripts.base.schema import printable
+from scripts.history.machine import LOCAL, Machine, read_description, read_hosts, read_machine
+from scripts.history.read import check_content, require_release
+from scripts.history.results import Known, keep, read_known, read_results
 from scripts.releases import pins
+from scripts.releases.pins import Release
 
 RESULTS = Path("results")
 
@@ -53,67 +54,128 @@ def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
     commit that is not pinned, a folder that is not the machine's that it says, a description that
     contradicts the recorded one, a benchmark that failed, or is missing where no part of the suite
     was asked for (`partial`).
+
+    Raises:
+        UserError: benchmarks.json or the pins are missing or damaged.
     """
-    joined, benchmarks = Joined(), Benchmarks.load(Config.load("asv.conf.json"))
-    versions = {release.commit: release.version for release in pins.load()}
+    joined, known = Joined(), read_known(RESULTS)
+    releases = {release.commit: release for release in pins.load()}
     for folder in sorted(sources):
-        machine, recorded = folder.name, RESULTS / folder.name
-        try:
-            described = read_description(folder)
-            if machine.startswith(LOCAL):
-                raise UserError(f"{folder}: results of local machines are not recorded")
-            known = (recorded / "machine.json").exists()
-            if known and read_description(recorded) != described:
-                raise UserError(
-                    f"{folder} contradicts {recorded}: {machine} is another kind of machine"
-                )
-        except UserError as error:
-            joined.problems.append(str(error))
-            continue
-        for path in sorted(folder.glob("*-*.json")):
-            try:
-                measured = results.read_results(path, machine)
-                if measured.commit_hash not in versions:
-                    raise UserError(f"{path}: {measured.commit_hash[:8]} is no pinned release")
-                expected = get_filename(machine, measured.commit_hash, measured.env_name)
-                if path.name != Path(expected).name:
-                    raise UserError(f"{path} holds what belongs into {expected}")
-            except UserError as error:
-                joined.problems.append(str(error))
-                continue
-            problems = list(incomplete(measured, benchmarks, partial))
-            if store(measured, recorded / path.name):
-                joined.problems += [f"{path}: {problem}" for problem in problems]
-                joined.taken.setdefault(machine, set()).add(versions[measured.commit_hash])
-        if machine in joined.taken:
-            write(recorded / "machine.json", (folder / "machine.json").read_text(encoding="utf-8"))
-            paths = [place / "hosts.jsonl" for place in (recorded, folder)]
-            texts = [path.read_text(encoding="utf-8") for path in paths if path.exists()]
-            hosts = sorted({line for text in texts for line in text.splitlines()})
-            # by time: each line begins with it
-            write(recorded / "hosts.jsonl", "".join(f"{line}\n" for line in hosts))
+        with note_problems(folder, joined.problems):
+            machine, problems = check_folder(folder)
+            joined.problems += problems
+            for path in sorted(folder.glob("*-*.json")):
+                with note_problems(path, joined.problems):
+                    measured = check_file(path, known, releases, machine)
+                    recorded = load_recorded(RESULTS / machine.name / path.name)
+                    problems = [
+                        *drop_unknown(measured, known, recorded),
+                        *incomplete(measured, known, partial),
+                    ]
+                    if store(measured, recorded, RESULTS / machine.name / path.name):
+                        version = releases[measured.commit_hash].version
+                        joined.taken.setdefault(machine.name, set()).add(version)
+                        joined.problems += [f"{path}: {problem}" for problem in problems]
+            if machine.name in joined.taken:
+                take_description(folder, RESULTS / machine.name)
     return joined
 
 
-def incomplete(measured: Results, benchmarks: Any, partial: bool) -> Iterator[str]:
-    """The benchmarks that failed, or are missing; n/a is an answer."""
-    names = measured.get_result_keys(benchmarks)
-    for name, benchmark in sorted(benchmarks.items()):
-        if name in names:
-            if None in (measured.get_result_value(name, benchmark["params"]) or [None]):
-                yield f"{name} failed"
-        elif not partial:
-            yield f"{name} is missing"
+@contextmanager
+def note_problems(path: Path, problems: list[str]) -> Iterator[None]:
+    """Note what is wrong with a folder or file, and go on: it must not block the others."""
+    try:
+        yield
+    except UserError as error:
+        problems.append(str(error))
+    except Exception as error:  # noqa: BLE001 what others send may be wrong in any way
+        problems.append(f"{path} cannot be read ({error!r})")
 
 
-def store(measured: Results, target: Path) -> bool:
-    """Write a result file together with what is recorded; whether that changed anything."""
-    newer = measured
-    with suppress(OSError, UserError):  # nothing is recorded; damage is no better than nothing
-        older, newer = sorted(
-            (measured, results.read_results(target, target.parent.name)), key=results.started
+def check_folder(folder: Path) -> tuple[Machine, list[str]]:
+    """Return the machine of a folder, and what is left out of its hosts.
+
+    Raises:
+        UserError: the folder has links, or is not that of the recorded machine of this name.
+    """
+    if any(path.is_symlink() for path in (folder, *folder.iterdir())):
+        raise UserError(f"{folder} has symbolic links, which are not followed")
+    machine, problems = read_machine(folder)
+    if machine.name.startswith(LOCAL):
+        raise UserError(f"{folder}: results of local machines are not recorded")
+    recorded = RESULTS / machine.name
+    if (recorded / "machine.json").exists() and (
+        read_description(recorded) != read_description(folder)
+    ):
+        raise UserError(
+            f"{folder} contradicts {recorded}: {machine.name} is another kind of machine"
         )
-        results.keep(newer, older)
+    return machine, problems
+
+
+def check_file(
+    path: Path, known: Known, releases: Mapping[str, Release], machine: Machine
+) -> Results:
+    """Load a result file.
+
+    Raises:
+        UserError: it is damaged, or not of a pinned release, this machine and this suite.
+    """
+    stored = read_results(path)
+    require_release(path, stored, releases)
+    check_content(path, stored, known, machine)
+    described = structs.asdict(read_description(path.parent))
+    del described["version"]
+    if stored.params != {**described, "python": stored.python}:
+        raise UserError(f"{path} was measured on another machine than its folder describes")
+    if stored.env_vars.keys() != {"UNWINDER"} or stored.requirements:
+        raise UserError(f"{path} was measured in an environment that asv.conf.json does not have")
+    return Results.load(str(path))
+
+
+def load_recorded(path: Path) -> Results | None:
+    """Load the recorded result file, if it is sound: damage is no better than nothing."""
+    try:
+        read_results(path)
+    except UserError:
+        return None
+    return Results.load(str(path))
+
+
+def drop_unknown(measured: Results, known: Known, recorded: Results | None) -> Iterator[str]:
+    """Drop benchmarks that the suite does not have; yield those that are not recorded either."""
+    names = recorded.get_all_result_keys() if recorded else ()
+    for name in sorted(measured.get_all_result_keys()):
+        benchmark, params = known.get(name), measured.get_result_params(name)
+        if (
+            benchmark is None
+            or measured.benchmark_version[name] != benchmark.version
+            or len(params) != len(benchmark.params)
+            or not all(
+                {*some} <= {*every} for some, every in zip(params, benchmark.params, strict=True)
+            )
+        ):
+            measured.remove_result(name)
+            if name not in names:
+                yield f"{name} is unknown, or has unknown parameters"
+
+
+def incomplete(measured: Results, known: Known, partial: bool) -> Iterator[str]:
+    """Yield the benchmarks that failed, or are missing from the whole suite; n/a is an answer."""
+    for name, benchmark in sorted(known.items()):
+        if name not in measured.get_all_result_keys():
+            if not partial:
+                yield f"{name} is missing"
+        elif None in measured.get_result_value(name, benchmark.params):
+            yield f"{name} failed"
+
+
+def store(measured: Results, recorded: Results | None, target: Path) -> bool:
+    """Write a result file together with what is recorded; return whether that changed anything."""
+    newer = measured
+    if recorded is not None:
+        older, newer = sorted((measured, recorded), key=started)
+        keep(newer, older)
     with tempfile.TemporaryDirectory(dir=RESULTS, suffix=".tmp") as scratch:
         newer.save(scratch)
         written = Path(scratch, newer._filename)
@@ -122,6 +184,19 @@ def store(measured: Results, target: Path) -> bool:
         target.parent.mkdir(exist_ok=True)
         written.replace(target)
     return True
+
+
+def started(measured: Results) -> int:
+    """Return when the last of its benchmarks started, in milliseconds since the epoch."""
+    return max((time or 0 for time in measured.started_at.values()), default=0)
+
+
+def take_description(folder: Path, recorded: Path) -> None:
+    """Store the description of a machine, and join the lines about its hosts by time."""
+    write(recorded / "machine.json", (folder / "machine.json").read_text(encoding="utf-8"))
+    hosts = read_hosts(recorded / "hosts.jsonl")[0] | read_hosts(folder / "hosts.jsonl")[0]
+    lines = sorted(hosts, key=lambda line: hosts[line].since)
+    write(recorded / "hosts.jsonl", "".join(f"{line}\n" for line in lines))
 
 
 def machine_folders(root: Path) -> list[Path]:
@@ -151,7 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     print(joined.message if joined.taken else "Nothing to record.")
-    print(*(f"error: {line}" for line in joined.problems), sep="\n", file=sys.stderr)
+    for line in joined.problems:
+        print(f"error: {printable(line)}", file=sys.stderr)
     return 1 if joined.problems else 0
 
 

@@ -8,20 +8,24 @@ results instead (`record_host`), where they break nothing.
 import json
 import os
 import platform
-import re
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 import psutil
 from asv import util
-from asv.machine import Machine
 from asv.util import UserError
 from packaging.tags import platform_tags
 
 from scripts.base.files import write
-from scripts.history.machine import LOCAL, parse_system
+from scripts.history.machine import (
+    LOCAL,
+    Description,
+    describe_contradiction,
+    read_description,
+)
 from scripts.measuring import unwinders
 from scripts.releases import pins
 
@@ -89,17 +93,12 @@ def check_machine(name: str, results: Path) -> None:
         UserError: it says which name or file contradicts what.
     """
     described = fields(name)
-    if not re.fullmatch(r"\w[\w.-]*", name):  # it becomes a folder of results/
-        raise UserError(f"--machine '{name}': a name has letters, digits, '.', '_' and '-'.")
-    host = parse_system(described["os"]) or "Linux"
-    if parse_system(name) not in ("", host):
-        raise UserError(
-            f"--machine {name} implies {parse_system(name)}, but this host runs {host}."
-        )
+    if problem := describe_contradiction(name, described["os"], described["arch"]):
+        raise UserError(f"--machine {problem}.")
     path = results / name / "machine.json"
     if path.exists() and name != local_name():
-        recorded = util.load_json(str(path), Machine.api_version)
-        if recorded != described:
+        recorded = read_description(path.parent)
+        if recorded != msgspec.convert({**described, "version": 1}, Description):
             raise UserError(
                 f"{path} describes another kind of machine: {recorded} there, {described} here. "
                 "Choose another name with --machine."

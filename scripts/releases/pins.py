@@ -13,24 +13,32 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated, Literal, TypedDict
 
+import msgspec
 from asv.util import UserError
+from msgspec import Meta
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from scripts.base.files import write
+from scripts.base.schema import ReleaseName, read_json, restore
 
 PINS = Path("fixtures/releases.json")
-REMEDY = "Restore it with `git checkout fixtures/releases.json`."
 
 COMMITTER = "wasmtime-py releases <releases@wasmtime-py.invalid>"
 # `any` wheels hold the Windows library whatever they are installed on (manylinux1 is what
 # wasmtime-py calls its glibc wheels); android is no platform that is measured.
 NATIVE = re.compile(r"(manylinux|musllinux|macosx|win)")
 # how a macOS library registers unwind info: see `update`
-FUNCTION, SECTION, NO_WAY = "function by function", "a section at a time", "in no known way"
-# what reading the pins may raise when the file is none, cut short or edited by hand
-DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+Way = Literal["function by function", "a section at a time", "in no known way"]
+FUNCTION: Way = "function by function"
+SECTION: Way = "a section at a time"
+NO_WAY: Way = "in no known way"
+Wheel = Annotated[str, Meta(pattern=r"\Awasmtime-[\w.]{1,30}-py3-none-[\w.]{1,150}\.whl\Z")]
+Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+Commit = Annotated[str, Meta(pattern=r"\A([0-9a-f]{40})?\Z")]
+Time = Annotated[str, Meta(pattern=r"\A20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")]
 
 
 @dataclass(frozen=True)
@@ -45,11 +53,11 @@ class Release:
         macs: how its macOS libraries register unwind info, by processor; not part of the commit.
     """
 
-    version: str
-    time: str
-    wheels: dict[str, str]
-    commit: str = ""
-    macs: dict[str, str] = field(default_factory=dict)
+    version: ReleaseName
+    time: Time
+    wheels: dict[Wheel, Sha256]
+    commit: Commit = ""  # until it is appended
+    macs: dict[Literal["arm64", "x86_64"], Way] = field(default_factory=dict)
 
     @property
     def on_macs(self) -> str:
@@ -78,6 +86,12 @@ class Release:
             if tag.platform in platforms
         ]
         return min(ranked, default=(0, None))[1]
+
+
+class PinFile(TypedDict):
+    """`fixtures/releases.json`."""
+
+    releases: list[Release]
 
 
 def is_native(wheel: str) -> bool:
@@ -114,19 +128,17 @@ def load(path: Path = PINS) -> list[Release]:
     Raises:
         UserError: the file is missing, cut short or edited by hand.
     """
+    releases = read_json(path, PinFile, restore(PINS))["releases"]
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["releases"]
-        releases = [Release(**entry) for entry in entries]
-        _check(releases)
-    except OSError as error:
-        raise UserError(f"Cannot read the pinned releases: {error}. {REMEDY}") from error
-    except DAMAGE as error:
-        raise UserError(f"{path} is not a list of pinned releases ({error}). {REMEDY}") from error
+        check(releases)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}). {restore(PINS)}") from error
     return releases
 
 
-def _check(releases: Sequence[Release]) -> None:
+def check(releases: Sequence[Release]) -> None:
     """Raise ValueError for anything that `append` would not have written."""
+    msgspec.convert([asdict(release) for release in releases], list[Release])
     if not releases:
         raise ValueError("it is empty")
     parent, newest = None, Version("0")
@@ -134,8 +146,6 @@ def _check(releases: Sequence[Release]) -> None:
         version = Version(release.version)
         if version <= newest:
             raise ValueError(f"{release.version} stands after {newest}")
-        if not {*release.macs.values()} <= {FUNCTION, SECTION, NO_WAY}:
-            raise ValueError(f"{release.version} has macOS libraries that register otherwise")
         if commit_id(release, parent) != release.commit:
             raise ValueError(
                 f"{release.version} does not match its commit id: pins are append-only, and "
@@ -146,6 +156,6 @@ def _check(releases: Sequence[Release]) -> None:
 
 def save(releases: Sequence[Release], path: Path = PINS) -> None:
     """Write the pins, all or nothing."""
-    _check(releases)
+    check(releases)
     text = json.dumps({"releases": [asdict(release) for release in releases]}, indent=1) + "\n"
     write(path, text)

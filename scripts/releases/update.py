@@ -15,10 +15,11 @@ import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 from asv.util import UserError
 from packaging.version import Version
 from pypi_simple import (
@@ -126,14 +127,14 @@ def read_macs(client: PyPISimple, releases: Sequence[Release], found: Found) -> 
     """The releases, each with how its macOS libraries register unwind info."""
     read = []
     for pinned in releases:
-        macs = dict(pinned.macs)
+        macs = {str(processor): str(way) for processor, way in pinned.macs.items()}
         for wheel in found[Version(pinned.version)]:
             mac = re.search(r"-macosx_\d+_\d+_(\w+)", wheel.filename)
             if mac is None or mac[1] in macs or wheel.filename not in pinned.wheels:
                 continue
             macs[mac[1]] = registration(client, wheel)
             print(f"read {wheel.filename}: registers {macs[mac[1]]}", flush=True)
-        read.append(replace(pinned, macs=macs))
+        read.append(msgspec.convert({**asdict(pinned), "macs": macs}, Release))
     return read
 
 

@@ -1,0 +1,73 @@
+"""JSON from outside, read once: through a typed schema, or refused in a sentence with the remedy.
+
+A schema is a class of msgspec, a dataclass or a `TypedDict`; its annotations say what is possible.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from asv.util import UserError
+from msgspec import Meta
+
+T = TypeVar("T")
+
+LARGEST = 16 << 20  # bytes of a file; ours are 20 kB
+# \Z and not $, which also matches before a newline at the end
+CLEAN = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff<>|`]"
+Text = Annotated[str, Meta(pattern=rf"\A{CLEAN}{{1,200}}\Z")]
+MaybeText = Annotated[str, Meta(pattern=rf"\A{CLEAN}{{0,200}}\Z")]
+Link = Annotated[str, Meta(pattern=r"\Ahttps://[\w./#?=&%-]{1,300}\Z")]
+ReleaseName = Annotated[str, Meta(pattern=r"\A\d{1,4}(\.\d{1,4}){2}(\.post\d{1,4})?\Z")]
+Commit = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}\Z")]
+Day = Annotated[str, Meta(pattern=r"\A20\d\d-\d\d-\d\d\Z")]
+Number = Annotated[float, Meta(ge=-1e300, le=1e300)]  # neither infinite nor n/a
+
+
+def read_json(path: Path, kind: type[T], remedy: str) -> T:
+    """Read a JSON file by its schema.
+
+    Raises:
+        UserError: the file is missing, or is not what the schema says; with the remedy.
+    """
+    try:
+        if not path.is_file():
+            raise UserError(f"{path} is missing. {remedy}")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        return parse_json(content, kind)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({printable(str(error), 150)}). {remedy}") from error
+
+
+def parse_json(content: bytes, kind: type[T]) -> T:
+    """Return JSON as its schema has it; NaN, with which asv marks n/a, becomes None.
+
+    Raises:
+        ValueError: the content is not what the schema says.
+    """
+    if len(content) > LARGEST:
+        raise ValueError(f"larger than {LARGEST:,} bytes")
+    try:
+        found = json.loads(content.decode("utf-8"), parse_constant=parse_constant)
+        return msgspec.convert(found, kind)
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("nested too deeply") from error
+
+
+def parse_constant(name: str) -> float | None:
+    """Return None for NaN."""
+    return None if name == "NaN" else float(name)
+
+
+def restore(path: Path) -> str:
+    """Return the remedy for a committed file."""
+    return f"Restore it with `git checkout {path.as_posix()}`."
+
+
+def printable(text: str, length: int = 1000) -> str:
+    """Return text that can be printed on one line: a name of a file may hold any bytes."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:length])
