@@ -39,7 +39,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("a.wasm", b"\0asm\x02\0\0\0", "is cut short, or of an unknown version"),
         ("a.wasm", b"\0asm\x0d\0\x01\0", "is a component, not a core module. Extract its core mod"),
         ("a.cwasm", b"\x7fELF\x02", "is compiled already (.cwasm). Give the .wasm file"),
-        ("a.wasm.gz", gzip.compress(EMPTY, mtime=0), "is compressed with gzip. Unpack it first: gunzip"),
+        (
+            "a.wasm.gz",
+            gzip.compress(EMPTY, mtime=0),
+            "is compressed with gzip. Unpack it first: gunzip",
+        ),
         ("a.wasm.zst", b"\x28\xb5\x2f\xfd", "is compressed with zstd"),
         ("a.whl", b"PK\x03\x04", "is a zip archive"),
         ("a.wasm", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),

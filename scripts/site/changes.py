@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from packaging.version import Version
 
 from benchmarks._shapes import HEADLINE
 from scripts.base.numbers import count, times
 from scripts.gap import words
-from scripts.gap.changes import Change
+from scripts.gap.changes import Change, UpstreamChange
 from scripts.gap.report import Report
 from scripts.history.benchmarks import MAIN_SHAPE
 
@@ -45,7 +45,7 @@ class ChangeRow:
     """
 
     release: str
-    causes: list[dict[str, Any]]
+    causes: list[UpstreamChange]
     libraries: tuple[str, ...]
     wheels: bool
     effects: list[Effect] = field(default_factory=list)

@@ -1,9 +1,10 @@
 """Addresses that the pages link: pull requests and issues by their number, releases by name."""
 
 import re
-from typing import Any
 
 from markupsafe import Markup, escape
+
+from scripts.gap.changes import UpstreamChange
 
 WASMTIME = "https://github.com/bytecodealliance/wasmtime"
 WASMTIME_PY = "https://github.com/bytecodealliance/wasmtime-py"
@@ -11,7 +12,7 @@ WASMTIME_PY = "https://github.com/bytecodealliance/wasmtime-py"
 PULL = re.compile(r"(?<!\w)(?:wasmtime)?#(\d{3,6})\b")
 
 
-def address_of(cause: dict[str, Any]) -> str:
+def address_of(cause: UpstreamChange) -> str:
     """Return the address of an upstream change."""
     return f"{WASMTIME}/pull/{cause['pull_request']}"
 
