@@ -128,7 +128,7 @@ class UnwinderInstructions:
     """
 
     param_names: ClassVar = ["shape"]
-    timeout = 600  # seconds for the process that counts
+    timeout = 7200  # seconds for the process that counts; an emulated machine is the slowest
     unit = "instructions"
     version = "1"
 

@@ -74,7 +74,7 @@ class Machine:
         arch: its processor architecture: x86_64 or arm64.
         system: Linux, macOS or Windows.
         libgcc: the major version of libgcc, if that is its unwinder.
-        emulated: whether its processor is emulated, so that only counts mean something.
+        emulated: whether its processor is emulated, as its name says: its times mean nothing.
         packages: package and version of the unwinders its hosts had, by the first 48 bits of their
             build id.
         unwinders: libgcc or libunwind, by the same.
@@ -157,7 +157,7 @@ def read_machine(folder: Path) -> tuple[Machine, list[str]]:
         arch=described.arch,
         system=parse_system(described.os) or "Linux",
         libgcc=int(libgcc[1]) if libgcc else None,
-        emulated="emulated" in described.cpu,
+        emulated="emulated" in folder.name,
         packages={build: package for build, (_, package) in libraries.items()},
         unwinders={build: name for build, (name, _) in libraries.items()},
         sections=sections[-1] if sections else None,
