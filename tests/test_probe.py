@@ -38,6 +38,7 @@ from .probe_inputs import (
     ONE,
     ROOT,
     environment,
+    installed,
     linux,
     needs_valgrind,
     posix,
@@ -727,6 +728,7 @@ def test_without_valgrind_it_predicts_and_times(cache: Path) -> None:
     answer = probe(cache, EIGHT, "--modules", "20", "--counts-only", valgrind=False)
     assert answer.returncode == 2
     assert "error: valgrind, which counts" in answer.stdout
+    installed("49.0.0", cache)
     answer = probe(cache, EIGHT, "--modules", "20", "--against", "49.0.0", valgrind=False)
     assert answer.returncode == 3
 
