@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 import platform
 import re
 import subprocess
@@ -242,6 +243,21 @@ def test_a_changed_list_of_helpers_is_installed(
     assert before == system._get_install_checksum()
     helpers.write_text("pyelftools==0.33")
     assert before != system._get_install_checksum()
+
+
+@pytest.mark.parametrize("script", ["import sys; sys.exit('no loader')", "raise LookupError(1)"])
+def test_a_search_for_libunwind_that_fails_is_a_reason(
+    script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "PROBE", script)
+    reason = environment.find_missing_library({"UNWINDER": "libunwind"})
+    assert reason.startswith("Looking for it failed with exit code 1. ")
+    assert reason.endswith(("no loader", "LookupError: 1"))
+
+
+def test_the_lock_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "getuid", raising=False)
+    assert environment.lock_path().name == "wasmtime-teardown-user.lock"
 
 
 def test_the_lock_is_one_for_all_clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import json
 import platform
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,14 @@ from scripts.measuring import machines, unwinders
 def simulate(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, **answers: object) -> None:
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
+
+    def give(answer: object) -> object:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
     for name, answer in answers.items():
-        monkeypatch.setattr(platform, name, lambda answer=answer: answer)
+        monkeypatch.setattr(platform, name, partial(give, answer))
 
 
 @pytest.mark.parametrize(
@@ -30,6 +37,8 @@ def simulate(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, **answe
         ("linux", "aarch64", {"libc_ver": ("", ""), "freedesktop_os_release":
          {"NAME": "Alpine Linux", "VERSION_ID": "3.22.1"}},
          "local-linux-arm64", "Alpine 3.22, musl"),
+        ("linux", "riscv64", {"libc_ver": ("", ""), "freedesktop_os_release": OSError("missing")},
+         "local-linux-riscv64", "Linux, musl"),
     ],
 )  # fmt: skip
 def test_other_platforms(
@@ -192,10 +201,10 @@ def test_a_host_is_recorded_once_and_again_when_it_changes(
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["hosts.jsonl"]
 
 
-@pytest.mark.parametrize("damage", ["", "\n\n", '{"since": "20', "<<<<<<< HEAD\n"])
-def test_a_damaged_list_of_hosts_is_only_appended_to(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", [b"", b"\n\n", b'{"since": "20', b"<<<<<<< HEAD\n", b"\xff"])
+def test_a_damaged_list_of_hosts_is_only_appended_to(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "hosts.jsonl"
-    path.write_text(damage)
+    path.write_bytes(damage)
     machines.record_host(tmp_path)
-    assert path.read_text().startswith(damage)
-    assert json.loads(path.read_text().splitlines()[-1])["facts"]
+    assert path.read_bytes().startswith(damage)
+    assert json.loads(path.read_bytes().splitlines()[-1])["facts"]

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from scripts.measuring import unwinders
+from scripts.measuring import machines, unwinders
 
 from .conftest import absent
+from .github import write_program
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="files of Linux")
 
@@ -86,3 +87,104 @@ def test_on_macos_the_names_of_the_system_are_recorded(monkeypatch: pytest.Monke
 def test_windows_has_no_library_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert unwinders.facts() == {}
+
+
+# Hosts of other systems
+
+
+def only(folder: Path, monkeypatch: pytest.MonkeyPatch, **programs: str) -> None:
+    """Let PATH hold these shell scripts, and the shell, only."""
+    for name, script in programs.items():
+        write_program(folder / "bin" / name.replace("_", "-"), script)
+    monkeypatch.setenv("PATH", str(folder / "bin"))
+    unwinders.package_of.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    unwinders.package_of.cache_clear()
+
+
+MANAGERS = {
+    "Debian": ({"dpkg_query": """case "$1" in -S) echo "libgcc-s1:amd64: $2";;
+        *) printf ' 12.2.0-14\n';; esac"""}, "libgcc-s1 12.2.0-14", "12"),
+    "Fedora": ({"rpm": "echo libgcc-14.2.1"}, "libgcc-14.2.1", "14"),
+    "Alpine": ({"apk": 'echo "$3 is owned by libgcc-13.2.1_git20240309-r1"'},
+               "libgcc-13.2.1_git20240309-r1", "13"),
+    "Arch": ({}, "", ""),
+    "unknown to dpkg": ({"dpkg_query": "echo no path found >&2; exit 1"}, "", ""),
+    "no text": ({"dpkg_query": "printf '\\377: x'"}, "\ufffd\ufffd: x", ""),
+    "killed": ({"dpkg_query": "kill -9 $$"}, "", ""),
+    "silent": ({"rpm": "exit 0", "apk": "exit 0"}, "", ""),
+}  # fmt: skip
+
+
+@LINUX
+@pytest.mark.parametrize("system", MANAGERS)
+def test_packages_are_told_by_each_manager_or_not_at_all(
+    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs, package, major = MANAGERS[system]
+    only(tmp_path, monkeypatch, **programs)
+    facts: Any = unwinders.facts()["libgcc"]
+    assert facts["package"].strip() == package
+    assert facts["build_id"]
+    assert unwinders.libgcc_major() == major
+    assert all(machines.fields("here").values())
+    machines.record_host(tmp_path / "here")
+    assert (tmp_path / "here/hosts.jsonl").exists()
+
+
+@LINUX
+def test_a_program_that_is_none_is_no_manager(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(tmp_path, monkeypatch, rpm="")
+    (tmp_path / "bin/rpm").write_bytes(b"\x7fELF")
+    assert unwinders.package_of(Path("/lib/x.so")) == ""
+
+
+@LINUX
+def test_a_manager_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(command: list[str], **options: Any) -> None:
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert unwinders.package_of(Path("/lib/x.so")) == ""
+
+
+@LINUX
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", b"no library"])
+def test_a_library_that_is_no_elf_file_has_no_build_id(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "libgcc_s.so.1"
+    library.write_bytes(content)
+    monkeypatch.setattr(unwinders, "library", lambda _: library)
+    facts: Any = unwinders.facts()["libgcc"]
+    assert facts["build_id"] == ""
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "fails", ["facts", "has_sections", "libgcc_major", "package_of", "library"]
+)
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+def test_no_fact_stops_a_measurement(
+    fails: str, system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("NAME")
+
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(unwinders, fails, fail)
+    assert len(machines.fields("here")) == 6
+    machines.record_host(tmp_path / "here")
+    assert (tmp_path / "here/hosts.jsonl").read_text().count("\n") == 1
+
+
+@LINUX
+def test_a_list_of_hosts_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "here/hosts.jsonl").mkdir(parents=True)
+    machines.record_host(tmp_path / "here")
+    assert list((tmp_path / "here").rglob("*")) == [tmp_path / "here/hosts.jsonl"]

@@ -9,9 +9,11 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -19,7 +21,7 @@ from asv import util
 from asv.util import UserError
 from packaging.tags import platform_tags
 
-from scripts.base.files import write
+from scripts.base.files import replacing
 from scripts.history.machine import (
     LOCAL,
     Description,
@@ -27,6 +29,7 @@ from scripts.history.machine import (
     read_description,
 )
 from scripts.measuring import unwinders
+from scripts.measuring.unwinders import best_effort
 from scripts.releases import pins
 
 SYSTEMS = {"darwin": "macos", "win32": "windows"}
@@ -72,7 +75,8 @@ def operating_system() -> str:
     system = f"{name} {number}".strip()
     if platform.libc_ver()[0] != "glibc":
         return f"{system}, musl"
-    return f"{system}, libgcc {unwinders.libgcc_major()}".strip()
+    libgcc = best_effort("The version of libgcc", unwinders.libgcc_major, "")
+    return f"{system}, libgcc {libgcc}".strip()
 
 
 def memory_class(size: int) -> str:
@@ -109,27 +113,41 @@ def record_host(folder: Path) -> None:
     """Note in `hosts.jsonl` on which host, with which software, the results there are measured.
 
     A line is added when the facts differ from the last line's; results hold the time they
-    started at, so each belongs to the line before it.
+    started at, so each belongs to the line before it. A fact that cannot be told is left out.
     """
-    # what a hosted runner says of its image
-    image = (os.environ.get(name, "") for name in ("ImageOS", "ImageVersion"))
-    facts = {
-        "platform": platform.platform(),
-        "libc": " ".join(platform.libc_ver()),
-        "cpu": util.get_cpu_info(),
-        "memory": psutil.virtual_memory().total,
-        "image": " ".join(image).strip(),
-        "unwinders": unwinders.facts(),
-        **({"sections": unwinders.has_sections()} if sys.platform == "darwin" else {}),
-        "wheel": pins.load()[-1].wheel_for(list(platform_tags())) or "",
-        "python": platform.python_version(),
-        "asv": version("asv"),
+    find: dict[str, Callable[[], Any]] = {
+        "platform": platform.platform,
+        "libc": lambda: " ".join(platform.libc_ver()),
+        "cpu": util.get_cpu_info,
+        "memory": lambda: psutil.virtual_memory().total,
+        "image": hosted_image,
+        "unwinders": unwinders.facts,
+        **({"sections": unwinders.has_sections} if sys.platform == "darwin" else {}),
+        "wheel": lambda: pins.load()[-1].wheel_for(list(platform_tags())) or "",
+        "python": platform.python_version,
+        "asv": lambda: version("asv"),
     }
+    told = {
+        name: best_effort(f"The fact {name!r} of this host", each, None)
+        for name, each in find.items()
+    }
+    facts = {name: fact for name, fact in told.items() if fact is not None}
+    best_effort(f"{folder / 'hosts.jsonl'}", lambda: append_host(folder, facts), None)
+
+
+def hosted_image() -> str:
+    """Return what a hosted runner says of its image."""
+    return " ".join(os.environ.get(name, "") for name in ("ImageOS", "ImageVersion")).strip()
+
+
+def append_host(folder: Path, facts: dict[str, Any]) -> None:
+    """Append facts to `hosts.jsonl`, all or nothing, unless the last line has them."""
     path = folder / "hosts.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    if lines and json.dumps(facts) in lines[-1]:
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    if lines and json.dumps(facts).encode() in lines[-1]:
         return
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    lines.append(json.dumps({"since": since, "facts": facts}))
+    lines.append(json.dumps({"since": since, "facts": facts}).encode())
     folder.mkdir(parents=True, exist_ok=True)
-    write(path, "\n".join(lines) + "\n")
+    with replacing(path) as scratch:
+        scratch.write_bytes(b"\n".join(lines) + b"\n")

@@ -8,12 +8,13 @@ import ctypes
 import functools
 import os
 import re
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from asv.console import log
 from elftools.elf.elffile import ELFFile
 
 LIBGCC, LIBUNWIND = "libgcc_s.so.1", "libunwind.so.1"  # nongnu's libunwind is libunwind.so.8
@@ -27,6 +28,18 @@ MANAGERS = {
 }
 
 
+T = TypeVar("T")
+
+
+def best_effort(what: str, find: Callable[[], T], default: T) -> T:
+    """Return a fact about this host, or the default: no fact is worth a measurement."""
+    try:
+        return find()
+    except Exception as error:  # noqa: BLE001 loaders and package managers fail in any way
+        log.warning(f"{what} cannot be told ({error!r}). The measurement goes on.")
+        return default
+
+
 def facts() -> dict[str, dict[str, str] | list[str]]:
     """File, package and build id of each unwinder; on a Mac the names that the system gives."""
     if sys.platform == "darwin":
@@ -35,7 +48,13 @@ def facts() -> dict[str, dict[str, str] | list[str]]:
         return {}
     names = {"libgcc": LIBGCC, "libunwind": os.environ.get("LIBUNWIND") or LIBUNWIND}
     return {
-        name: {"file": str(file), "package": package_of(file), "build_id": build_id(file)}
+        name: {
+            "file": str(file),
+            "package": package_of(file),
+            "build_id": best_effort(
+                f"The build id of {file}", functools.partial(build_id, file), ""
+            ),
+        }
         for name, known_as in names.items()
         if (file := library(known_as))
     }
@@ -67,9 +86,14 @@ def package_of(file: Path) -> str:
 
 
 def _run(program: str, arguments: list[str]) -> str:
-    if shutil.which(program) is None:
+    """Return what a program prints, or nothing if it is missing, fails or takes too long."""
+    try:
+        answer = subprocess.run(
+            [program, *arguments],
+            capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
         return ""
-    answer = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     return answer.stdout if answer.returncode == 0 else ""
 
 

@@ -4,7 +4,6 @@
 """
 
 import atexit
-import getpass
 import os
 import platform
 import subprocess
@@ -88,15 +87,19 @@ def find_missing_library(variables: dict[str, str]) -> str:
 
     A process of its own looks: a library that is loaded here would stay loaded.
     """
-    return subprocess.run(
+    answer = subprocess.run(
         [sys.executable, "-c", PROBE],
-        env=os.environ | variables, capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
+        env=os.environ | variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if answer.returncode == 0:
+        return answer.stdout.strip()
+    last = answer.stderr.strip().splitlines()[-1:]
+    return " ".join([f"Looking for it failed with exit code {answer.returncode}.", *last])
 
 
 def lock_path() -> Path:
     """Return the lock of this user's measurements: runs in two clones would spoil each other."""
-    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    user = os.getuid() if hasattr(os, "getuid") else "user"  # on Windows the folder is the user's
     return Path(tempfile.gettempdir(), f"wasmtime-teardown-{user}.lock")
 
 
@@ -147,6 +150,6 @@ def end_leftovers(environments: Path) -> None:
     }.union(psutil.Process().children(recursive=True))
     for process in leftovers:
         log.warning(f"Ending process {process.pid}, which an earlier command left running")
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(leftovers)
