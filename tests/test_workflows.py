@@ -106,7 +106,9 @@ def test_results_of_all_machines_of_the_workflow_can_be_recorded(
     monkeypatch.chdir(tmp_path)
     for name in names:
         system = {"macos": "macOS 15", "windows": "Windows 2025"}.get(name.split("-")[0], "Linux")
+        arch = name.rsplit("-", 1)[-1]
         monkeypatch.setattr(machines, "operating_system", lambda system=system: system)
+        monkeypatch.setattr(machines, "architecture", lambda arch=arch: arch)
         machines.check_machine(name, Path("results"))
         write_results(Path("got", name), {NEWEST: {"1000x8": 8.0}}, name)
     joined = record.join(record.machine_folders(Path("got")), partial=True)
