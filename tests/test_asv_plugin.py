@@ -27,7 +27,7 @@ from scripts.measuring.results import MeasuredResults
 from scripts.releases import environment
 from scripts.releases.environment import ReleaseEnvironment
 
-from .conftest import LIBUNWIND, NAME, ROOT, SYSTEM
+from .conftest import DEADLINE, LIBUNWIND, NAME, ROOT, SYSTEM
 from .conftest import asv as run_asv
 
 BENCHMARK: dict[str, Any] = {"name": NAME, "version": "1", "params": [["'on'", "'off'"]]}
@@ -314,7 +314,7 @@ class Callback:
 
 Callback()
 print("lost", flush=True)
-time.sleep(60)
+time.sleep(300)
 """
 
 
@@ -324,7 +324,7 @@ def test_an_interrupt_that_python_drops_is_repeated(name: str) -> None:
     """Python drops what is raised in a callback; with asv, mostly in one of `os.fork`."""
     answer = subprocess.run(
         [sys.executable, "-c", INTERRUPT.format(name=name)],
-        cwd=ROOT, capture_output=True, text=True, timeout=30,
+        cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE,
     )  # fmt: skip
     assert answer.returncode != 0
     assert answer.stdout == "lost\n"
