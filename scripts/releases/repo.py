@@ -136,6 +136,8 @@ class ReleaseRepo(Repo):
         return list(self._by_commit).index(self.get_hash_from_name(name))
 
     def _release(self, commit: str) -> Release:
+        if commit in self._by_version:  # asv stores tags as commits, cut to eight characters
+            raise UserError("TAGS is not supported. Write ALL: every release has a tag.")
         if commit not in self._by_commit:
             raise UserError(f"{commit} is no commit of a release in {pins.PINS}.")
         return self._by_commit[commit]
