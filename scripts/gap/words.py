@@ -60,10 +60,12 @@ def describe_fall(before: Era | None, now: Era) -> str:
     what = "deregistering a module" if counted else "unloading modules with unwind info"
     if before is None or now.change is None or benchmark not in before.values:
         return f"in {span(now.first, now.last)}, {what} takes {cost} ({MAIN})."
-    old, new = before.values[benchmark].value, now.values[benchmark].value
+    old, new = now.change.shapes.get(
+        now.shape, (before.values[benchmark].value, now.values[benchmark].value)
+    )
     return (
         f"{now.change.label} made {what} {compare_costs(old, new)}: "
-        f"{cost}, {show(old)} in {before.last} ({MAIN})."
+        f"{cost}, {show(old)} in {now.change.previous} ({MAIN})."
     )
 
 
@@ -78,9 +80,11 @@ def describe_time(now: Era, before: Era | None) -> str:
     """Return what unwind info adds to the time, or nothing if it was not timed."""
     if EXTRA not in now.values:
         return ""
-    said = f"In {now.last}, unwind info adds {number(now.values[EXTRA].value)} ms to unloading them"
+    releases = span(now.first, now.last)
+    said = f"In {releases}, unwind info adds {number(now.values[EXTRA].value)} ms to unloading them"
     if before is not None and EXTRA in before.values:
-        said += f"; in {before.last}, it added {number(before.values[EXTRA].value)} ms"
+        earlier = span(before.first, before.last)
+        said += f"; in {earlier}, it added {number(before.values[EXTRA].value)} ms"
     return f"{said}."
 
 
