@@ -62,11 +62,11 @@ def compile_module(wasm: str, images: dict[str, int]) -> dict[str, Any]:
         if kind == "off":
             check_unwind_info(image, "off")
         if kind == "on":
-            facts |= time_one(image)
+            facts |= sample_one(image)
     return facts
 
 
-def time_one(image: bytes | bytearray) -> dict[str, float]:
+def sample_one(image: bytes | bytearray) -> dict[str, float]:
     """Return the least seconds to load and to drop one module, of a few, and its memory."""
     loaded = load_image(1, image, "on")  # work that is only done once is done here
     before = resident_bytes()
@@ -118,7 +118,7 @@ def count_module(image: int, modules: list[int], fdes: int) -> dict[str, Any]:
     }
 
 
-def time_module(on: int, off: int, modules: int, samples: int) -> dict[str, list[float]]:
+def drop_by_turns(on: int, off: int, modules: int, samples: int) -> dict[str, list[float]]:
     """Return CPU milliseconds to drop all modules, with unwind info and without, by turns."""
     images = {"on": read_image(on), "off": read_image(off)}
     times: dict[str, list[float]] = {"on": [], "off": []}
@@ -133,7 +133,7 @@ def time_module(on: int, off: int, modules: int, samples: int) -> dict[str, list
 JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "compile": compile_module,
     "count": count_module,
-    "time": time_module,
+    "time": drop_by_turns,
 }
 
 

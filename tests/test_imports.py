@@ -74,3 +74,15 @@ import scripts.asv_plugin, scripts.history.read, scripts.history.record
 assert before == (run.Results, run.Run.run, util.write_json)
 """
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=DEADLINE)
+
+
+def test_no_helper_is_taken_for_a_benchmark() -> None:
+    """asv takes every function of a module whose name begins so for a benchmark."""
+    helper = re.compile(r"^def ((?:time|track|mem|peakmem|timeraw)_?[a-z]*\w*)", re.MULTILINE)
+    found = {
+        f"{path.name}: {name}"
+        for path in (ROOT / "benchmarks").glob("*.py")
+        for name in helper.findall(path.read_text(encoding="utf-8"))
+        if re.match(r"(time|track|mem|peakmem|timeraw)(_|[A-Z])", name)
+    }
+    assert found == set()
