@@ -145,7 +145,7 @@ def find_damaged_file(environment: Path, names: Sequence[str]) -> str:
     for name, distribution in records.items():
         try:
             rows = list(csv.reader((distribution.read_text("RECORD") or "").splitlines()))
-            files = {file: digest.split("=", 1) for file, digest, *_ in rows if digest}
+            files = {file: digest.partition("=")[::2] for file, digest, *_ in rows if digest}
         except (ValueError, csv.Error):
             files = {}
         if not files:
@@ -156,12 +156,12 @@ def find_damaged_file(environment: Path, names: Sequence[str]) -> str:
     return ""
 
 
-def hash_file(path: Path, kind: str) -> str:
-    """Return the hash of a file as RECORD has it, or nothing if it cannot be told."""
+def hash_file(path: Path, kind: str) -> str | None:
+    """Return the hash of a file as RECORD has it, or None if it cannot be told."""
     try:
         digest = hashlib.new(kind, path.read_bytes()).digest()
     except (OSError, ValueError):
-        return ""
+        return None
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
