@@ -6,7 +6,6 @@ error, and with 2 if the file of --upstream is invalid.
 """
 
 import argparse
-import json
 import math
 import re
 import subprocess
@@ -14,12 +13,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple
 
 from asv.config import Config
 from asv.util import UserError
+from msgspec import Meta, Struct
 from packaging.version import Version
 
+from scripts.base.schema import parse_json, read_json
 from scripts.gap import tables, words
 from scripts.gap.report import Report, Series, build_report
 from scripts.history.read import read
@@ -29,7 +30,14 @@ FAILED = "benchmarks-failed"
 UPSTREAM_MOVED = "upstream-moved"
 TITLE_LENGTH, BODY_LENGTH = 256, 65_536  # characters that GitHub accepts
 
-T = TypeVar("T")
+
+class Listed(Struct, frozen=True):
+    """An issue that `gh` lists."""
+
+    number: int
+    title: str
+    body: str
+    state: str
 
 
 class Issue(NamedTuple):
@@ -78,7 +86,6 @@ def news_title(news: Sequence[Series]) -> str:
 
 
 UPSTREAM_PERCENT = 1.0  # counts are exact, so a difference of 1 % is a change
-UPSTREAM_BYTES = 1 << 20  # the probe writes a few kilobytes
 UPSTREAM_BUILDS = 100
 COUNTS = {  # names in the probe's JSON, and in the issue
     "instructions_to_remove": "instructions to deregister",
@@ -86,8 +93,31 @@ COUNTS = {  # names in the probe's JSON, and in the issue
 }
 
 
-class ShapeError(UserError):
-    """A file does not have the shape of the probe's JSON."""
+Count = Annotated[float, Meta(ge=0, lt=1e15)]
+
+
+class Build(Struct, frozen=True):
+    """What the probe's JSON says of a module under one build.
+
+    The library that was counted ran in the process that wrote this, so nothing in it is trusted.
+    """
+
+    build: str
+    module: str
+    counted: Annotated[int, Meta(gt=0, lt=10**6)]  # modules loaded
+    counts: dict[str, dict[str, Count]]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if a count is missing."""
+        if not all(str(self.counted) in self.counts.get(name, ()) for name in COUNTS):
+            raise ValueError(f"no count with {self.counted} modules loaded")
+
+
+Builds = Annotated[list[Build], Meta(min_length=2, max_length=100)]
+
+
+class InvalidError(UserError):
+    """A file is not the probe's JSON."""
 
 
 @dataclass(frozen=True)
@@ -117,14 +147,9 @@ def upstream_issue(path: Path) -> Issue | None:
     """Return the issue about Wasmtime's dev release, if a count changed by 1 % or more.
 
     Raises:
-        ShapeError: the file is not the probe's JSON.
+        InvalidError: the file is not the probe's JSON.
     """
-    try:
-        release, differences = parse_differences(read_json(path))
-    except ShapeError as error:
-        raise ShapeError(
-            f"{path} is not the probe's JSON: {error}. See the log of the job that wrote it."
-        ) from error
+    release, differences = read_differences(path)
     moved = [one for one in differences if abs(one.percent) >= UPSTREAM_PERCENT]
     moved.sort(key=lambda one: abs(one.percent), reverse=True)
     if not moved:
@@ -158,96 +183,38 @@ def upstream_body(release: str, moved: Sequence[Difference]) -> str:
     )
 
 
-def read_json(path: Path) -> object:
-    """Read a small JSON file.
-
-    Raises:
-        ShapeError: it cannot be read, is too large, or is not JSON.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(UPSTREAM_BYTES + 1)
-        check_shape(len(content) <= UPSTREAM_BYTES, f"it is larger than {UPSTREAM_BYTES} bytes")
-        found: object = json.loads(content)
-    except OSError as error:
-        raise ShapeError(f"it cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:  # their text could quote the file
-        raise ShapeError("it is empty, cut short or not JSON") from error
-    return found
-
-
-def parse_differences(found: object) -> tuple[str, list[Difference]]:
+def read_differences(path: Path) -> tuple[str, list[Difference]]:
     """Return the pinned release, and every count under both builds.
 
-    The library that was counted ran in the process that wrote this, so nothing in it is trusted.
+    Raises:
+        InvalidError: the file is not a list of modules, each under a pinned release and a library.
+    """
+    remedy = "See the log of the job that wrote it."
+    try:
+        builds = read_json(path, Builds, remedy)
+        return builds[0].build, list(compare_builds(builds))
+    except UserError as error:
+        raise InvalidError(str(error)) from error
+    except ValueError as error:
+        raise InvalidError(f"{path} is not the probe's JSON: {error}. {remedy}") from error
+
+
+def compare_builds(builds: Sequence[Build]) -> Iterator[Difference]:
+    """Yield the counts of each module under both builds.
 
     Raises:
-        ShapeError: it is not a list of modules, each under a pinned release and a library.
+        ValueError: the builds do not belong together.
     """
-    if not isinstance(found, list) or not found or len(found) % 2 or len(found) > UPSTREAM_BUILDS:
-        raise ShapeError("it is not a list of two builds for each module")
-    release = require_field(found[0], "build", str)
-    check_shape(
-        re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", release), "the first build is not a release"
-    )
-    pairs = zip(found[::2], found[1::2], strict=True)
-    return release, [one for pair in pairs for one in compare_builds(*pair, release)]
-
-
-def compare_builds(before: object, after: object, release: str) -> Iterator[Difference]:
-    """Yield the counts of one module under both builds.
-
-    Raises:
-        ShapeError: the builds do not belong together, or a count is missing.
-    """
-    check_shape(require_field(before, "build", str) == release, "the builds are in another order")
-    module, loaded = require_field(after, "module", str), require_field(after, "counted", int)
-    check_shape(
-        require_field(before, "module", str) == module
-        and require_field(before, "counted", int) == loaded,
-        "the builds of a module do not belong together",
-    )
-    for name, count in COUNTS.items():
-        was, now = (
-            require_count(require_field(require_field(build, "counts", dict), name, dict), loaded)
-            for build in (before, after)
-        )
-        yield Difference(clean_text(module), count, loaded, was, now)
-
-
-def require_field(found: object, name: str, kind: type[T]) -> T:
-    """Return a field of a JSON object.
-
-    Raises:
-        ShapeError: there is no such field, or it is of another type.
-    """
-    value = found.get(name) if isinstance(found, dict) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ShapeError(f"a build has no valid field '{name}'")
-    return value
-
-
-def require_count(counts: dict[str, object], loaded: int) -> float:
-    """Return the count for that many loaded modules.
-
-    Raises:
-        ShapeError: there is none, or it is no plausible number.
-    """
-    check_shape(0 < loaded < 10**6, "a number of modules is out of range")
-    value = counts.get(str(loaded))
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15:
-        return float(value)
-    raise ShapeError(f"a build has no valid count with {loaded} modules loaded")
-
-
-def check_shape(condition: object, problem: str) -> None:
-    """Refuse a file that does not meet a condition.
-
-    Raises:
-        ShapeError: the condition is not met.
-    """
-    if not condition:
-        raise ShapeError(problem)
+    release = builds[0].build
+    if len(builds) % 2 or not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", release):
+        raise ValueError("it does not have two builds for each module, the first one a release")
+    for before, after in zip(builds[::2], builds[1::2], strict=True):
+        key = before.build, before.module, before.counted
+        if key != (release, after.module, after.counted):
+            raise ValueError("the builds of a module do not belong together")
+        for name, count in COUNTS.items():
+            was, now = (build.counts[name][str(build.counted)] for build in (before, after))
+            yield Difference(clean_text(after.module), count, after.counted, was, now)
 
 
 def clean_text(text: str) -> str:
@@ -263,31 +230,42 @@ def open_or_update_issue(issue: Issue) -> None:
 
     A failed run is reported again: its issue has the same title every time.
     """
-    label, title, body = issue
-    title, body = cut_text(title, TITLE_LENGTH), cut_text(body, BODY_LENGTH)
+    label = issue.label
+    title, body = clean_markdown(issue.title, TITLE_LENGTH), clean_markdown(issue.body, BODY_LENGTH)
+    title = " ".join(title.split())
     query = ("--label", label, "--state", "all", "--limit", "100")
-    issues = json.loads(_gh("issue", "list", *query, "--json", "number,title,body,state"))
-    if found := next((found for found in issues if found["state"] == "OPEN"), None):
-        if (found["title"], found["body"].strip()) != (title, body.strip()):
-            number = str(found["number"])
+    answer = _gh("issue", "list", *query, "--json", "number,title,body,state")
+    try:
+        issues = parse_json(answer.encode(), list[Listed])
+    except ValueError as error:
+        raise UserError(f"gh issue list printed no list of issues: {error}") from error
+    if found := next((found for found in issues if found.state == "OPEN"), None):
+        if (found.title, found.body.strip()) != (title, body.strip()):
+            number = str(found.number)
             _gh("issue", "edit", number, "--title", title, "--body", body)
             _gh("issue", "comment", number, "--body", f"Updated: `{title}`")
-    elif label == FAILED or title not in [found["title"] for found in issues]:
+    elif label == FAILED or title not in [found.title for found in issues]:
         _gh("label", "create", label, "--force")
         _gh("issue", "create", "--label", label, "--title", title, "--body", body)
 
 
-def cut_text(text: str, length: int) -> str:
-    """Cut text to a length, and mark the cut."""
+def clean_markdown(text: str, length: int) -> str:
+    """Return Markdown without control characters and mentions, cut to a length.
+
+    A machine, or what was measured on it, must not call people to an issue.
+    """
+    lines = ("".join(filter(str.isprintable, line)) for line in text.split("\n"))
+    text = re.sub(r"@(?=\w)", "@\u2060", "\n".join(lines))  # an invisible joiner
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _gh(*arguments: str) -> str:
     try:
         answer = subprocess.run(
-            ["gh", *arguments], capture_output=True, encoding="utf-8", check=False
-        )
-    except OSError as error:
+            ["gh", *arguments],
+            capture_output=True, encoding="utf-8", errors="replace", timeout=120, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
         raise UserError(f"gh cannot be started: {error}. Install the GitHub CLI.") from error
     if answer.returncode != 0:
         raise UserError(f"gh {' '.join(arguments[:2])} failed: {answer.stderr.strip()}")
@@ -297,14 +275,25 @@ def _gh(*arguments: str) -> str:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the options."""
     parser = argparse.ArgumentParser(prog="python -m scripts.alert", description=__doc__)
-    parser.add_argument("--site", default="", help="address of the published site, with a slash")
+    parser.add_argument(
+        "--site", default="", type=https, help="address of the published site, with a slash"
+    )
     reason = parser.add_mutually_exclusive_group()
-    reason.add_argument("--failed", metavar="RUN", help="the address of a run that failed")
+    reason.add_argument(
+        "--failed", metavar="RUN", type=https, help="the address of a run that failed"
+    )
     reason.add_argument(
         "--upstream", type=Path, metavar="FILE", help="the probe's JSON on Wasmtime's dev release"
     )
     parser.add_argument("--dry-run", action="store_true", help="print the issue instead")
     return parser.parse_args(arguments)
+
+
+def https(link: str) -> str:
+    """Return a link, or nothing; raise ValueError for anything else."""
+    if link and not re.fullmatch(r"https://[\w./%-]{1,200}", link):
+        raise ValueError(link)
+    return link
 
 
 def build_issue(options: argparse.Namespace) -> Issue | None:
@@ -328,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             open_or_update_issue(issue) if not options.dry_run else print(*issue, sep="\n\n")
     except UserError as error:
         print(error, file=sys.stderr)
-        return 2 if isinstance(error, ShapeError) else 1
+        return 2 if isinstance(error, InvalidError) else 1
     return 0
 
 

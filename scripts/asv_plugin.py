@@ -26,6 +26,7 @@ from asv.machine import Machine, MachineCollection, iter_machine_files
 from asv.util import ProcessError, UserError
 
 from scripts.base.files import replacing
+from scripts.base.schema import printable
 from scripts.history.machine import read_description
 from scripts.history.results import read_known, read_results
 from scripts.measuring import machines
@@ -115,7 +116,10 @@ def load_checked_json(path: str, *args: Any, **options: Any) -> Any:
         read_description(file.parent)
     elif re.match(r"[0-9a-f]{8}-", file.name):
         read_results(file)
-    return load_json(path, *args, **options)
+    try:
+        return load_json(path, *args, **options)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({printable(str(error), 150)}).") from error
 
 
 def sound_machine_files(results: str) -> Iterator[str]:

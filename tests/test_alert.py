@@ -156,3 +156,27 @@ def test_titles_and_bodies_fit_what_github_accepts(github: Path) -> None:
     first, second = issues(github)[0], issues(github)[-1]
     assert first["title"] == second["title"][:-1] + "…"
     assert second["body"] == "x" * 65_535 + "…"
+
+
+def test_nobody_is_called_to_an_issue_and_no_control_character_gets_in(github: Path) -> None:
+    alert.open_or_update_issue(alert.Issue("label", "@everyone \x1b[31m\n", "a\r\n@team/x \x00b"))
+    (issue,) = issues(github)
+    assert issue["title"] == "@\u2060everyone [31m"
+    assert issue["body"] == "a\n@\u2060team/x b"
+
+
+@pytest.mark.parametrize("link", ["http://x.org", "javascript:x", "https://x.org/ y", "x"])
+def test_links_are_https(link: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("--site", "--failed"):
+        with pytest.raises(SystemExit, match="2"):
+            alert.main([option, link])
+        assert f"invalid https value: {link!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("answer", ["", "{}", "[[]]", "no JSON"])
+def test_an_answer_of_gh_that_is_no_list(
+    answer: str, github: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_program(github.parent / "bin/gh", f"echo '{answer}'")
+    assert alert.main(["--failed", "https://example.org/runs/1"]) == 1
+    assert "gh issue list printed no list of issues" in capsys.readouterr().err

@@ -1,13 +1,18 @@
 """Changes to asv that a user would notice, without a measurement."""
 
+import base64
+import hashlib
 import json
 import logging
 import math
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -243,6 +248,98 @@ def test_a_changed_list_of_helpers_is_installed(
     assert before == system._get_install_checksum()
     helpers.write_text("pyelftools==0.33")
     assert before != system._get_install_checksum()
+
+
+def make_package(folder: Path, name: str, content: bytes = b"library") -> Path:
+    """Install a package of one file in the folder of an environment."""
+    site = Path(sysconfig.get_path("purelib", "venv", vars={"base": str(folder)}))
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "RECORD").write_text(f"{name}/_lib.so,sha256={digest},{len(content)}\n{name}/x.pyc,,\n")
+    (site / name).mkdir()
+    (site / name / "_lib.so").write_bytes(content)
+    return site
+
+
+@pytest.mark.parametrize(
+    ("damage", "damaged"),
+    [
+        (lambda _: None, ""),
+        (lambda site: (site / "wasmtime/_lib.so").write_bytes(b"another"), "wasmtime/_lib.so"),
+        (lambda site: (site / "wasmtime/_lib.so").unlink(), "wasmtime/_lib.so"),
+        (lambda site: shutil.rmtree(site / "wasmtime"), "wasmtime/_lib.so"),
+        (lambda site: shutil.rmtree(site / "wasmtime-1.0.dist-info"), "RECORD of wasmtime"),
+        (lambda site: (site / "wasmtime-1.0.dist-info/RECORD").unlink(), "RECORD of wasmtime"),
+        (shutil.rmtree, "RECORD of pip"),
+        (lambda site: (site / "pip-1.0.dist-info/RECORD").write_text("a,sha256,1\n"), "a"),
+        *(
+            (
+                lambda site, record=record: (site / "pip-1.0.dist-info/RECORD").write_bytes(record),
+                "RECORD of pip",
+            )
+            for record in (b"", b"one column\n", b"\xff,x=y,1\n", b"a\0,,\n")
+        ),
+    ],
+)
+def test_a_file_that_is_not_as_installed_is_found(
+    damage: Callable[[Path], object], damaged: str, tmp_path: Path
+) -> None:
+    for name in ("pip", "wasmtime"):
+        site = make_package(tmp_path, name)
+    damage(site)
+    found = environment.find_damaged_file(tmp_path, ["pip", "wasmtime"])
+    assert Path(found) == Path(damaged)
+
+
+def test_a_damaged_environment_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("asv"), "propagate", True)
+    monkeypatch.setattr(Virtualenv, "check_presence", lambda _: True)
+    monkeypatch.setattr(environment, "read_helpers", lambda: "helper==1.0 \\\n  --hash=sha256:0")
+    (system,) = environments(SYSTEM)
+    monkeypatch.setattr(system, "_path", str(tmp_path))
+    for name in ("pip", "asv_runner"):
+        make_package(tmp_path, name)
+    assert system.check_presence()  # no release is installed yet
+    monkeypatch.setattr(Virtualenv, "_get_installed_commit_hash", lambda _: "0" * 40)
+    assert not system.check_presence()
+    assert "RECORD of wasmtime is missing or was changed: making" in caplog.text
+    make_package(tmp_path, "wasmtime")
+    assert not system.check_presence()
+    site = make_package(tmp_path, "helper")
+    assert system.check_presence()
+    (site / "wasmtime/_lib.so").write_bytes(b"that of another release")
+    assert not system.check_presence()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000, b'{"version": "1"}'])
+def test_a_damaged_note_of_what_is_installed_means_nothing_is(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (system,) = environments(SYSTEM)
+    monkeypatch.setattr(system, "_path", str(tmp_path))
+    (tmp_path / "asv-install-status.json").write_bytes(content)
+    assert system.installed_commit_hash is None
+
+
+def test_programs_start_without_variables_that_change_a_measurement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("PYTHONTRACEMALLOC", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1")
+    started: list[dict[str, str]] = []
+    run = lambda *_, env, **__: started.append(env)  # noqa: E731
+    monkeypatch.setattr(Virtualenv, "run_executable", run)
+    (system,) = environments(SYSTEM)
+    system.run_executable("python", [])
+    system.run_executable("python", [], env={"PYTHONPATH": "/x", "UNWINDER": "system"})
+    assert not any(name.startswith(environment.UNWANTED) for env in started for name in env)
+    assert started[0]["PIP_INDEX_URL"]
+    assert started[1] == {"UNWINDER": "system"}
 
 
 @pytest.mark.parametrize("script", ["import sys; sys.exit('no loader')", "raise LookupError(1)"])

@@ -1,12 +1,13 @@
 """Runs that go wrong: each ends with a sentence, and no stored value is lost."""
 
+import json
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -77,6 +78,41 @@ def test_without_an_index_no_environment_is_made(measured: Measured, tmp_path: P
     assert "Is the package index reachable?" in check_output(answer)
 
 
+def test_a_library_of_another_release_is_not_measured(
+    measured: Measured, folder: Path, install: Callable[[str], Path]
+) -> None:
+    assert measured.asv(*QUICK, "--dry-run", "50.0.1").returncode == 0  # installs it
+    (library,) = measured.copy.glob(".asv/env/*/**/_libwasmtime.*")
+    whole = library.read_bytes()
+    (other,) = install("49.0.0").glob("wasmtime/*/_libwasmtime.*")
+    shutil.copy(other, library)
+    answer = measured.asv(*QUICK, "50.0.1")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert re.search(r"_libwasmtime\.\w+ is missing or was changed: making", answer.stdout)
+    (library,) = measured.copy.glob(".asv/env/*/**/_libwasmtime.*")
+    assert library.read_bytes() == whole
+    assert stored_releases(folder) == ["50.0.1"]
+
+
+def test_a_half_deleted_environment_is_made_anew(measured: Measured) -> None:
+    assert measured.asv(*QUICK, "--dry-run", "50.0.1").returncode == 0
+    (pip,) = measured.copy.glob(".asv/env/*/**/site-packages/pip")
+    shutil.rmtree(pip)
+    answer = measured.asv(*QUICK, "--dry-run", "50.0.1")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "is missing or was changed: making" in check_output(answer)
+
+
+@pytest.mark.usefixtures("libunwind")
+def test_variables_of_the_user_reach_no_benchmark(measured: Measured, libunwind: str) -> None:
+    answer = measured.asv(
+        *QUICK, "--dry-run", "--show-stderr", "50.0.1",
+        LD_PRELOAD=libunwind, PYTHONTRACEMALLOC="10", PYTHONPATH="/nowhere",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "preloaded" not in check_output(answer)
+
+
 # Input
 
 
@@ -123,7 +159,8 @@ def test_a_machine_that_contradicts_its_description_is_refused(
 ) -> None:
     folder.mkdir()
     description = folder / "machine.json"
-    description.write_text('{"machine": "faults", "os": "Plan 9", "version": 1}')
+    fields = {**machines.fields("faults"), "os": "Plan 9", "version": 1}
+    description.write_text(json.dumps(fields))
     before = description.read_bytes()
     answer = measured.asv(*QUICK, "50.0.1")
     assert answer.returncode == 1

@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
+from scripts.base.exits import CHANGED, UNKNOWN
 from scripts.gap.changes import find_changes, judge_newest, split_eras, split_series
-from scripts.gap.report import CHANGED, UNKNOWN, check
+from scripts.gap.report import check
 from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP
 from scripts.history.read import History
 from scripts.history.rows import Row, rounded

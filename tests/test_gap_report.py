@@ -396,17 +396,60 @@ def test_a_pipe_with_another_encoding_is_written_to() -> None:
     assert "→" in answer.stdout.decode()
 
 
+def check_newest(*wrapper: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run `gap --check` in a process of its own."""
+    return subprocess.run(
+        [*wrapper, sys.executable, "-m", "scripts.gap", "--check"],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        check=False, timeout=DEADLINE,
+        env={**os.environ, "PYTHONPATH": f"{Path.cwd()}{os.pathsep}{ROOT}"},
+    )  # fmt: skip
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has /dev/full")
 @pytest.mark.usefixtures("results")
 def test_a_full_disk_is_an_error_and_no_change() -> None:
     with Path("/dev/full").open("w") as full:
-        answer = subprocess.run(
-            [sys.executable, "-m", "scripts.gap", "--check"],
-            stdout=full, stderr=subprocess.PIPE, check=False, timeout=DEADLINE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+        answer = check_newest(stdout=full)
     assert answer.returncode == 2
     assert b"cannot be written" in answer.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="runs a shell")
+@pytest.mark.usefixtures("results")
+def test_a_closed_output_is_an_error_and_no_change() -> None:
+    answer = check_newest("sh", "-c", 'exec "$@" >&-', "sh")
+    assert answer.returncode == 2
+    assert answer.stderr == b"The output cannot be written: standard output is closed\n"
+    answer = check_newest("sh", "-c", '"$@" | true; exit "${PIPESTATUS:-0}"', "sh")
+    assert answer.returncode != 1
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize("package", ["rich", "numpy", "asv", "msgspec", "packaging"])
+def test_a_missing_package_is_an_error_and_no_change(package: str) -> None:
+    Path(f"{package}.py").write_text("raise ImportError('not installed')")
+    answer = check_newest()
+    assert answer.returncode == 2
+    assert b"not installed" in answer.stderr
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize("error", ["MemoryError", "LookupError('x')", "RecursionError"])
+def test_a_traceback_is_an_error_and_no_change(error: str) -> None:
+    Path("rich.py").write_text(f"raise {error}")
+    assert check_newest().returncode == 2
+
+
+@pytest.mark.parametrize("fact", ["releases", "reported", "upstream_changes"])
+def test_damaged_facts_are_an_error_and_no_change(
+    fact: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = results.parent / f"fixtures/{fact}.json"
+    path.write_text("{}")
+    code, _, said = run(capsys, "--check")
+    assert code == 2
+    assert re.fullmatch(rf"fixtures/{fact}\.json is damaged \(.*\)\. Restore .*`\.\n", said)
 
 
 def test_gap_and_extra_time_follow_from_the_medians(results: Path) -> None:

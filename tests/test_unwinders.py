@@ -1,6 +1,8 @@
 """The unwinders of a host, by file, package and build id."""
 
 import ctypes
+import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -97,12 +99,12 @@ def only(folder: Path, monkeypatch: pytest.MonkeyPatch, **programs: str) -> None
     for name, script in programs.items():
         write_program(folder / "bin" / name.replace("_", "-"), script)
     monkeypatch.setenv("PATH", str(folder / "bin"))
-    unwinders.package_of.cache_clear()
+    unwinders.find_package.cache_clear()
 
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    unwinders.package_of.cache_clear()
+    unwinders.find_package.cache_clear()
 
 
 MANAGERS = {
@@ -188,3 +190,32 @@ def test_a_list_of_hosts_that_cannot_be_written_stops_nothing(tmp_path: Path) ->
     (tmp_path / "here/hosts.jsonl").mkdir(parents=True)
     machines.record_host(tmp_path / "here")
     assert list((tmp_path / "here").rglob("*")) == [tmp_path / "here/hosts.jsonl"]
+
+
+@LINUX
+def test_a_library_that_changes_during_a_run_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("asv"), "propagate", True)
+    monkeypatch.setattr(machines, "COUNTED", {})
+    builds = iter(("aa", "aa", "bb"))
+    monkeypatch.setattr(unwinders, "facts", lambda: {"libunwind": {"build_id": next(builds)}})
+    for _ in range(2):
+        machines.record_host(tmp_path)
+    assert "changed" not in caplog.text
+    machines.record_host(tmp_path)
+    assert "libunwind changed during this run: aa before, bb now" in caplog.text
+    assert (tmp_path / "hosts.jsonl").read_text().count("\n") == 2
+
+
+@LINUX
+def test_an_updated_file_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(tmp_path, monkeypatch, rpm=f'IFS= read -r line < "{tmp_path}/version"; echo "$line"')
+    library = tmp_path / "x.so"
+    library.touch()
+    for version in ("x-1", "x-2"):
+        (tmp_path / "version").write_text(version + "\n")
+        os.utime(library, ns=(0, int(version[-1])))
+        assert unwinders.package_of(library) == version

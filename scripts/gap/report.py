@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from packaging.version import Version
 
+from scripts.base.exits import CHANGED, UNKNOWN
 from scripts.base.names import known
 from scripts.gap import words
 from scripts.gap.changes import (
@@ -23,8 +24,6 @@ from scripts.gap.platforms import Platform, name_unwinder
 from scripts.history.benchmarks import EXTRA, MAIN_SHAPE
 from scripts.history.read import History
 from scripts.history.rows import Row
-
-CHANGED, UNKNOWN = 1, 3  # exit codes of a check; 2 is any failure
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import psutil
 from asv import util
+from asv.console import log
 from asv.util import UserError
 from packaging.tags import platform_tags
 
@@ -132,7 +133,23 @@ def record_host(folder: Path) -> None:
         for name, each in find.items()
     }
     facts = {name: fact for name, fact in told.items() if fact is not None}
+    warn_of_change(facts.get("unwinders", {}))
     best_effort(f"{folder / 'hosts.jsonl'}", lambda: append_host(folder, facts), None)
+
+
+COUNTED: dict[str, str] = {}  # build ids of the unwinders that this process has recorded first
+
+
+def warn_of_change(libraries: dict[str, Any]) -> None:
+    """Warn if an unwinder was updated during this run: its counts may differ from then on."""
+    for name, library in libraries.items():
+        build = library["build_id"] if isinstance(library, dict) else ""
+        before = COUNTED.setdefault(name, build)
+        if build != before:
+            log.warning(
+                f"{name} changed during this run: {before} before, {build} now. "
+                "Measure all releases again that are to be compared."
+            )
 
 
 def hosted_image() -> str:

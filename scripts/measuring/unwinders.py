@@ -71,9 +71,15 @@ def library(name: str) -> Path | None:
     return Path(os.fsdecode(entry[1])).resolve()
 
 
-@functools.cache
 def package_of(file: Path) -> str:
-    """Name and version of the package that a file is of, or nothing where no manager tells."""
+    """Return name and version of the package of a file, or nothing where no manager tells."""
+    changed = file.stat().st_mtime_ns if file.exists() else 0  # an update may come during a run
+    return find_package(file, changed)
+
+
+@functools.cache
+def find_package(file: Path, _changed: int) -> str:
+    """Ask the package managers of this host."""
     for manager, (arguments, pattern) in MANAGERS.items():
         # a library may be known under a folder that is a link to its own, or the other way round
         for path in (file, Path("/usr", *file.parts[1:]), Path("/", *file.parts[2:])):

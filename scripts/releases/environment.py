@@ -4,12 +4,19 @@
 """
 
 import atexit
+import base64
+import csv
+import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,8 +26,11 @@ from asv.environment import EnvironmentUnavailable, get_env_name
 from asv.plugins.virtualenv import Virtualenv
 from asv.util import UserError
 from filelock import FileLock, Timeout
+from packaging.utils import canonicalize_name
 
 HELPERS = Path("fixtures/helper-requirements.txt")
+# how the names of variables begin that change what Python, the dynamic linker or malloc do
+UNWANTED = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_TUNABLES")
 # prints nothing if the unwinder that UNWINDER asks for is on this machine, else the reason
 PROBE = "from benchmarks._unwinder import missing_library; print(missing_library())"
 
@@ -77,9 +87,82 @@ class ReleaseEnvironment(Virtualenv):
         hold_machine(Path(self._env_dir))
         super().create()
 
+    def check_presence(self) -> bool:
+        """Return whether the environment is whole, so that asv need not make it anew.
+
+        asv looks for Python and pip only. What is measured must be what was installed: every file
+        is compared with the hash in the RECORD of its wheel, once a run.
+        """
+        if not super().check_presence():
+            return False
+        names = ["pip", "asv-runner"]
+        if self._get_installed_commit_hash():
+            names += ["wasmtime", *re.findall(r"^[\w.-]+(?===)", read_helpers(), re.MULTILINE)]
+        if damaged := find_damaged_file(Path(self._path), names):
+            log.warning(f"{damaged} is missing or was changed: making {self._path} anew")
+        return not damaged
+
+    def _get_installed_commit_hash(self) -> str | None:
+        """Return the commit of the installed release; none if what asv noted of it is damaged."""
+        try:
+            commit: str | None = super()._get_installed_commit_hash()
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            return None
+        return commit
+
+    def run_executable(self, executable: str, args: list[str], **options: Any) -> Any:
+        """Start a program of the environment without variables that change what it does."""
+        variables = clean_variables(options.pop("env", os.environ))
+        return super().run_executable(executable, args, env=variables, **options)
+
     def _get_install_checksum(self) -> list[Any]:
         """Install again when the helper packages change; asv knows of its own settings only."""
-        return [*super()._get_install_checksum(), HELPERS.read_text(encoding="utf-8")]
+        return [*super()._get_install_checksum(), read_helpers()]
+
+
+def read_helpers() -> str:
+    """Return the requirements of what is installed beside every release."""
+    return HELPERS.read_text(encoding="utf-8")
+
+
+def clean_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return variables without those that would change a measurement.
+
+    PYTHONTRACEMALLOC alone doubles times, and LD_PRELOAD brings another allocator or unwinder.
+    """
+    return {name: value for name, value in variables.items() if not name.startswith(UNWANTED)}
+
+
+def find_damaged_file(environment: Path, names: Sequence[str]) -> str:
+    """Return a file of an environment that is not as its wheel's RECORD says, or nothing.
+
+    The RECORD itself is returned if a package of `names` has none, or it is damaged.
+    """
+    folder = sysconfig.get_path("purelib", "venv", vars={"base": str(environment)})
+    records = {canonicalize_name(each.name): each for each in distributions(path=[folder])}
+    if missing := [name for name in names if canonicalize_name(name) not in records]:
+        return f"RECORD of {missing[0]}"
+    for name, distribution in records.items():
+        try:
+            rows = list(csv.reader((distribution.read_text("RECORD") or "").splitlines()))
+            files = {file: digest.partition("=")[::2] for file, digest, *_ in rows if digest}
+        except (ValueError, csv.Error):
+            files = {}
+        if not files:
+            return f"RECORD of {name}"
+        for file, (kind, wanted) in files.items():
+            if hash_file(Path(folder, file), kind) != wanted:
+                return file
+    return ""
+
+
+def hash_file(path: Path, kind: str) -> str | None:
+    """Return the hash of a file as RECORD has it, or None if it cannot be told."""
+    try:
+        digest = hashlib.new(kind, path.read_bytes()).digest()
+    except (OSError, ValueError):
+        return None
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def find_missing_library(variables: dict[str, str]) -> str:
@@ -89,7 +172,7 @@ def find_missing_library(variables: dict[str, str]) -> str:
     """
     answer = subprocess.run(
         [sys.executable, "-c", PROBE],
-        env=os.environ | variables, capture_output=True, text=True, check=False,
+        env=clean_variables(os.environ) | variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if answer.returncode == 0:
         return answer.stdout.strip()
