@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from scripts.gap.report import CHANGED
+from scripts.base.exits import CHANGED
 from scripts.releases import pins
 from scripts.releases.pins import Release
 
