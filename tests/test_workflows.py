@@ -224,7 +224,7 @@ def test_from_measuring_to_alert(
     assert runner.step("Make the site").returncode == 0
     index = json.loads((runner.clone / ".asv/html/index.json").read_text())
     assert set(index["machines"]) == {FIRST, SECOND}
-    assert FIRST in (runner.clone / ".asv/html/gap.html").read_text()
+    assert FIRST in (runner.clone / ".asv/html/index.html").read_text()
 
     check = [sys.executable, "-m", "scripts.gap", "--check"]
     moved = subprocess.run(
@@ -242,7 +242,7 @@ def test_from_measuring_to_alert(
     about_gap, about_run = issues(github)
     assert "50.0.1 changed the cost on" in about_gap["title"]
     assert all(f"{machine} (libunwind)" in about_gap["title"] for machine in (FIRST, SECOND))
-    assert "https://example.org/gap.html" in about_gap["body"]
+    assert "[The site](https://example.org/)" in about_gap["body"]
     assert "https://example.org/run" in about_run["body"]
 
 
