@@ -195,7 +195,7 @@ def test_nothing_is_measured_without_the_proof(monkeypatch: pytest.MonkeyPatch) 
         lambda: module_teardown.ModuleTeardownMemory().setup("off"),
     ]
     if sys.platform != "win32":  # where there is nothing to count
-        setups.append(lambda: unwind_tables.UnwindTables().track_fde_count(8))
+        setups.append(lambda: unwind_tables.UnwindTables().setup(8))
     for setup in setups:
         with pytest.raises(NotImplementedError, match="not proven"):
             setup()
