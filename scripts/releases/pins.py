@@ -22,7 +22,7 @@ from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from scripts.base.files import write
-from scripts.base.schema import ReleaseName, read_json, restore
+from scripts.base.schema import ReleaseName, describe, read_json, restore
 
 PINS = Path("fixtures/releases.json")
 
@@ -132,7 +132,7 @@ def load(path: Path = PINS) -> list[Release]:
     try:
         check(releases)
     except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}). {restore(PINS)}") from error
+        raise UserError(f"{path} is damaged ({describe(error)}). {restore(PINS)}") from error
     return releases
 
 
