@@ -195,5 +195,6 @@ def read_hosts(path: Path) -> tuple[dict[str, Host], list[str]]:
                 raise ValueError(f"longer than {LONGEST:,} bytes")
             hosts[line.decode("utf-8")] = parse_json(line, Host)
         except ValueError as error:
-            problems.append(f"{path}: line {number} is damaged ({describe(error)}). Delete that line.")
+            said = f"line {number} is damaged ({describe(error)})"
+            problems.append(f"{path}: {said}. Delete that line.")
     return hosts, problems

@@ -94,6 +94,14 @@ class PinFile(TypedDict):
     releases: list[Release]
 
 
+def newest_with_wheel(releases: Sequence[Release], platforms: Sequence[str]) -> Release:
+    """Return the newest release with a wheel for those platforms; the newest if none has one."""
+    for release in reversed(releases):
+        if release.wheel_for(platforms):
+            return release
+    return releases[-1]
+
+
 def is_native(wheel: str) -> bool:
     """Whether a wheel holds a library for one of the measured kinds of platform."""
     return all(NATIVE.match(tag.platform) for tag in parse_wheel_filename(wheel)[3])
