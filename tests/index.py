@@ -35,7 +35,7 @@ class Index:
     def add_wheel(self, name: str, time: str, library: bytes, **more: Any) -> None:
         """Add a wheel that can be downloaded, with a macOS library in it."""
         packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as wheel:
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
             wheel.writestr("wasmtime/darwin-aarch64/_libwasmtime.dylib", library)
         self.contents[name] = packed.getvalue()
         self.add(name, time, hashlib.sha256(packed.getvalue()).hexdigest(), **more)

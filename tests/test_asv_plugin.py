@@ -64,6 +64,22 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(path: str, data: Any) -> None:
+        Path(path).write_text(json.dumps(data)[:5])
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "result.json"
+    monkeypatch.setattr(asv_plugin, "write_json", fill)
+    with pytest.raises(OSError, match="No space") as caught:
+        asv_plugin.write_json_atomically(str(path), {"value": 1})
+    assert asv_plugin.describe(caught.value) == (
+        f"asv stopped: [Errno 28] No space left on device: '{path}'. "
+        "Releases that were finished are stored."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_killed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def die_half_way(path: str, data: Any) -> None:
         Path(path).write_text(json.dumps(data)[:5])

@@ -94,6 +94,7 @@ def test_a_library_of_another_release_is_not_measured(
     assert stored_releases(folder) == ["50.0.1"]
 
 
+@pytest.mark.usefixtures("folder")  # asv describes the machine in a dry run as well
 def test_a_half_deleted_environment_is_made_anew(measured: Measured) -> None:
     assert measured.asv(*QUICK, "--dry-run", "50.0.1").returncode == 0
     (pip,) = measured.copy.glob(".asv/env/*/**/site-packages/pip")
@@ -103,7 +104,7 @@ def test_a_half_deleted_environment_is_made_anew(measured: Measured) -> None:
     assert "is missing or was changed: making" in check_output(answer)
 
 
-@pytest.mark.usefixtures("libunwind")
+@pytest.mark.usefixtures("folder")
 def test_variables_of_the_user_reach_no_benchmark(measured: Measured, libunwind: str) -> None:
     answer = measured.asv(
         *QUICK, "--dry-run", "--show-stderr", "50.0.1",

@@ -10,7 +10,7 @@ from scripts.gap.changes import find_changes, judge_newest, split_eras, split_se
 from scripts.gap.report import check
 from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP
 from scripts.history.read import History
-from scripts.history.rows import Row, rounded
+from scripts.history.rows import RESAMPLES, Row, resample, rounded
 
 from .histories import LINUX, MAC, STORY, by_law, counted, history, library, timed
 from .results import RELEASES
@@ -176,3 +176,12 @@ def test_error_rates_of_the_rule_for_times() -> None:
         wrong += bool(noisy_mac(random, small))
     assert right >= 0.99 * HISTORIES
     assert wrong <= 0.01 * HISTORIES
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 40])
+def test_resampled_medians_are_those_of_drawing_each_sample(size: int) -> None:
+    random = np.random.default_rng(1)
+    for samples in (random.exponential(size=size), random.integers(1, 4, size=size) / 7):
+        drawn = np.random.default_rng(5).choice(samples, (RESAMPLES, size))
+        expected = np.median(drawn, axis=1)
+        assert (resample(list(samples), 5) == expected).all()

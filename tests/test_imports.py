@@ -54,16 +54,6 @@ def test_shapes_load_neither_wasmtime_nor_another_benchmark() -> None:
     assert not {"wasmtime", "elftools", "benchmarks._modules"} & {*modules}
 
 
-def test_measuring_loads_neither_the_report_nor_what_draws_it() -> None:
-    modules = loaded_modules(
-        "from asv.plugin_manager import plugin_manager; "
-        "plugin_manager.import_plugin('.scripts.asv_plugin')"
-    )
-    assert "scripts.site.publisher" in modules
-    drawing = {"jinja2", "numpy", "rich", "scripts.gap", "scripts.site.pages"}
-    assert not drawing & {*modules}
-
-
 def test_importing_scripts_changes_nothing_in_asv() -> None:
     program = """
 from asv import util

@@ -711,8 +711,7 @@ def test_three_modules_under_two_builds(cache: Path) -> None:
         one["timed"] == other["timed"] for one, other in zip(found[::2], found[1::2], strict=True)
     )
     for one in found:
-        assert one["counted"] == 1000
-        assert one["counts"]["instructions_to_remove"]["1000"] > 0
+        assert one["counts"]["instructions_to_remove"][str(one["counted"])] > 0
         assert one["advice"]["1000"]["decision"] == "keep it"
         assert one["extra_ms_range"][0] <= one["extra_ms"] <= one["extra_ms_range"][1]
 

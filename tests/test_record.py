@@ -1,16 +1,21 @@
 """Joining results into the recorded history: nothing is lost, nothing unsound gets in."""
 
 import json
+import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asv.config import Config
 
-from scripts.history import record
+from scripts.history import record, results
+from scripts.history.read import read
 
 from .conftest import COMMITS, ROOT
-from .results import HOUR, SESSION, TEARDOWN, write_results
+from .results import BUILD, HOUR, LIBRARY, REMOVAL, SESSION, TEARDOWN, write_results
 
 BOTH = {"1000x1": 1.2, "1000x8": 8.0, "100x100": 60.0}
 MAC, LINUX = "macos-15-arm64", "ubuntu-24.04-x86_64"
@@ -209,9 +214,174 @@ def test_no_machine_delivers_for_another_nor_under_another_name(tmp_path: Path) 
     write_results(got / MAC, {"50.0.1": BOTH}, MAC)  # as several artefacts are unpacked
     write_results(got / LINUX, {"49.0.0": BOTH}, MAC)  # smuggled
     write_results(got, {"50.0.1": BOTH}, LINUX)  # as one alone is
-    assert record.machine_folders(got) == [got / MAC / MAC, got / LINUX]
+    own, problems = record.machine_folders(got)
+    assert own == [got / MAC / MAC, got / LINUX]
+    assert problems == [f"{got / LINUX / MAC} is not the machine of its artefact"]
     path = result(got / LINUX, "50.0.1")
     path.rename(path.with_name(f"deadbeef{path.name[8:]}"))
-    joined = record.join(record.machine_folders(got))
+    joined = record.join(own)
     assert joined.taken == {MAC: {"50.0.1"}}
     assert "holds what belongs into" in joined.problems[-1]
+
+
+# Artefacts that are hostile
+
+
+def rewrite(path: Path, **fields: object) -> None:
+    path.write_text(json.dumps(stored(path) | fields))
+
+
+def rename(folder: Path, name: str) -> None:
+    """Give a machine another name, consistently."""
+    for path in folder.iterdir():
+        path.write_text(path.read_text().replace(f'"{MAC}"', json.dumps(name)))
+    parent = folder.parent.rename(folder.parent.with_name(name))
+    (parent / MAC).rename(parent / name)
+
+
+def rename_to_bytes(folder: Path) -> None:
+    parent = os.fsencode(folder.parent.parent)
+    os.rename(folder.parent, parent + b"/\xff")  # noqa: PTH104
+    os.rename(parent + b"/\xff/" + os.fsencode(MAC), parent + b"/\xff/\xff")  # noqa: PTH104
+
+
+def make_folder(folder: Path) -> None:
+    result(folder, "50.0.1").unlink()
+    (folder / "afb778f0-x.json").mkdir()
+
+
+def link_to_a_file_of_the_host(folder: Path) -> None:
+    path = result(folder, "50.0.1")
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+
+
+def link_to_a_sound_file(folder: Path) -> None:
+    path = result(folder, "50.0.1")
+    path.rename(folder.parent / "elsewhere")
+    path.symlink_to(folder.parent / "elsewhere")
+
+
+def add_benchmark(folder: Path, name: str, row: list[Any]) -> None:
+    content = stored(result(folder, "50.0.1"))
+    rewrite(result(folder, "50.0.1"), results={**content["results"], name: row})
+
+
+def copy_system_numbers(folder: Path) -> None:
+    """Offer what was counted of libgcc as counts of libunwind."""
+    library = {"file": "/lib/libgcc_s.so.1", "package": "x", "build_id": f"{BUILD:012x}" + "0" * 28}
+    host = {"since": "2026-09-01T00:00:00Z", "facts": {"unwinders": {"libgcc": library}}}
+    (folder / "hosts.jsonl").write_text(json.dumps(host))
+    add_benchmark(folder, LIBRARY, [[BUILD], [], "1", SESSION, 1.0])
+
+
+HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no UTF-8": (lambda f: result(f, "50.0.1").write_bytes(b"\xff"), "is damaged ('utf-8' codec"),
+    "nesting": (lambda f: result(f, "50.0.1").write_text("[" * 100_000), "nested too deeply"),
+    "large": (lambda f: result(f, "50.0.1").write_bytes(b" " * (17 << 20)), "larger than"),
+    "a folder": (make_folder, "is missing"),
+    "description of no UTF-8": (lambda f: (f / "machine.json").write_bytes(b"\xff"), "is damaged"),
+    "another system": (lambda f: rewrite(f / "machine.json", os="Debian 12"),
+                       "implies macOS, but this host runs Linux"),
+    "another architecture": (lambda f: rewrite(f / "machine.json", arch="x86_64"), "implies arm64"),
+    "markup": (lambda f: rewrite(f / "machine.json", os="macOS <script>"), "is damaged"),
+    "more fields": (lambda f: rewrite(f / "machine.json", more="x"), "unknown field `more`"),
+    "an option as name": (lambda f: rename(f, "-x"), "a name has letters"),
+    "a space in the name": (lambda f: rename(f, "a b"), "a name has letters"),
+    "a command as name": (lambda f: rename(f, "$(x)"), "a name has letters"),
+    "a line as name": (lambda f: rename(f, "a\n::error::b"), "text of another form"),
+    "no text as name": (rename_to_bytes, "another machine than"),
+    "another's artefact": (lambda f: f.rename(f.with_name(LINUX)), "not the machine of its artef"),
+    "a link to a file of the host": (link_to_a_file_of_the_host, "symbolic links"),
+    "a link to a sound file": (link_to_a_sound_file, "symbolic links"),
+    "swapped": (lambda f: shutil.copy(result(f, "49.0.0"), result(f, "50.0.1")), "holds what belo"),
+    "system numbers": (copy_system_numbers, "UNWINDER is libunwind, but libgcc was counted"),
+    "another date": (lambda f: rewrite(result(f, "50.0.1"), date=1), "another date than 50.0.1"),
+    "measured elsewhere": (lambda f: rewrite(result(f, "50.0.1"), params={"machine": MAC}),
+                           "measured on another machine than its folder"),
+    "own environment": (lambda f: own_environment(result(f, "50.0.1")), "asv.conf.json does not"),
+    "own benchmark": (lambda f: add_benchmark(f, "x.X.track_x", [[1], [], "1", SESSION, 1]),
+                      "x.X.track_x is unknown"),
+    "own parameters": (lambda f: add_benchmark(f, REMOVAL, [[1], [["'9x9'"]], "1", SESSION, 1]),
+                       "track_removal is unknown, or has unknown parameters"),
+    "the future": (lambda f: add_benchmark(f, LIBRARY, [[1], [], "1", 3_760_000_000_000, 1]),
+                   "in the future"),
+    "hosts of no UTF-8": (lambda f: (f / "hosts.jsonl").write_bytes(b"\xff"), "line 1 is damaged"),
+    "hosts cut short": (lambda f: (f / "hosts.jsonl").write_text('{"since": "2026-0'), "line 1"),
+    "hosts nested": (lambda f: (f / "hosts.jsonl").write_text("[" * 9_000), "nested too deeply"),
+    "hosts of the future": (lambda f: (f / "hosts.jsonl").write_text(
+        '{"since": "2089-01-01T00:00:00Z", "facts": {}}'), "in the future"),
+    "hosts are a link": (lambda f: (f / "hosts.jsonl").symlink_to("/etc/passwd"), "symbolic links"),
+    "hosts are a folder": (lambda f: (f / "hosts.jsonl").mkdir(), "cannot be read"),
+}  # fmt: skip
+
+
+def own_environment(path: Path) -> None:
+    content = stored(path)
+    name = content["env_name"].replace("UNWINDER", "EVIL1-UNWINDER")
+    env_vars = {**content["env_vars"], "EVIL": "1"}
+    rewrite(path, env_name=name, env_vars=env_vars)
+    path.rename(path.with_name(path.name.replace("UNWINDER", "EVIL1-UNWINDER")))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links, and names that Windows has not")
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_one_bad_artefact_blocks_nobody_and_poisons_nothing(
+    kind: str, main: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    change, said = HOSTILE[kind]
+    got = tmp_path / "got"
+    for machine in (MAC, LINUX):
+        write_results(got / machine, {"49.0.0": BOTH, "50.0.1": BOTH}, machine)
+    change(got / MAC / MAC)
+    assert record.main(["--partial", str(got)]) == 1
+    printed = capfd.readouterr()
+    assert f"{LINUX}: 49.0.0 50.0.1" in printed.out
+    assert printed.out.startswith("Record results of ")
+    assert said in printed.err
+    assert "Traceback" not in printed.err
+    assert all(line.startswith("error: ") for line in printed.err.splitlines())
+    names = {path.name for path in (main / "results").iterdir()} - {"benchmarks.json"}
+    assert LINUX in names
+    assert names <= {LINUX, MAC}
+    read.cache_clear()
+    history = read(Config.load("asv.conf.json"))
+    assert history.left_out == []
+    assert len([each for each in history.measured if each.machine == LINUX]) == 2
+    assert not any(path.is_symlink() for path in main.rglob("*"))
+    assert "9x9" not in {row.shape for row in history.rows}
+    shown = "".join(path.read_text() for path in main.glob("results/*/*"))
+    assert "x.X.track_x" not in shown
+    assert "script" not in shown
+
+
+def test_an_error_of_our_own_blocks_nobody(
+    main: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = results.read_results
+
+    def fail(path: Path) -> object:
+        if path.parent.name == MAC:
+            raise LookupError("not thought of")
+        return load(path)
+
+    monkeypatch.setattr(record, "read_results", fail)
+    for machine in (MAC, LINUX):
+        write_results(tmp_path / "got" / machine, {"50.0.1": BOTH}, machine)
+    assert record.main(["--partial", str(tmp_path / "got")]) == 1
+    printed = capsys.readouterr()
+    assert f"{LINUX}: 50.0.1" in printed.out
+    assert "cannot be read (LookupError('not thought of'))" in printed.err
+    assert not (main / "results" / MAC).exists()
+
+
+def test_what_another_suite_has_measured_stays_recorded(main: Path, tmp_path: Path) -> None:
+    """Machines send what the checkout already had, old benchmarks included."""
+    target = main / "results" / MAC
+    write_results(main / "results", {"50.0.1": BOTH}, MAC)
+    add_benchmark(target, "gone.Gone.track_gone", [[-5.0], [], "1", SESSION, 1])
+    shutil.copytree(target, tmp_path / "got" / MAC)
+    write_results(tmp_path / "got", {"49.0.0": BOTH}, MAC)
+    joined = record.join(sources(tmp_path / "got"), partial=True)
+    assert joined.problems == []
+    assert stored(result(target, "50.0.1"))["results"]["gone.Gone.track_gone"][0] == [-5.0]

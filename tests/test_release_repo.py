@@ -1,12 +1,14 @@
 """The pins as the repository that asv works on."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from asv.util import UserError
 
 from scripts.releases import pins
+from scripts.releases import repo as repo_module
 from scripts.releases.repo import ReleaseRepo
 
 from .conftest import COMMITS, ROOT, asv, copy_repository
@@ -147,3 +149,20 @@ def test_asv_refuses_a_damaged_pin_file(copy: Path) -> None:
     assert answer.returncode == 1
     assert "git checkout fixtures/releases.json" in answer.stdout + answer.stderr
     assert "Traceback" not in answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("platforms", "newest"),
+    [(["macosx_11_0_arm64"], VERSIONS[-1]), (["win_arm64"], VERSIONS[-2]),
+     (["linux_riscv64"], VERSIONS[-1])],
+)  # fmt: skip
+def test_by_default_the_newest_release_with_a_wheel_here_is_run(
+    platforms: list[str], newest: str, repo: ReleaseRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = repo.releases[-1]
+    wheels = {name: sha256 for name, sha256 in last.wheels.items() if "win_arm64" not in name}
+    repo.releases[-1] = replace(last, wheels=wheels)
+    monkeypatch.setattr(repo_module, "platform_tags", lambda: platforms)
+    for name in (None, "HEAD", "releases"):
+        assert repo.get_hash_from_name(name) == COMMITS[newest]
+    assert repo.get_hashes_from_range(f"{VERSIONS[-2]}..") == [COMMITS[VERSIONS[-1]]]

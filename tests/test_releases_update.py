@@ -1,6 +1,7 @@
 """Pinning new releases, against a package index on this machine."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from scripts.releases import pins
+from scripts.releases import update as releases_update
 from scripts.releases.update import main
 
 from .index import Index
@@ -132,20 +134,114 @@ def test_a_release_yanked_after_it_was_pinned_is_kept(
     assert "kept 49.0.0: yanked since" in capsys.readouterr().out
 
 
+def ago(**age: float) -> str:
+    return (datetime.now(UTC) - timedelta(**age)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("age", "wheels", "reason"),
+    [
+        ({"minutes": 5}, ["manylinux1_x86_64"], "uploaded within the last hour"),
+        ({"hours": 5}, [], "it has no wheel for Linux x86-64 yet"),
+        ({"hours": 5}, ["manylinux2014_aarch64"], "it has no wheel for Linux x86-64 yet"),
+        ({"hours": 5}, ["musllinux_1_2_x86_64"], "it has no wheel for Linux x86-64 yet"),
+    ],
+)
 def test_a_release_that_is_being_uploaded_holds_up_newer_ones(
-    index: Index, capsys: pytest.CaptureFixture[str]
+    index: Index,
+    capsys: pytest.CaptureFixture[str],
+    age: dict[str, float],
+    wheels: list[str],
+    reason: str,
 ) -> None:
     index.add_release("99.0.0")
-    index.add_release("99.0.1", time=(datetime.now(UTC) - timedelta(minutes=5)).isoformat())
+    index.add_release("99.0.1", time=ago(**age))
+    for platform in wheels:
+        index.add(f"wasmtime-99.0.1-py3-none-{platform}.whl", ago(**age))
     index.add_release("100.0.0")
     assert update(index) == 0
     assert pins.load()[-1].version == "99.0.0"
-    assert "left 99.0.1 for later: uploaded within" in capsys.readouterr().out
+    assert f"left 99.0.1 for later: {reason}" in capsys.readouterr().out
     for file in index.files:
         if "-99.0.1" in file["filename"]:
-            file["upload-time"] = "2026-11-02T03:04:05Z"
+            file["upload-time"] = ago(days=2, minutes=1)  # then it is not waited for any longer
     assert update(index) == 0
     assert [release.version for release in pins.load()[-2:]] == ["99.0.1", "100.0.0"]
+
+
+def test_a_release_is_pinned_once_the_three_systems_have_wheels(index: Index) -> None:
+    index.add_release("99.0.0", time=ago(hours=2))
+    index.add("wasmtime-99.0.0-py3-none-manylinux1_x86_64.whl", ago(hours=2))
+    assert update(index) == 0
+    assert pins.load()[-1].version == "99.0.0"
+    index.add_release("99.1.0", time=ago(hours=2))
+    index.add("wasmtime-99.1.0-py3-none-manylinux1_x86_64.whl", ago(hours=2))
+    index.files = [file for file in index.files if "99.1.0-py3-none-win" not in file["filename"]]
+    assert update(index) == 0
+    assert pins.load()[-1].version == "99.0.0"
+
+
+@pytest.mark.parametrize("fault", ["wheel", "release"])
+def test_a_pinned_wheel_that_is_gone_is_a_warning(
+    fault: str, index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index.add_release("99.0.0")
+    name = "-30.0.0-py3-none-win_amd64" if fault == "wheel" else "-30.0.0-"
+    index.files = [file for file in index.files if name not in file["filename"]]
+    assert update(index) == 0
+    said = capsys.readouterr().out
+    assert "warning: wasmtime-30.0.0-py3-none-win_amd64.whl is gone from the index. While" in said
+    assert pins.load()[-1].version == "99.0.0"
+
+
+@pytest.mark.parametrize(
+    ("sha256", "name"),
+    [
+        ("b" * 64 + "\n--index-url=http://x", "win_amd64"),
+        ("b" * 63, "win_amd64"),
+        ("B" * 64, "win_amd64"),
+        ("", "win_amd64"),
+        ("b" * 64, "win_amd64.win_" + "x" * 200),
+    ],
+)
+def test_a_hash_or_name_of_another_form_is_not_pinned(
+    sha256: str, name: str, index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = pins.PINS.read_bytes()
+    index.add(f"wasmtime-99.0.0-py3-none-{name}.whl", "2026-11-02T03:04:05Z", sha256)
+    assert update(index) == 1
+    assert pins.PINS.read_bytes() == before
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("what", ["page", "wheel", "library"])
+def test_downloads_are_bounded_in_size(
+    what: str, index: Index, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = {
+        "page": 1000,
+        "wheel": len(index.page()) + 10_000,
+        "library": len(index.page()) + 10_000,
+    }
+    monkeypatch.setattr(releases_update, "LARGEST", size[what])
+    # random bytes make a large wheel, zeros a small one that holds a large library
+    content = os.urandom(2 * size[what]) if what == "wheel" else b"\0" * 2 * size[what]
+    index.add_release("99.0.0", library=content)
+    before = pins.PINS.read_bytes()
+    assert update(index) == 1
+    assert pins.PINS.read_bytes() == before
+    said = capsys.readouterr().err
+    assert ("its library is too large" if what == "library" else "has more than") in said
+
+
+def test_downloads_are_bounded_in_time(
+    index: Index, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(releases_update, "SLOWEST", timedelta(0))
+    assert update(index) == 1
+    assert "takes more than 0:00:00" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written(
@@ -167,8 +263,6 @@ def test_a_folder_that_cannot_be_written(
         ("not found", "did not list wasmtime"),
         ("server error", "did not list wasmtime"),
         ("not json", "did not list wasmtime"),
-        ("wheel gone", "is gone from the index"),
-        ("release gone", "is gone from the index"),
         ("wheel changed", "has other content on the index"),
         ("no time", "no upload time or sha256"),
         ("no hash", "no upload time or sha256"),
@@ -190,10 +284,6 @@ def test_an_error_leaves_the_pins_as_they_were(
             index.status = 500
         case "not json":
             index.body = b"<html>"
-        case "wheel gone":
-            del index.files[3]
-        case "release gone":
-            index.files = [file for file in index.files if "-30.0.0-" not in file["filename"]]
         case "wheel changed":
             index.files[3]["hashes"]["sha256"] = "c" * 64
         case "no time":

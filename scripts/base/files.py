@@ -20,6 +20,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield scratch
         scratch.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk names no file
+        raise
     finally:
         if scratch.is_dir():
             shutil.rmtree(scratch)

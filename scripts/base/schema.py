@@ -4,6 +4,7 @@ A schema is a class of msgspec, a dataclass or a `TypedDict`; its annotations sa
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -40,7 +41,7 @@ def read_json(path: Path, kind: type[T], remedy: str) -> T:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
     except ValueError as error:
-        raise UserError(f"{path} is damaged ({printable(str(error), 150)}). {remedy}") from error
+        raise UserError(f"{path} is damaged ({describe(error)}). {remedy}") from error
 
 
 def parse_json(content: bytes, kind: type[T]) -> T:
@@ -66,6 +67,11 @@ def parse_constant(name: str) -> float | None:
 def restore(path: Path) -> str:
     """Return the remedy for a committed file."""
     return f"Restore it with `git checkout {path.as_posix()}`."
+
+
+def describe(error: ValueError) -> str:
+    """Return what is wrong, in short: neither regular expressions nor much of the content."""
+    return printable(re.sub(r"`str` matching regex '.*'", "text of another form", str(error)), 150)
 
 
 def printable(text: str, length: int = 1000) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from asv.util import UserError
 from msgspec import Meta, Struct
 
-from scripts.base.schema import MaybeText, Text, parse_json, read_json
+from scripts.base.schema import MaybeText, Text, describe, parse_json, read_json
 
 LOCAL = "local-"  # how the names of folders begin that git ignores
 SYSTEMS = {"macOS": r"mac(os|-|\b)", "Windows": "windows", "Linux": "linux|ubuntu|debian|alpine"}
@@ -195,5 +195,6 @@ def read_hosts(path: Path) -> tuple[dict[str, Host], list[str]]:
                 raise ValueError(f"longer than {LONGEST:,} bytes")
             hosts[line.decode("utf-8")] = parse_json(line, Host)
         except ValueError as error:
-            problems.append(f"{path}: line {number} is damaged ({error}). Delete that line.")
+            said = f"line {number} is damaged ({describe(error)})"
+            problems.append(f"{path}: {said}. Delete that line.")
     return hosts, problems

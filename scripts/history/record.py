@@ -199,16 +199,15 @@ def take_description(folder: Path, recorded: Path) -> None:
     write(recorded / "hosts.jsonl", "".join(f"{line}\n" for line in lines))
 
 
-def machine_folders(root: Path) -> list[Path]:
-    """The machine folders of artefacts that bear the machine's name.
+def machine_folders(root: Path) -> tuple[list[Path], list[str]]:
+    """Return the machine folders of artefacts that bear the machine's name; and what else is there.
 
-    One artefact alone is unpacked without a folder of its own. What lies elsewhere is nobody's: no
-    machine may deliver for another.
+    One artefact alone is unpacked without a folder of its own. No machine may deliver for another.
     """
-    folders = {path.parent for path in root.rglob("*-*.json")}
-    return sorted(
-        folder for folder in folders if set(folder.relative_to(root).parts) == {folder.name}
-    )
+    folders = sorted({path.parent for path in root.rglob("*-*.json")})
+    own = [folder for folder in folders if {*folder.relative_to(root).parts} == {folder.name}]
+    others = [f"{folder} is not the machine of its artefact" for folder in folders]
+    return own, [other for folder, other in zip(folders, others, strict=True) if folder not in own]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -217,15 +216,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="holds MACHINE/ or MACHINE/MACHINE/ for each")
     parser.add_argument("--partial", action="store_true", help="a part of the suite was measured")
     options = parser.parse_args(arguments)
-    sources = machine_folders(options.folder)
+    sources, problems = machine_folders(options.folder)
     try:
         if not sources:
-            raise UserError(f"Nothing has arrived in {options.folder}.")
+            raise UserError("\n".join([f"Nothing has arrived in {options.folder}.", *problems]))
         joined = join(sources, partial=options.partial)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
     print(joined.message if joined.taken else "Nothing to record.")
+    joined.problems += problems
     for line in joined.problems:
         print(f"error: {printable(line)}", file=sys.stderr)
     return 1 if joined.problems else 0

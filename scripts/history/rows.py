@@ -1,5 +1,6 @@
 """Rows: what was measured, one value each, and what follows from two of them."""
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ from scripts.history.benchmarks import EXTRA, GAP, TIME_OFF, TIME_ON
 RESAMPLES = 1000
 RANGE = (2.5, 97.5)  # percentiles of the resampled values
 SEED = 10287
+
+Counts = np.ndarray[tuple[int, int], np.dtype[np.int16]]
+Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 class Row(NamedTuple):
@@ -54,24 +58,42 @@ def derive(rows: Iterable[Row]) -> Iterator[Row]:
             continue
         per_1000 = 1000 * 1000 / HEADLINE[on.shape].modules  # milliseconds, 1000 modules
         on_medians, off_medians = resample(on.samples, SEED), resample(without.samples, SEED + 1)
-        for benchmark, value, values in (
+        derived = (
             (GAP, on.value / without.value, on_medians / off_medians),
             (EXTRA, (on.value - without.value) * per_1000, (on_medians - off_medians) * per_1000),
-        ):
-            low, high = np.percentile(values, RANGE) if len(on.samples) > 1 else (None, None)
+        )
+        ends = np.percentile([values for *_, values in derived], RANGE, axis=1).T
+        for (benchmark, value, _), (low, high) in zip(derived, ends, strict=True):
+            several = len(on.samples) > 1
             yield Row(
                 *(on.machine, on.unwinder, on.release, benchmark, on.shape, rounded(value)),
-                low=None if low is None else rounded(low),
-                high=None if high is None else rounded(high),
+                low=rounded(low) if several else None,
+                high=rounded(high) if several else None,
                 samples=on.samples,
             )
 
 
-def resample(samples: Sequence[float], seed: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Return the medians of resamples: the same for the same samples, whatever else is read."""
-    drawn = np.random.default_rng(seed).choice(np.asarray(samples), (RESAMPLES, len(samples)))
-    medians: np.ndarray[tuple[int], np.dtype[np.float64]] = np.median(drawn, axis=1)
+def resample(samples: Sequence[float], seed: int) -> Floats:
+    """Return the medians of resamples: the same for the same samples, whatever else is read.
+
+    Drawn and sorted one by one they would be the same medians; a long history has 10,000 of them.
+    """
+    values = np.asarray(samples)
+    order = np.argsort(values)
+    # of each sample and all lesser ones
+    drawn = np.cumsum(count_draws(len(samples), seed)[:, order], axis=1, dtype=np.int16)
+    middle = (len(samples) + 1) // 2, len(samples) // 2 + 1
+    low, high = (values[order][(drawn < place).sum(axis=1)] for place in middle)
+    medians: Floats = (low + high) / 2
     return medians
+
+
+@functools.cache
+def count_draws(size: int, seed: int) -> Counts:
+    """Return how often each of `size` samples is drawn in each resample."""
+    drawn = np.random.default_rng(seed).choice(size, (RESAMPLES, size))
+    counts: Counts = (drawn[:, :, np.newaxis] == np.arange(size)).sum(axis=1, dtype=np.int16)
+    return counts
 
 
 def rounded(value: float) -> float:

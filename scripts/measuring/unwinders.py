@@ -20,11 +20,10 @@ from elftools.elf.elffile import ELFFile
 LIBGCC, LIBUNWIND = "libgcc_s.so.1", "libunwind.so.1"  # nongnu's libunwind is libunwind.so.8
 SECTIONS = ("__unw_add_dynamic_eh_frame_section", "__unw_remove_dynamic_eh_frame_section")
 # asks which package a file is of, and how the answer is read
-FILE = "{file}"
 MANAGERS = {
-    "dpkg-query": (["-S", FILE], r"^([^:]+):"),
-    "rpm": (["-qf", "--qf", "%{NAME}-%{VERSION}", FILE], r"^(\S+)"),
-    "apk": (["info", "--who-owns", FILE], r"owned by (\S+)"),
+    "dpkg-query": (["-S", "{file}"], r"^([^:]+):"),
+    "rpm": (["-qf", "--qf", "%{NAME}-%{VERSION}", "{file}"], r"^(\S+)"),
+    "apk": (["info", "--who-owns", "{file}"], r"owned by (\S+)"),
 }
 
 
@@ -83,7 +82,8 @@ def find_package(file: Path, _changed: int) -> str:
     for manager, (arguments, pattern) in MANAGERS.items():
         # a library may be known under a folder that is a link to its own, or the other way round
         for path in (file, Path("/usr", *file.parts[1:]), Path("/", *file.parts[2:])):
-            answer = _run(manager, [argument.replace(FILE, str(path)) for argument in arguments])
+            filled = [argument.replace("{file}", str(path)) for argument in arguments]
+            answer = _run(manager, filled)
             if owner := re.search(pattern, answer):
                 of_dpkg = manager == "dpkg-query"  # which tells no version so
                 version = _run(manager, ["-W", "-f", " ${Version}\n", owner[1]]) if of_dpkg else ""

@@ -22,7 +22,7 @@ from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from scripts.base.files import write
-from scripts.base.schema import ReleaseName, read_json, restore
+from scripts.base.schema import ReleaseName, describe, read_json, restore
 
 PINS = Path("fixtures/releases.json")
 
@@ -94,6 +94,14 @@ class PinFile(TypedDict):
     releases: list[Release]
 
 
+def newest_with_wheel(releases: Sequence[Release], platforms: Sequence[str]) -> Release:
+    """Return the newest release with a wheel for those platforms; the newest if none has one."""
+    for release in reversed(releases):
+        if release.wheel_for(platforms):
+            return release
+    return releases[-1]
+
+
 def is_native(wheel: str) -> bool:
     """Whether a wheel holds a library for one of the measured kinds of platform."""
     return all(NATIVE.match(tag.platform) for tag in parse_wheel_filename(wheel)[3])
@@ -132,7 +140,7 @@ def load(path: Path = PINS) -> list[Release]:
     try:
         check(releases)
     except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}). {restore(PINS)}") from error
+        raise UserError(f"{path} is damaged ({describe(error)}). {restore(PINS)}") from error
     return releases
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from asv.repo import Repo
 from asv.util import UserError
+from packaging.tags import platform_tags
 
 from scripts.base.names import did_you_mean
 from scripts.releases import pins
@@ -43,13 +44,13 @@ class ReleaseRepo(Repo):
         (folder / "requirements.txt").write_text(requirements, encoding="utf-8")
 
     def get_hash_from_name(self, name: str | None) -> str:
-        """The commit of a release, a commit id, or the branch.
+        """The commit of a release, or of a commit id; by default of the newest with a wheel here.
 
         Raises:
             UserError: there is no such release; it names the near ones.
         """
         if name is None or name in (BRANCH, "HEAD"):
-            return self.releases[-1].commit
+            return pins.newest_with_wheel(self.releases, list(platform_tags())).commit
         if name in self._by_version:
             return self._by_version[name].commit
         commits = [commit for commit in self._by_commit if commit.startswith(name)]
@@ -91,7 +92,9 @@ class ReleaseRepo(Repo):
             return self.get_branch_commits(BRANCH)
         if ".." not in part:
             return [self.get_hash_from_name(part)]
-        first, last = (self._position(name or None) for name in part.split("..", 1))
+        first, last = (
+            self._position(name or self.releases[-1].version) for name in part.split("..", 1)
+        )
         if first > last:
             older, newer = self.releases[last].version, self.releases[first].version
             raise UserError(f"'{part}' runs backwards: write {older}..{newer}.")

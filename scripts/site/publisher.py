@@ -5,7 +5,13 @@ from typing import Any, ClassVar
 
 from asv.publishing import OutputPublisher
 
+from scripts.gap import words
+from scripts.gap.report import build_report
+from scripts.history.read import read
 from scripts.releases.repo import ReleaseRepo
+from scripts.site import pages
+from scripts.site.charts import name_series
+from scripts.site.grid import move_grid
 
 
 class GapPage(OutputPublisher):
@@ -22,14 +28,6 @@ class GapPage(OutputPublisher):
         cls, conf: Any, repo: ReleaseRepo, benchmarks: Any, graphs: Any, revisions: Any
     ) -> None:
         """Write the pages, and note what is wrong with the results."""
-        # imported here: every asv command loads this plugin, and only this one needs the report
-        from scripts.gap import words
-        from scripts.gap.report import build_report
-        from scripts.history.read import read
-        from scripts.site import pages
-        from scripts.site.charts import name_series
-        from scripts.site.grid import move_grid
-
         history, site = read(conf), Path(conf.html_dir)
         report = build_report(history)
         shown = name_series(report, history)
