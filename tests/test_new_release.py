@@ -94,7 +94,11 @@ def invent_results(source: Path, target: Path, release: Release, factor: float) 
     content = json.loads(source.read_text())
     columns = content["result_columns"]
     content |= {"commit_hash": release.commit, "date": 1000 * release.timestamp}
-    content["params"]["machine"] = target.name
+    machine = json.loads((source.parent / "machine.json").read_text())
+    machine["machine"] = target.name
+    if target.name == MAC:
+        machine |= {"os": "macOS 15", "arch": "arm64"}
+    content["params"] |= {name: text for name, text in machine.items() if name != "version"}
     for name, row in content["results"].items():
         row[columns.index("started_at")] += 24 * HOUR
         for column, value in enumerate(row):
@@ -107,10 +111,6 @@ def invent_results(source: Path, target: Path, release: Release, factor: float) 
                 # a count is exact: it moves when the gap does, and not with its noise
                 row[column] = scale(value, round(factor))
     target.mkdir(parents=True, exist_ok=True)
-    machine = json.loads((source.parent / "machine.json").read_text())
-    machine["machine"] = target.name
-    if target.name == MAC:
-        machine["os"] = "macOS 15"
     (target / "machine.json").write_text(json.dumps(machine))
     (target / f"{release.commit[:8]}-{content['env_name']}.json").write_text(json.dumps(content))
 
