@@ -20,14 +20,20 @@ from scripts.history import record
 from scripts.measuring import machines
 from scripts.probe import __main__ as probe
 
-from .conftest import COMMITS, DEADLINE, MIDDLE, ROOT, Measured, copy_repository, environment
+from .conftest import (
+    COMMITS,
+    DEADLINE,
+    MIDDLE,
+    ROOT,
+    Measured,
+    absent,
+    copy_repository,
+    environment,
+)
 from .github import fake_gh, issues, write_program
 from .index import Index
 from .results import write_results
-from .test_probe import valgrind
 from .test_probe_builds import library_of
-
-__all__ = ["valgrind"]
 
 FOLDER = ROOT / ".github/workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
@@ -54,6 +60,12 @@ STEPS = {  # every step with a shell, and where it runs apart from GitHub
     "Open an issue when a count changed upstream": "here",
 }
 linux = pytest.mark.skipif(sys.platform != "linux", reason="runs the steps of Linux runners")
+
+
+@pytest.fixture
+def valgrind() -> None:
+    if shutil.which("valgrind") is None:
+        absent("valgrind is not installed (Debian: valgrind)")
 
 
 def load(path: Path) -> Any:
