@@ -251,7 +251,8 @@ def test_a_push_that_comes_too_late_is_repeated(name: str, tmp_path: Path) -> No
     drawn = "from pathlib import Path; Path('docs/gap-light.svg').write_text('our chart')"
     (runner.clone / "scripts/site/picture.py").write_text(drawn)
     runner.git("-c", "user.name=t", "-c", "user.email=t", "commit", "-qam", "draw")
-    write_results(runner.temporary / "measured" / FIRST, {"50.0.1": {"1000x8": 8.0}}, FIRST)
+    gaps = dict.fromkeys(("1000x1", "1000x8", "100x100"), 8.0)
+    write_results(runner.temporary / "measured" / FIRST, {"50.0.1": gaps}, FIRST)
     index = Index()
     index.add_release("99.0.0")
     uv = os.environ.get("UV") or shutil.which("uv") or "uv"
@@ -432,7 +433,7 @@ shift 6; printf '%s\\n' "$@"; exit {code}""",
     options = probe.parse((tmp_path / "upstream.json").read_text().splitlines())
     assert options.library == tmp_path / "libwasmtime.so"
     assert (options.against, options.unwinder, options.fail_above) == ("50.0.1", "libunwind", 1)
-    assert options.json
+    assert options.format == "json"
     assert options.counts_only
     assert [module.exists() for module in options.module] == [True] * 3
 
