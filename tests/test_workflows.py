@@ -20,7 +20,16 @@ from scripts.history import record
 from scripts.measuring import machines
 from scripts.probe import __main__ as probe
 
-from .conftest import COMMITS, DEADLINE, MIDDLE, ROOT, Measured, copy_repository, environment
+from .conftest import (
+    COMMITS,
+    DEADLINE,
+    MIDDLE,
+    ROOT,
+    Measured,
+    absent,
+    copy_repository,
+    environment,
+)
 from .github import fake_gh, issues, write_program
 from .index import Index
 from .results import write_results
@@ -51,6 +60,12 @@ STEPS = {  # every step with a shell, and where it runs apart from GitHub
     "Open an issue when a count changed upstream": "here",
 }
 linux = pytest.mark.skipif(sys.platform != "linux", reason="runs the steps of Linux runners")
+
+
+@pytest.fixture
+def valgrind() -> None:
+    if shutil.which("valgrind") is None:
+        absent("valgrind is not installed (Debian: valgrind)")
 
 
 def load(path: Path) -> Any:
@@ -236,7 +251,8 @@ def test_a_push_that_comes_too_late_is_repeated(name: str, tmp_path: Path) -> No
     drawn = "from pathlib import Path; Path('docs/gap-light.svg').write_text('our chart')"
     (runner.clone / "scripts/site/picture.py").write_text(drawn)
     runner.git("-c", "user.name=t", "-c", "user.email=t", "commit", "-qam", "draw")
-    write_results(runner.temporary / "measured" / FIRST, {"50.0.1": {"1000x8": 8.0}}, FIRST)
+    gaps = dict.fromkeys(("1000x1", "1000x8", "100x100"), 8.0)
+    write_results(runner.temporary / "measured" / FIRST, {"50.0.1": gaps}, FIRST)
     index = Index()
     index.add_release("99.0.0")
     uv = os.environ.get("UV") or shutil.which("uv") or "uv"
