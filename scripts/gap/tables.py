@@ -101,9 +101,7 @@ def print_short(report: Report, console: Console) -> None:
         print_table(era_table(series, shapes, ranges=False), console)
     say("deregister, register: instructions per module; extra ms: per 1000 modules")
     say("")
-    say(
-        f"More than {advice.WORTH} ms per module unloaded is too much. For N modules of f FDEs each:"
-    )
+    say(f"Above {advice.WORTH} ms per module unloaded is too much. For N modules of f FDEs each:")
     for line in advice.rules():
         say(f"  {line}")
     if report.series:
