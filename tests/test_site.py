@@ -166,14 +166,14 @@ def test_a_pointer_gets_milliseconds(history: History) -> None:
 
 
 def test_a_number_of_the_stand_in_is_a_detail_of_a_mac(tmp_path: Path, history: History) -> None:
-    rows = times("linux-x86_64", "libunwind", ["48.0.0", "49.0.0"])
-    text = write_answer(tmp_path, with_rows(history, history.machines["linux-x86_64"], rows))
+    text = write_answer(tmp_path, history)
+    measured = r"0\.\d+ ms measured on linux-x86_64"
     matrix = text[text.index('<table class="matrix') :].split("</tbody>")[0]
     macs, linux = matrix.split('<th scope="row">')[1:3], matrix.split('<th scope="row">')[3]
     for row in macs:
         assert set(re.findall(r'class="basis">([^<]*)<', row)) == {"estimated"}
-        assert "<li>0.07 ms measured on linux-x86_64, the stand-in</li>" in row
-    assert 'class="basis">estimated; 0.07 ms measured on linux-x86_64<' in linux
+        assert re.search(f"<li>{measured}, the stand-in</li>", row)
+    assert re.search(f'class="basis">estimated; {measured}', linux)
 
 
 def test_each_change_is_told_once(site: Path) -> None:
@@ -195,7 +195,7 @@ def test_the_matrix_labels_every_number(site: Path) -> None:
     assert "cannot be turned off" in rows[-1]
     for row in rows[:-1]:
         assert len(re.findall(r" ms , estimated| ms, estimated", row)) >= 3
-    assert "measured" not in rows[0].replace("measured on linux-x86_64, the stand-in", "")
+    assert "measured" not in re.sub(r"measured on [\w-]+, the stand-in", "", rows[0])
 
 
 def test_the_page_says_what_the_files_say(site: Path, report: Report) -> None:
@@ -299,7 +299,7 @@ def test_a_release_has_a_row_and_each_series_a_column(site: Path, report: Report
 
 def test_a_mac_leads_the_page_once_it_is_recorded(tmp_path: Path, history: History) -> None:
     mac = Machine("macos-15-arm64", "macOS 15", "arm64", "macOS")
-    rows = times(mac.name, "system", ["48.0.0", "49.0.0", "50.0.1"])
+    rows = times(mac.name, "system", ["21.0.0", "48.0.0", "49.0.0", "50.0.1"])
     text = write_answer(tmp_path, with_rows(history, mac, rows))
     assert "no Mac is recorded" not in text
     assert "Basis: macos-15-arm64." in plain(text)

@@ -58,6 +58,10 @@ class Column:
         """Whether a release lies in it."""
         return Version(self.first) <= Version(release) <= Version(self.last)
 
+    def overlaps(self, first: str, last: str) -> bool:
+        """Whether releases from `first` to `last` have some in common with it."""
+        return Version(first) <= Version(self.last) and Version(self.first) <= Version(last)
+
 
 def find_columns(history: History, changes: Sequence[Change]) -> list[Column]:
     """Return the eras of the matrix: the changes of every libunwind series begin one."""
@@ -134,7 +138,7 @@ def describe_measured(
     timed = [
         (era, era.values[EXTRA])
         for era in eras
-        if era.shape == MAIN_SHAPE and EXTRA in era.values and column.holds(era.last)
+        if era.shape == MAIN_SHAPE and EXTRA in era.values and column.overlaps(era.first, era.last)
     ]
     platforms = {
         (era.machine, era.unwinder): platform_of(history.machines[era.machine], era.unwinder)
