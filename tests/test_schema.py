@@ -3,8 +3,10 @@
 import copy
 import json
 import math
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,8 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "number": lambda _: b"7",
     "null": lambda _: b"null",
     "text": lambda _: b'"text"',
+    "UTF-16": lambda content: content.decode().encode("utf-16"),
+    "one byte that is no text": lambda content: content.replace(b"-", b"\xff", 1),
     "no fields": lambda _: b'{"a": 1}',
     "deep list": lambda _: b"[" * 100_000,
     "deep object": lambda _: b'{"a":' * 100_000,
@@ -282,6 +286,23 @@ def test_a_damaged_line_about_a_host_hides_no_result(line: bytes) -> None:
     first, _, *rest = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([first, *rest]))  # the remedy
     assert read_hosts(path)[1] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
+@pytest.mark.parametrize("name", ["hosts.jsonl", "machine.json", f"{COMMITS['40.0.0'][:8]}-x.json"])
+def test_a_pipe_is_no_file_and_is_not_waited_for(name: str, results: Path) -> None:
+    path = results / MACHINE / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    (problem,) = read(Config.load("asv.conf.json")).left_out
+    assert name in problem
+
+
+def test_a_large_list_of_hosts_hides_no_result(results: Path) -> None:
+    (results / MACHINE / "hosts.jsonl").write_bytes(b"\n" * (17 << 20))
+    history = read(Config.load("asv.conf.json"))
+    assert "hosts.jsonl cannot be read (larger than" in history.left_out[0]
+    assert len(history.measured) == 2
 
 
 @pytest.mark.parametrize(

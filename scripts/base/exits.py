@@ -3,6 +3,7 @@
 This module imports nothing that could be missing.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -22,6 +23,8 @@ def exit_code(main: Callable[[], int]) -> int:
         sys.stdout.flush()
     except OSError as error:
         print(f"The output cannot be written: {error}", file=sys.stderr)
+        if sys.stdout is not None:  # Python writes the rest when it ends, and fails again with 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception:  # noqa: BLE001 whatever it is, it is no change
         traceback.print_exc()

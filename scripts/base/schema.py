@@ -33,15 +33,29 @@ def read_json(path: Path, kind: type[T], remedy: str) -> T:
         UserError: the file is missing, or is not what the schema says; with the remedy.
     """
     try:
-        if not path.is_file():
-            raise UserError(f"{path} is missing. {remedy}")
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-        return parse_json(content, kind)
+        return parse_json(read_bytes(path), kind)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing. {remedy}") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
     except ValueError as error:
         raise UserError(f"{path} is damaged ({describe(error)}). {remedy}") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file; a folder or a pipe, which would block, is none.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        ValueError: it is too large.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"larger than {LARGEST:,} bytes")
+    return content
 
 
 def parse_json(content: bytes, kind: type[T]) -> T:
@@ -50,8 +64,6 @@ def parse_json(content: bytes, kind: type[T]) -> T:
     Raises:
         ValueError: the content is not what the schema says.
     """
-    if len(content) > LARGEST:
-        raise ValueError(f"larger than {LARGEST:,} bytes")
     try:
         found = json.loads(content.decode("utf-8"), parse_constant=parse_constant)
         return msgspec.convert(found, kind)
@@ -69,7 +81,7 @@ def restore(path: Path) -> str:
     return f"Restore it with `git checkout {path.as_posix()}`."
 
 
-def describe(error: ValueError) -> str:
+def describe(error: Exception) -> str:
     """Return what is wrong, in short: neither regular expressions nor much of the content."""
     return printable(re.sub(r"`str` matching regex '.*'", "text of another form", str(error)), 150)
 

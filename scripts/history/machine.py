@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from asv.util import UserError
 from msgspec import Meta, Struct
 
-from scripts.base.schema import MaybeText, Text, describe, parse_json, read_json
+from scripts.base.schema import MaybeText, Text, describe, parse_json, read_bytes, read_json
 
 LOCAL = "local-"  # how the names of folders begin that git ignores
 SYSTEMS = {"macOS": r"mac(os|-|\b)", "Windows": "windows", "Linux": "linux|ubuntu|debian|alpine"}
@@ -184,9 +184,9 @@ def read_hosts(path: Path) -> tuple[dict[str, Host], list[str]]:
     """
     hosts, problems = {}, []
     try:
-        lines = path.read_bytes().splitlines() if path.exists() else []
-    except OSError as error:
-        return {}, [f"{path} cannot be read ({error.strerror})."]
+        lines = read_bytes(path).splitlines() if path.exists() else []
+    except (OSError, ValueError) as error:
+        return {}, [f"{path} cannot be read ({describe(error)}). Delete it."]
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
