@@ -13,9 +13,12 @@ from scripts.gap.advice import (
     advise,
     decide,
     reported,
+    rule_limits,
 )
 from scripts.gap.model import ENTRY_NS
 from scripts.gap.platforms import Platform
+
+from .conftest import ROOT
 
 PARSER = 497  # FDEs of a parser of 210 KB
 
@@ -105,3 +108,11 @@ def test_the_nanoseconds_of_reports_follow_from_their_numbers() -> None:
     slow = 84.3e3 / half_of_the_table
     fast = 1.5e9 / (1000 * 106 * (1000 * 106 + 1) / 2)
     assert (fast, slow) == pytest.approx(ENTRY_NS, abs=0.005)
+
+
+def test_readme_has_the_limits_of_the_rules() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    low, middle, high = rule_limits()
+    assert f"f² × N > {middle:,}" in text
+    assert f"f × N > {middle:,}" in text
+    assert f"Between {low:,} and {high:,} it depends on the processor." in " ".join(text.split())

@@ -110,6 +110,12 @@ class ReleaseEnvironment(Virtualenv):
             return None
         return commit
 
+    def run(self, args: list[str], **options: Any) -> Any:
+        """Run Python, and announce the counting, during which asv's progress stands still."""
+        if "setup_cache" in args:
+            log.info("Counting instructions under valgrind (about 40 s)", reserve_space=True)
+        return super().run(args, **options)
+
     def run_executable(self, executable: str, args: list[str], **options: Any) -> Any:
         """Start a program of the environment without variables that change what it does."""
         variables = clean_variables(options.pop("env", os.environ))
