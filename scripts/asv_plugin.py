@@ -77,7 +77,8 @@ def run_and_explain(conf: Any, **options: Any) -> Any:
     Without samples, `asv compare` cannot tell a change from noise, and no configuration key of asv
     stores them.
     """
-    machine = options.get("machine") or machines.local_name()
+    machine = options.get("machine")
+    machine = machines.local_name() if machine is None else machine  # an empty name is refused
     machines.check_machine(machine, Path(conf.results_dir))
     if options.get("set_commit_hash") is not None:
         # asv would store whatever is installed under the name of that release

@@ -50,6 +50,14 @@ def test_set_commit_hash_is_refused(copy: Path) -> None:
     assert "--set-commit-hash is not supported" in answer.stdout + answer.stderr
 
 
+@pytest.mark.parametrize("name", ["", "-x", "a b"])
+def test_a_machine_that_is_no_folder_is_refused(name: str, copy: Path) -> None:
+    answer = run_asv(copy, "run", "--dry-run", f"--machine={name}", "50.0.1")
+    assert answer.returncode == 1
+    assert f"--machine {name!r}: a name has letters" in answer.stdout + answer.stderr
+    assert [path.name for path in (copy / "results").iterdir()] == ["benchmarks.json"]
+
+
 # Files that are written all or nothing
 
 

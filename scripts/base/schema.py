@@ -23,7 +23,7 @@ Link = Annotated[str, Meta(pattern=r"\Ahttps://[\w./#?=&%-]{1,300}\Z")]
 ReleaseName = Annotated[str, Meta(pattern=r"\A\d{1,4}(\.\d{1,4}){2}(\.post\d{1,4})?\Z")]
 Commit = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}\Z")]
 Day = Annotated[str, Meta(pattern=r"\A20\d\d-\d\d-\d\d\Z")]
-Number = Annotated[float, Meta(ge=-1e300, le=1e300)]  # neither infinite nor n/a
+Number = Annotated[float, Meta(ge=-1e18, le=1e18)]  # neither infinite nor n/a
 
 
 def read_json(path: Path, kind: type[T], remedy: str) -> T:

@@ -22,11 +22,13 @@ FACTS = ("_benchmark_params", "_benchmark_version", "_started_at", "_duration", 
 
 CLOCKS = 24 * 3600  # seconds that the clocks of two hosts may differ
 FIRST = 1_577_836_800_000  # 2020: asv measured no wasmtime-py before
+NANOSECOND = 1e-9  # no clock is finer
 Numbers = list[Number | None]
 COLUMNS = [  # of a benchmark, in asv's order
     "result", "params", "version", "started_at", "duration", "stats_ci_99_a", "stats_ci_99_b",
     "stats_q_25", "stats_q_75", "stats_number", "stats_repeat", "samples", "profile",
 ]  # fmt: skip
+Samples = Annotated[list[Number], Meta(max_length=1000)]
 Bounds = list[float | None]  # negative or infinite where samples are few
 Milliseconds = Annotated[int, Meta(ge=FIRST, le=10**14)]
 
@@ -48,7 +50,7 @@ class Columns(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
     q_75: Numbers | None = None
     number: Numbers | None = None
     repeat: Numbers | None = None
-    samples: list[list[Number] | None] | None = None
+    samples: list[Samples | None] | None = None
     profile: list[str | None] | None = None
 
     def __post_init__(self) -> None:
@@ -116,7 +118,7 @@ class ResultFile(Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("the environment's name is not that of its variables")
         for name, columns in self.results.items():
             least = columns.least
-            if is_time(name) and least is not None and least <= 0:
+            if is_time(name) and least is not None and least < NANOSECOND:
                 raise ValueError(f"a time is {least}")
 
     @property

@@ -92,8 +92,9 @@ def resample(samples: Sequence[float], seed: int) -> Floats:
 def count_draws(size: int, seed: int) -> Counts:
     """Return how often each of `size` samples is drawn in each resample."""
     drawn = np.random.default_rng(seed).choice(size, (RESAMPLES, size))
-    counts: Counts = (drawn[:, :, np.newaxis] == np.arange(size)).sum(axis=1, dtype=np.int16)
-    return counts
+    places = drawn + size * np.arange(RESAMPLES)[:, np.newaxis]  # in a table of all counts
+    counts: Counts = np.bincount(places.ravel(), minlength=RESAMPLES * size).astype(np.int16)
+    return counts.reshape(RESAMPLES, size)
 
 
 def rounded(value: float) -> float:
