@@ -62,11 +62,11 @@ def compile_module(wasm: str, images: dict[str, int]) -> dict[str, Any]:
         if kind == "off":
             check_unwind_info(image, "off")
         if kind == "on":
-            facts |= sample_one(image)
+            facts |= sample_module(image)
     return facts
 
 
-def sample_one(image: bytes | bytearray) -> dict[str, float]:
+def sample_module(image: bytes | bytearray) -> dict[str, float]:
     """Return the least seconds to load and to drop one module, of a few, and its memory."""
     loaded = load_image(1, image, "on")  # work that is only done once is done here
     before = resident_bytes()

@@ -33,7 +33,7 @@ def count_fdes(wasm: Path) -> int:
 
 
 class UnwindTables:
-    """What one module registers, by its functions, of which 1, 8 and 7 are exported."""
+    """FDEs that a module of 1, 8 or 100 functions registers, of which 1, 8 or 7 are exported."""
 
     params: ClassVar = [[1, 8, 100]]
     param_names: ClassVar = ["functions"]

@@ -86,7 +86,6 @@ def news_title(news: Sequence[Series]) -> str:
 
 
 UPSTREAM_PERCENT = 1.0  # counts are exact, so a difference of 1 % is a change
-UPSTREAM_BUILDS = 100
 COUNTS = {  # names in the probe's JSON, and in the issue
     "instructions_to_remove": "instructions to deregister",
     "instructions_to_register": "instructions to register",

@@ -21,7 +21,7 @@ from scripts.probe import __main__ as command
 from scripts.probe import children, measuring, plan, report, unwinders
 from scripts.probe.children import Progress, describe_end, name_signals, run_job
 from scripts.probe.inputs import Input
-from scripts.probe.measuring import Request, Result, compare, grow
+from scripts.probe.measuring import Request, Result, compare, growth_in_percent
 from scripts.probe.plan import Run, counted_numbers, largest, make_plan
 from scripts.probe.verdict import Counts, Times, judge, narrow
 
@@ -511,7 +511,7 @@ def test_it_waits_for_another_measurement(cache: Path, tmp_path: Path) -> None:
     ("now", "was", "growth"), [(102, 100, 2), (0, 0, 0), (5, 0, None), (50, 100, -50)]
 )
 def test_growth_is_in_percent(now: float, was: float, growth: float | None) -> None:
-    assert grow(now, was) == growth
+    assert growth_in_percent(now, was) == growth
 
 
 def conclude(results: Sequence[Result], fail_above: float | None = 1) -> int:

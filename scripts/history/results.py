@@ -139,11 +139,6 @@ class Benchmark(Struct, frozen=True):
     version: Text
     params: list[list[Text]]
 
-    def covers(self, params: list[list[str]]) -> bool:
-        """Return whether the suite has these lists of parameters, or more."""
-        pairs = zip(params, self.params, strict=False)
-        return len(params) == len(self.params) and all({*some} <= {*every} for some, every in pairs)
-
 
 Known = dict[str, Benchmark]
 

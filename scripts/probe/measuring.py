@@ -266,10 +266,10 @@ def compare(results: Sequence[Result], builds: int) -> None:
                 continue
             for step in ("deregister", "register"):
                 now, was = (getattr(one.counts, step)[one.counted] for one in (result, before))
-                result.growth[step] = grow(now, was)
+                result.growth[step] = growth_in_percent(now, was)
 
 
-def grow(now: float, was: float) -> float | None:
+def growth_in_percent(now: float, was: float) -> float | None:
     """Return by how many percent a count is above another; None if that one is 0."""
     if was:
         return round(100 * (now - was) / was, 3)

@@ -120,7 +120,7 @@ def make_plan(runs: Sequence[Run], wanted: int, seconds: float, *, count: bool, 
     for run in sorted(countable, key=lambda run: run.count_seconds(1), reverse=True):
         if total(countable, Run.count_seconds, 1) > max(seconds, minimum(countable)):
             countable.remove(run)
-            plan.predicted[run] = say_minutes(run.count_seconds(1))
+            plan.predicted[run] = describe_minutes(run.count_seconds(1))
     if countable:
         least = max(minimum(countable), total(countable, Run.count_seconds, 1))
         share = max(seconds * (0.75 if time else 1), least)
@@ -128,7 +128,7 @@ def make_plan(runs: Sequence[Run], wanted: int, seconds: float, *, count: bool, 
         plan.counted = largest(most, lambda n: total(countable, Run.count_seconds, n) <= share)
         if plan.counted < wanted:
             needed = total(countable, Run.count_seconds, min(wanted, MOST_COUNTED))
-            plan.reduced = f"counting {wanted:,} modules would take {say_minutes(needed)}"
+            plan.reduced = f"counting {wanted:,} modules would take {describe_minutes(needed)}"
             if most < wanted and plan.counted >= most:
                 plan.reduced = f"{wanted:,} modules do not fit the memory or valgrind's limits"
         seconds -= total(countable, Run.count_seconds, plan.counted)
@@ -138,7 +138,7 @@ def make_plan(runs: Sequence[Run], wanted: int, seconds: float, *, count: bool, 
         plan.timed = largest(most, lambda n: total(runs, Run.time_seconds, n) <= share)
         if not plan.timed:
             needed = total(runs, Run.time_seconds, 1)
-            plan.not_timed = f"timing one module would take {say_minutes(needed)}"
+            plan.not_timed = f"timing one module would take {describe_minutes(needed)}"
     return plan
 
 
@@ -179,7 +179,7 @@ def fit_mappings() -> int:
     return limit // 3
 
 
-def say_minutes(seconds: float) -> str:
+def describe_minutes(seconds: float) -> str:
     """Return a duration in words that is no shorter."""
     minutes = seconds / 60
     if minutes >= 90:

@@ -66,11 +66,11 @@ def explain_refusal(error: str) -> str:
         return f"{causes}. {TRANSLATE}"
     for name, proposal in PROPOSALS.items():
         if re.search(proposal.error, error, re.MULTILINE):
-            return f"{causes}. {say_remedy(name, proposal)}"
+            return f"{causes}. {describe_remedy(name, proposal)}"
     return causes
 
 
-def say_remedy(name: str, proposal: Proposal) -> str:
+def describe_remedy(name: str, proposal: Proposal) -> str:
     """Return which release has a proposal on, and how to enable it in others."""
     said = f"{name} is off in every release"
     if proposal.on_since:

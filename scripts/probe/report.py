@@ -86,7 +86,7 @@ def verdict_lines(results: Sequence[Result]) -> list[str]:
                 for number in others
             )
             lines.append(
-                f"{result.build.name}: {say_decision(advice)} with {wanted:,} modules loaded. "
+                f"{result.build.name}: {describe_decision(advice)} with {wanted:,} modules loaded. "
                 f"Unwind info costs {say_cost(advice)} for each module unloaded, "
                 f"{say_basis(result, advice)}. {usual.capitalize()}."
             )
@@ -95,7 +95,7 @@ def verdict_lines(results: Sequence[Result]) -> list[str]:
     return lines
 
 
-def say_decision(advice: Advice) -> str:
+def describe_decision(advice: Advice) -> str:
     """Return what to do about unwind info."""
     too_close = advice.decision is Decision.EITHER
     return "too close to call" if too_close else advice.decision.value
@@ -119,7 +119,7 @@ def say_basis(result: Result, advice: Advice) -> str:
 
 def say_advice(advice: Advice) -> str:
     """Return decision and cost in a cell."""
-    return f"{say_decision(advice)} ({say_cost(advice)})"
+    return f"{describe_decision(advice)} ({say_cost(advice)})"
 
 
 def table_rows(results: Sequence[Result]) -> Rows:
