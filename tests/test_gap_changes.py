@@ -178,7 +178,7 @@ def test_error_rates_of_the_rule_for_times() -> None:
     assert wrong <= 0.01 * HISTORIES
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 40])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 40, 300])
 def test_resampled_medians_are_those_of_drawing_each_sample(size: int) -> None:
     random = np.random.default_rng(1)
     for samples in (random.exponential(size=size), random.integers(1, 4, size=size) / 7):

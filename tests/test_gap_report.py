@@ -23,7 +23,7 @@ from scripts.gap.report import build_report
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP
 from scripts.history.read import read
 
-from .conftest import COMMITS, DEADLINE, ROOT
+from .conftest import COMMITS, DEADLINE, ROOT, environment
 from .results import FDES, REMOVAL, SHAPES, TEARDOWN, edit, repository, write_results
 
 RELEASES = ("19.0.0", "21.0.0", "22.0.0", "40.0.0", "49.0.0", "50.0.1")
@@ -402,7 +402,8 @@ def check_newest(*wrapper: str, **options: Any) -> subprocess.CompletedProcess[b
         [*wrapper, sys.executable, "-m", "scripts.gap", "--check"],
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         check=False, timeout=DEADLINE,
-        env={**os.environ, "PYTHONPATH": f"{Path.cwd()}{os.pathsep}{ROOT}"},
+        env={**os.environ, "PYTHONPATH": f"{Path.cwd()}{os.pathsep}{ROOT}",
+             "PYTHONUNBUFFERED": ""},
     )  # fmt: skip
 
 
@@ -417,7 +418,7 @@ def test_a_full_disk_is_an_error_and_no_change() -> None:
         )
         short = subprocess.run(
             [sys.executable, "-c", script], cwd=ROOT, stdout=full, stderr=subprocess.PIPE,
-            check=False,
+            check=False, env={**environment(), "PYTHONUNBUFFERED": ""},
         )  # fmt: skip
     for one in (answer, short):
         assert one.returncode == 2
