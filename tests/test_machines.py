@@ -208,3 +208,20 @@ def test_a_damaged_list_of_hosts_is_only_appended_to(tmp_path: Path, damage: byt
     machines.record_host(tmp_path)
     assert path.read_bytes().startswith(damage)
     assert json.loads(path.read_bytes().splitlines()[-1])["facts"]
+
+
+def test_an_arm_processor_has_numbers_for_a_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = tmp_path / "cpuinfo"
+    told.write_text(
+        "processor\t: 0\nBogoMIPS\t: 125.00\nCPU implementer\t: 0x41\nCPU architecture: 8\n"
+        "CPU variant\t: 0x0\nCPU part\t: 0xd08\nCPU revision\t: 3\n\n"
+    )
+    monkeypatch.setattr(machines, "CPUINFO", told)
+    monkeypatch.setattr(machines.util, "get_cpu_info", lambda: "")
+    assert machines.processor() == "0x41 0xd08 0x0 3"
+    told.unlink()
+    assert machines.processor() == ""
+    monkeypatch.setattr(machines.util, "get_cpu_info", lambda: "AMD EPYC")
+    assert machines.processor() == "AMD EPYC"

@@ -34,6 +34,7 @@ from scripts.measuring.unwinders import best_effort
 from scripts.releases import pins
 
 SYSTEMS = {"darwin": "macos", "win32": "windows"}
+CPUINFO = Path("/proc/cpuinfo")
 ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
 
 
@@ -119,7 +120,7 @@ def record_host(folder: Path) -> None:
     find: dict[str, Callable[[], Any]] = {
         "platform": platform.platform,
         "libc": lambda: " ".join(platform.libc_ver()),
-        "cpu": util.get_cpu_info,
+        "cpu": processor,
         "memory": lambda: psutil.virtual_memory().total,
         "image": hosted_image,
         "unwinders": unwinders.facts,
@@ -150,6 +151,16 @@ def warn_of_change(libraries: dict[str, Any]) -> None:
                 f"{name} changed during this run: {before} before, {build} now. "
                 "Measure all releases again that are to be compared."
             )
+
+
+def processor() -> str:
+    """Return the name of the processor; on arm64 Linux, the numbers that /proc/cpuinfo gives it."""
+    if name := str(util.get_cpu_info()):
+        return name
+    lines = CPUINFO.read_text(encoding="ascii").splitlines() if CPUINFO.exists() else []
+    values = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in lines if ":" in line)
+    parts = ("implementer", "part", "variant", "revision")
+    return " ".join(values.get(f"CPU {part}", "") for part in parts).strip()
 
 
 def hosted_image() -> str:
