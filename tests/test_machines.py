@@ -219,9 +219,9 @@ def test_an_arm_processor_has_numbers_for_a_name(
         "CPU variant\t: 0x0\nCPU part\t: 0xd08\nCPU revision\t: 3\n\n"
     )
     monkeypatch.setattr(machines, "CPUINFO", told)
-    monkeypatch.setattr(machines.util, "get_cpu_info", lambda: "")
+    monkeypatch.setattr(util, "get_cpu_info", lambda: "")
     assert machines.processor() == "0x41 0xd08 0x0 3"
     told.unlink()
     assert machines.processor() == ""
-    monkeypatch.setattr(machines.util, "get_cpu_info", lambda: "AMD EPYC")
+    monkeypatch.setattr(util, "get_cpu_info", lambda: "AMD EPYC")
     assert machines.processor() == "AMD EPYC"

@@ -8,6 +8,7 @@ results instead (`record_host`), where they break nothing.
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
