@@ -752,3 +752,19 @@ def test_platforms_of_the_advice() -> None:
     assert not LIBGCC_12.stands_in
     assert not LIBUNWIND.knows("18.0.2")
     assert LIBGCC_14.platform is Where.LIBGCC_TREE
+
+
+def test_a_traceback_is_an_error_and_no_growth() -> None:
+    program = """
+import runpy, sys
+from scripts.probe import builds
+builds.choose_builds = None  # calling it is an error of the code
+sys.argv = ["probe", "fixtures/functions-1.wasm"]
+runpy.run_module("scripts.probe", run_name="__main__")
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE,
+    )  # fmt: skip
+    assert "TypeError" in answer.stderr
+    assert answer.returncode == 2

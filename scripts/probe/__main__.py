@@ -20,6 +20,7 @@ from pathlib import Path
 from asv.util import UserError
 from rich.console import Console
 
+from scripts.base.exits import CHANGED, FAILED, UNKNOWN, exit_code
 from scripts.probe import report
 from scripts.probe.builds import cache_folder, choose_builds
 from scripts.probe.children import interruptible
@@ -29,7 +30,7 @@ from scripts.probe.proposals import require_features
 from scripts.probe.unwinders import choose_unwinders
 from scripts.releases.environment import hold_machine
 
-GREW, FAILED, UNKNOWN, INTERRUPTED = 1, 2, 3, 130
+GREW, INTERRUPTED = CHANGED, 130
 
 
 class Output:
@@ -176,4 +177,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from asv.util import UserError
+from packaging.tags import platform_tags
 
 from scripts.base.files import replacing
 from scripts.base.names import known
@@ -21,7 +22,7 @@ from scripts.releases import pins
 from scripts.releases.pins import Release
 
 HELPERS = Path("fixtures/helper-requirements.txt")
-NEWEST = "newest"  # stands for the newest pinned release
+NEWEST = "newest"  # stands for the newest pinned release with a wheel for this platform
 SYSTEMS = {b"\x7fE": "linux", b"MZ": "win32", b"\xcf\xfa": "darwin"}  # by a library's first bytes
 MACHINES = {b"\x3e\0": "x86_64", b"\xb7\0": "aarch64"}  # in the header of ELF
 MISSING_SYMBOL = re.compile(r"(?:undefined symbol: |dlsym\(\w+, |function ')(\w+)")
@@ -62,7 +63,7 @@ def choose_builds(options: Namespace, scratch: Path) -> list[Build]:
             compare.
     """
     pinned = {release.version: release for release in pins.load()}
-    *_, newest = pinned
+    newest = pins.newest_with_wheel(list(pinned.values()), list(platform_tags())).version
 
     def require_pin(name: str) -> Release:
         known(name, [*pinned, NEWEST], "pinned release")
