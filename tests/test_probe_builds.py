@@ -19,7 +19,6 @@ from .probe_inputs import (
     DEADLINE,
     EIGHT,
     NEWEST,
-    ROOT,
     installed,
     linux,
     needs_valgrind,
@@ -29,12 +28,6 @@ from .probe_inputs import (
 )
 
 OLD = "49.0.0"
-
-
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths such as the pin file's are relative to the repository."""
-    monkeypatch.chdir(ROOT)
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,6 @@ from scripts.releases import pins
 from .probe_inputs import EIGHT, EMPTY, ROOT, USES, linux, probe_json
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths such as the pin file's are relative to the repository."""
-    monkeypatch.chdir(ROOT)
-
-
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")

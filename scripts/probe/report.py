@@ -82,13 +82,13 @@ def verdict_lines(results: Sequence[Result]) -> list[str]:
             advice = result.verdict.advice[wanted]
             others = [number for number in USUAL if number != wanted]
             usual = "; ".join(
-                f"with {number:,} loaded, {say_advice(result.verdict.advice[number])}"
+                f"with {number:,} loaded, {describe_advice(result.verdict.advice[number])}"
                 for number in others
             )
             lines.append(
                 f"{result.build.name}: {describe_decision(advice)} with {wanted:,} modules loaded. "
-                f"Unwind info costs {say_cost(advice)} for each module unloaded, "
-                f"{say_basis(result, advice)}. {usual.capitalize()}."
+                f"Unwind info costs {format_cost(advice)} for each module unloaded, "
+                f"{describe_basis(result, advice)}. {usual.capitalize()}."
             )
         if result.error:
             lines.append(f"{result.build.name}: error: {result.error}")
@@ -101,7 +101,7 @@ def describe_decision(advice: Advice) -> str:
     return "too close to call" if too_close else advice.decision.value
 
 
-def say_cost(advice: Advice) -> str:
+def format_cost(advice: Advice) -> str:
     """Return milliseconds per module, as a range."""
     if advice.cost is None:
         return "an unknown time"
@@ -110,16 +110,16 @@ def say_cost(advice: Advice) -> str:
     return milliseconds_range(*advice.cost)
 
 
-def say_basis(result: Result, advice: Advice) -> str:
+def describe_basis(result: Result, advice: Advice) -> str:
     """Return how the cost is known."""
     if advice.basis is Basis.MEASURED:
         return "measured"
     return "estimated from exact counts" if result.counted else "predicted by the model"
 
 
-def say_advice(advice: Advice) -> str:
+def describe_advice(advice: Advice) -> str:
     """Return decision and cost in a cell."""
-    return f"{describe_decision(advice)} ({say_cost(advice)})"
+    return f"{describe_decision(advice)} ({format_cost(advice)})"
 
 
 def table_rows(results: Sequence[Result]) -> Rows:
@@ -136,13 +136,14 @@ def table_rows(results: Sequence[Result]) -> Rows:
     for step in STEPS:
         label = f"instructions to {step} a module, {counted:,} loaded"
         rows.append([label, *(count(getattr(one.counts, step).get(counted)) for one in results)])
-        rows.append([f"  {against}", *(say_growth(one.growth, step) for one in results)])
+        rows.append([f"  {against}", *(describe_growth(one.growth, step) for one in results)])
     for number in sorted(first.verdict.advice):
         if number != counted:
             label = f"instructions to deregister, predicted with {number:,} loaded"
             rows.append([label, *(predict(result, number) for result in results)])
     for number in sorted(first.verdict.advice):
-        cells = (say_advice(one.verdict.advice[number]) if one.verdict else "" for one in results)
+        verdicts = [one.verdict for one in results]
+        cells = [describe_advice(each.advice[number]) if each else "" for each in verdicts]
         rows.append([f"advice with {number:,} loaded (ms a module)", *cells])
     cells_of_times = [time_cells(result) for result in results]
     labels = ("ms to unload a module", "  without unwind info", "  extra", "  extra, range")
@@ -162,7 +163,7 @@ def predict(result: Result, modules: int) -> str:
     return count(result.counts.at(modules, result.run)) if result.run else ""
 
 
-def say_growth(growth: dict[str, float | None], step: str) -> str:
+def describe_growth(growth: dict[str, float | None], step: str) -> str:
     """Return a change in percent, such as `+49,230 %`."""
     return percent(growth[step]) if step in growth else ""
 
