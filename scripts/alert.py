@@ -23,7 +23,7 @@ from packaging.version import Version
 from scripts.base.schema import parse_json, read_json
 from scripts.gap import tables, words
 from scripts.gap.report import Report, Series, build_report
-from scripts.history.read import read
+from scripts.history.read import read_history
 
 CHANGED = "gap-moved"
 FAILED = "benchmarks-failed"
@@ -50,7 +50,7 @@ class Issue(NamedTuple):
 
 def gap_issue(site: str) -> Issue | None:
     """Return the issue about the newest release, if it changed the cost or that is unknown."""
-    report = build_report(read(Config.load("asv.conf.json")))
+    report = build_report(read_history(Config.load("asv.conf.json")))
     for series in report.series:
         print(f"{series.machine}, {series.name}: {words.describe_verdict(series.verdict)}")
     news = find_news(report)

@@ -25,7 +25,7 @@ from asv.console import log
 from asv.machine import Machine, MachineCollection, iter_machine_files
 from asv.util import ProcessError, UserError
 
-from scripts.base.files import replacing
+from scripts.base.files import replace_atomically
 from scripts.base.schema import printable
 from scripts.history.machine import read_description
 from scripts.history.results import read_known, read_results
@@ -62,7 +62,7 @@ def setup() -> None:
     # asv keeps machines in ~/.asv-machine.json, asks about an unknown one, and fails without a
     # terminal. Here the description follows from the host, so there is nothing to ask or to keep.
     Machine.hardcoded_machine_name = machines.local_name()
-    MachineCollection.load = staticmethod(lambda name, _path=None: machines.fields(name))
+    MachineCollection.load = staticmethod(lambda name, _path=None: machines.describe_machine(name))
     MachineCollection.save = staticmethod(lambda name, fields, _path=None: None)
     sys.excepthook = print_exception
     sys.unraisablehook = repeat_lost_interrupt
@@ -143,7 +143,7 @@ def write_json_atomically(path: str, *args: Any, **options: Any) -> None:
     asv rewrites result files in place; a killed process would leave half a file that stops every
     later command.
     """
-    with replacing(Path(path)) as scratch:
+    with replace_atomically(Path(path)) as scratch:
         write_json(str(scratch), *args, **options)
 
 

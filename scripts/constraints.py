@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.base.files import write
+from scripts.base.files import write_atomically
 
 PROJECT = Path("pyproject.toml")
 BLOCK = re.compile(r"^constraint-dependencies = \[.*?^\]$", re.MULTILINE | re.DOTALL)
@@ -31,7 +31,9 @@ def main() -> int:
     direct = re.findall(r'"([\w.-]+==[\w.]+)"', free)
     packages = [line for line in listing.splitlines() if line.split(" ;")[0] not in direct]
     lines = [f'    "{package}",' for package in packages]
-    write(PROJECT, BLOCK.sub("\n".join(["constraint-dependencies = [", *lines, "]"]), text))
+    write_atomically(
+        PROJECT, BLOCK.sub("\n".join(["constraint-dependencies = [", *lines, "]"]), text)
+    )
     print(f"{len(packages)} packages are pinned in {PROJECT}")
     return 0
 

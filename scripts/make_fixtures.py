@@ -17,7 +17,7 @@ MIXERS = ("xor", "add", "rotl", "or")
 TESTS = ("lt_s", "gt_u", "ne", "le_s", "ge_u")
 
 
-def function(index: int, *, exported: bool) -> str:
+def write_function(index: int, *, exported: bool) -> str:
     """One function: a load, a comparison, an early return and arithmetic; no two are alike."""
     export = f' (export "f{index}")' if exported else ""
     test, mixer = TESTS[index % len(TESTS)], MIXERS[index % len(MIXERS)]
@@ -29,16 +29,18 @@ def function(index: int, *, exported: bool) -> str:
 """
 
 
-def module(functions: int) -> str:
+def write_module(functions: int) -> str:
     """The text of the module with that many functions."""
-    bodies = (function(index, exported=index < SIZES[functions]) for index in range(functions))
+    bodies = (
+        write_function(index, exported=index < SIZES[functions]) for index in range(functions)
+    )
     return f'(module\n  (memory (export "memory") 1)\n{"".join(bodies)})\n'
 
 
 def main() -> None:
     """Write every size, text and binary."""
     for functions in SIZES:
-        text = module(functions)
+        text = write_module(functions)
         path = FIXTURES / f"functions-{functions}.wat"
         path.write_text(text, encoding="utf-8", newline="\n")
         path.with_suffix(".wasm").write_bytes(wat2wasm(text))

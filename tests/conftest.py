@@ -31,7 +31,7 @@ STRICT = os.environ.get("BENCHMARKS_STRICT") == "1"
 DEADLINE = 900  # seconds that a test waits for a command; none takes a tenth of it
 WHEELS = ROOT / ".asv/wheels"  # pip's cache for all tests, whichever HOME they have
 SLOW = {"browser", "counted", "install", "measured", "published", "valgrind"}  # fixtures
-COMMITS = {release.version: release.commit for release in pins.load(ROOT / pins.PINS)}
+COMMITS = {release.version: release.commit for release in pins.load_pins(ROOT / pins.PINS)}
 NAME = "module_teardown.ModuleTeardown.time_teardown"
 MIDDLE = r"time_teardown\(.*, '1000x8'\)"  # the shape that shows the gap and does not take long
 SMALLEST = r"time_teardown\('on', '100x100'\)"  # the shape that compiles fastest
@@ -92,8 +92,8 @@ def copy_repository(target: Path, until: str = "", *, recorded: bool = False) ->
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             (target / name).write_bytes((ROOT / name).read_bytes())
     if newer:
-        releases = pins.load(target / pins.PINS)
-        pins.save(releases[: -len(newer)], target / pins.PINS)
+        releases = pins.load_pins(target / pins.PINS)
+        pins.save_pins(releases[: -len(newer)], target / pins.PINS)
     for arguments in (
         ["init", "-q"],
         ["add", "-A"],
@@ -212,7 +212,7 @@ def valgrind() -> None:
 def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Install a pinned release by hash, once a session; return the folder to import it from."""
     folders: dict[str, Path] = {}
-    by_version = {release.version: release for release in pins.load(ROOT / pins.PINS)}
+    by_version = {release.version: release for release in pins.load_pins(ROOT / pins.PINS)}
 
     def installed(version: str) -> Path:
         if version not in folders:

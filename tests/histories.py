@@ -7,7 +7,7 @@ from scripts.gap.model import SCANS
 from scripts.history.benchmarks import DEREGISTER, LIBRARY, TIME_OFF, TIME_ON
 from scripts.history.machine import Machine
 from scripts.history.read import History, Measured
-from scripts.history.rows import Row, derive
+from scripts.history.rows import Row, derive_gaps
 
 LINUX = Machine("linux", "Debian 12, libgcc 12", "x86_64", "Linux", 12)
 TREE = Machine("tree", "Debian 13, libgcc 14", "x86_64", "Linux", 14)
@@ -61,7 +61,7 @@ def timed(
                     seconds, seconds, taken,
                 )
             )  # fmt: skip
-    return [*rows, *derive(rows)]
+    return [*rows, *derive_gaps(rows)]
 
 
 def library(builds: Mapping[str, int], machine: Machine = LINUX) -> list[Row]:

@@ -24,7 +24,7 @@ class Index:
         self.body: bytes | None = None
         self.url = ""
         self.contents: dict[str, bytes] = {}
-        for release in pins.load():
+        for release in pins.load_pins():
             for wheel, sha256 in release.wheels.items():
                 self.add(wheel, release.time, sha256)
 

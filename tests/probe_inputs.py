@@ -21,7 +21,7 @@ from scripts.releases import pins
 
 ROOT = Path(__file__).resolve().parent.parent
 ONE, EIGHT, HUNDRED = (ROOT / f"fixtures/functions-{number}.wasm" for number in (1, 8, 100))
-NEWEST = pins.load(ROOT / pins.PINS)[-1].version
+NEWEST = pins.load_pins(ROOT / pins.PINS)[-1].version
 DEADLINE = 600  # seconds that a test waits for a command
 EMPTY = b"\0asm\x01\0\0\0"  # a module without functions
 # modules that use a proposal, in text format
@@ -92,7 +92,7 @@ def installed(version: str, cache: Path) -> Path:
     before = os.environ.get("XDG_CACHE_HOME")
     os.environ["XDG_CACHE_HOME"] = str(cache)
     try:
-        release = next(release for release in pins.load() if release.version == version)
+        release = next(release for release in pins.load_pins() if release.version == version)
         return Path(install_release(release).path)
     finally:
         os.environ.pop("XDG_CACHE_HOME")

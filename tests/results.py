@@ -19,7 +19,7 @@ COUNTS = "unwinder_instructions.UnwinderInstructions."
 REMOVAL, REGISTRATION, FUNCTION, LIBRARY = (
     f"{COUNTS}track_{name}" for name in ("removal", "registration", "function", "library")
 )
-DATES = {release.version: release.timestamp * 1000 for release in pins.load(ROOT / pins.PINS)}
+DATES = {release.version: release.timestamp * 1000 for release in pins.load_pins(ROOT / pins.PINS)}
 OFF = 14e-6  # seconds per module without unwind info
 BUILD = 0x80AAA6B01F4C  # build id of the counted library
 FDES_OF = {"1": 3, "8": 17, "100": 108}  # by functions, from 22.0.0 on

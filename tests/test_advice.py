@@ -12,7 +12,7 @@ from scripts.gap.advice import (
     Range,
     advise,
     decide,
-    reported,
+    read_reports,
     rule_limits,
 )
 from scripts.gap.model import ENTRY_NS
@@ -91,7 +91,7 @@ def test_libgcc_is_worth_keeping_whatever_is_loaded(platform: Platform, release:
 
 def test_reports_are_what_their_pages_give() -> None:
     bounds: list[float] = []
-    for report in reported():
+    for report in read_reports():
         assert re.fullmatch(r"https://github.com/\w+/\w+/(issues|pull)/\d+", report["url"])
         assert report["name"].split("#") == [
             report["url"].split("/")[4],

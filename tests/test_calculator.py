@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.base.numbers import milliseconds
+from scripts.base.numbers import format_milliseconds
 from scripts.gap.advice import Load, advise
 from scripts.gap.platforms import Platform
 from scripts.site.calculator import calculator_data, libgcc_limits, model_eras
@@ -85,7 +85,7 @@ def test_every_release_of_an_era_of_the_calculator_has_the_same_advice() -> None
 def test_milliseconds_look_the_same() -> None:
     values = [0, 1e-6, 4.2e-5, 1e-4, 0.067, 0.1, 1, 9.4, 9.96, 10, 128.4, 5e5]
     assert run_script("calculator.js", "values.map(formatMilliseconds)", values=values) == [
-        milliseconds(value) for value in values
+        format_milliseconds(value) for value in values
     ]
 
 

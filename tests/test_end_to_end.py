@@ -134,7 +134,7 @@ def test_rounds_can_be_interleaved(measured: Measured) -> None:
 
 def test_the_site_has_graphs_of_both_releases(published: Path) -> None:
     index = json.loads((published / "index.json").read_text())
-    local = machines.fields(machines.local_name())
+    local = machines.describe_machine(machines.local_name())
     for parameters in index["graph_param_list"]:
         assert {key: parameters[key] for key in local} == local
     assert set(index["revision_to_hash"].values()) == set(COMMITS.values())

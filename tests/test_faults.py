@@ -160,7 +160,7 @@ def test_a_machine_that_contradicts_its_description_is_refused(
 ) -> None:
     folder.mkdir()
     description = folder / "machine.json"
-    fields = {**machines.fields("faults"), "os": "Plan 9", "version": 1}
+    fields = {**machines.describe_machine("faults"), "os": "Plan 9", "version": 1}
     description.write_text(json.dumps(fields))
     before = description.read_bytes()
     answer = measured.asv(*QUICK, "50.0.1")

@@ -7,10 +7,10 @@ import pytest
 
 from scripts.base.exits import CHANGED, UNKNOWN
 from scripts.gap.changes import find_changes, judge_newest, split_eras, split_series
-from scripts.gap.report import check
+from scripts.gap.report import exit_code_of
 from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP
 from scripts.history.read import History
-from scripts.history.rows import RESAMPLES, Row, resample, rounded
+from scripts.history.rows import RESAMPLES, Row, resample, round_value
 
 from .histories import LINUX, MAC, STORY, by_law, counted, history, library, timed
 from .results import RELEASES
@@ -24,7 +24,7 @@ def conclude(given: History) -> tuple[list[str], str, int]:
     (rows,) = split_series(given).values()
     changes = find_changes(given, rows)
     verdict = judge_newest(given, rows, changes)
-    return [change.release for change in changes], verdict.unknown, check([verdict])
+    return [change.release for change in changes], verdict.unknown, exit_code_of([verdict])
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def noisy_mac(random: np.random.Generator, gaps: list[float]) -> list[str]:
     shapes = ("1000x1", "1000x8", "100x100")
     for shape, (release, gap) in itertools.product(shapes, zip(RELEASES, gaps, strict=True)):
         samples = tuple(gap * np.exp(random.normal(0, PROCESSES, 8)))
-        value = rounded(float(np.median(samples)))
+        value = round_value(float(np.median(samples)))
         rows.append(Row("mac", "system", release, GAP, shape, value, samples=samples))
     given = history(rows, MAC)
     (series,) = split_series(given).values()

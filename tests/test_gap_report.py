@@ -21,7 +21,7 @@ from scripts.gap.__main__ import main
 from scripts.gap.platforms import Platform
 from scripts.gap.report import build_report
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP
-from scripts.history.read import read
+from scripts.history.read import read_history
 
 from .conftest import COMMITS, DEADLINE, ROOT, environment
 from .results import FDES, REMOVAL, SHAPES, TEARDOWN, edit, repository, write_results
@@ -58,7 +58,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """Run the command; return its exit code and what it printed."""
-    read.cache_clear()
+    read_history.cache_clear()
     code = main(arguments)
     printed = capsys.readouterr()
     return code, printed.out, printed.err
@@ -354,8 +354,8 @@ def test_a_local_mac_does_not_speak_for_the_recorded_history(
 
 
 def test_the_matrix_names_its_evidence(results: Path) -> None:
-    read.cache_clear()
-    report = build_report(read(Config.load("asv.conf.json")))
+    read_history.cache_clear()
+    report = build_report(read_history(Config.load("asv.conf.json")))
     assert [(column.first, column.last) for column in report.columns] == [
         ("19.0.0", "21.0.0"), ("22.0.0", "49.0.0"), ("50.0.1", "50.0.1"),
     ]  # fmt: skip
@@ -367,8 +367,8 @@ def test_the_matrix_names_its_evidence(results: Path) -> None:
     assert mac[0].way == "function by function"
     assert mac[2].way == "a section at a time"
     write_results(results, STORY, "macos-15-x86_64", "system")
-    read.cache_clear()
-    report = build_report(read(Config.load("asv.conf.json")))
+    read_history.cache_clear()
+    report = build_report(read_history(Config.load("asv.conf.json")))
     intel = report.matrix[Platform.INTEL_MAC]
     assert all(cell.measured[0].endswith("measured on macos-15-x86_64") for cell in intel)
 
@@ -380,8 +380,8 @@ def test_the_fit_gives_back_the_nanoseconds_that_times_were_made_of(
     monkeypatch.chdir(tmp_path)
     # 14 ms off; 1000 modules × 144,508 entries × 0.5 ns are 72.3 ms more
     write_results(folder, {"49.0.0": {"1000x8": 1 + 72.254 / 14}}, counts=COUNTS, noise=0.0001)
-    read.cache_clear()
-    (fit,) = build_report(read(Config.load("asv.conf.json"))).fits
+    read_history.cache_clear()
+    (fit,) = build_report(read_history(Config.load("asv.conf.json"))).fits
     assert fit.nanoseconds == pytest.approx(0.5, rel=0.01)
 
 
@@ -463,8 +463,8 @@ def test_damaged_facts_are_an_error_and_no_change(
 
 
 def test_gap_and_extra_time_follow_from_the_medians(results: Path) -> None:
-    read.cache_clear()
-    history = read(Config.load("asv.conf.json"))
+    read_history.cache_clear()
+    history = read_history(Config.load("asv.conf.json"))
     assert results
     values = {
         (row.benchmark, row.release): row

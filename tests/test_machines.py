@@ -51,7 +51,7 @@ def test_other_platforms(
 ) -> None:
     simulate(monkeypatch, system, machine, **answers)
     assert machines.local_name() == name
-    assert machines.operating_system() == operating_system
+    assert machines.name_operating_system() == operating_system
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_libgcc_is_part_of_a_linux(
     simulate(monkeypatch, "linux", "x86_64", libc_ver=("glibc", "2.39"),
              freedesktop_os_release=release)  # fmt: skip
     monkeypatch.setattr(unwinders, "libgcc_major", lambda: libgcc)
-    assert machines.operating_system() == described
+    assert machines.name_operating_system() == described
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ def test_a_distribution_keeps_its_name(
     simulate(monkeypatch, "linux", "x86_64", libc_ver=("glibc", "2.39"),
              freedesktop_os_release=release)  # fmt: skip
     monkeypatch.setattr(unwinders, "libgcc_major", lambda: "12")
-    assert machines.operating_system() == described
+    assert machines.name_operating_system() == described
 
 
 def test_a_description_has_the_fields_of_asv_and_survives_a_new_kernel() -> None:
-    fields = machines.fields("here")
+    fields = machines.describe_machine("here")
     assert list(fields) == ["machine", "os", "arch", "cpu", "num_cpu", "ram"]
     assert all(fields.values())
     assert platform.release() not in " ".join(fields.values())
@@ -111,14 +111,14 @@ def recorded(tmp_path: Path) -> Path:
     """A recorded machine of this kind."""
     path = tmp_path / "linux-of-mine/machine.json"
     path.parent.mkdir()
-    util.write_json(str(path), machines.fields("linux-of-mine"), 1)
+    util.write_json(str(path), machines.describe_machine("linux-of-mine"), 1)
     return path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the name implies Linux")
 def test_a_recorded_description_that_contradicts_the_host_is_refused(recorded: Path) -> None:
     machines.check_machine("linux-of-mine", recorded.parent.parent)
-    changed = {**machines.fields("linux-of-mine"), "os": "Plan 9"}
+    changed = {**machines.describe_machine("linux-of-mine"), "os": "Plan 9"}
     util.write_json(str(recorded), changed, 1)
     with pytest.raises(
         UserError, match=r"linux-of-mine/machine\.json describes another kind.*--ma"
@@ -137,7 +137,7 @@ def test_a_local_machine_may_change(tmp_path: Path) -> None:
     name = machines.local_name()
     path = tmp_path / name / "machine.json"
     path.parent.mkdir()
-    util.write_json(str(path), {**machines.fields(name), "os": "Plan 9"}, 1)
+    util.write_json(str(path), {**machines.describe_machine(name), "os": "Plan 9"}, 1)
     machines.check_machine(name, tmp_path)
 
 
@@ -154,7 +154,7 @@ def test_a_local_machine_may_change(tmp_path: Path) -> None:
 def test_a_name_of_another_system_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, system: str, implied: str
 ) -> None:
-    monkeypatch.setattr(machines, "operating_system", lambda: system)
+    monkeypatch.setattr(machines, "name_operating_system", lambda: system)
     with pytest.raises(UserError, match=f"--machine {name} implies {implied}"):
         machines.check_machine(name, tmp_path)
 
@@ -169,8 +169,8 @@ def test_a_name_of_another_system_is_refused(
 def test_a_name_that_fits_the_host_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, system: str, arch: str
 ) -> None:
-    monkeypatch.setattr(machines, "operating_system", lambda: system)
-    monkeypatch.setattr(machines, "architecture", lambda: arch)
+    monkeypatch.setattr(machines, "name_operating_system", lambda: system)
+    monkeypatch.setattr(machines, "name_architecture", lambda: arch)
     machines.check_machine(name, tmp_path)
 
 
@@ -220,8 +220,8 @@ def test_an_arm_processor_has_numbers_for_a_name(
     )
     monkeypatch.setattr(machines, "CPUINFO", told)
     monkeypatch.setattr(util, "get_cpu_info", lambda: "")
-    assert machines.processor() == "0x41 0xd08 0x0 3"
+    assert machines.name_processor() == "0x41 0xd08 0x0 3"
     told.unlink()
-    assert machines.processor() == ""
+    assert machines.name_processor() == ""
     monkeypatch.setattr(util, "get_cpu_info", lambda: "AMD EPYC")
-    assert machines.processor() == "AMD EPYC"
+    assert machines.name_processor() == "AMD EPYC"

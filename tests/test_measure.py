@@ -11,7 +11,7 @@ from scripts.releases import pins
 
 from .conftest import ROOT
 
-RELEASES = pins.load(ROOT / pins.PINS)
+RELEASES = pins.load_pins(ROOT / pins.PINS)
 NEWEST = RELEASES[-1].version
 GLIBC = ["linux_x86_64", "manylinux_2_36_x86_64", "manylinux2014_x86_64", "manylinux1_x86_64"]
 

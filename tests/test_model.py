@@ -4,10 +4,10 @@ import pytest
 from asv.config import Config
 
 from scripts.gap import advice, law, model
-from scripts.gap.model import SCANS, Drop, Registration, registration, unload
+from scripts.gap.model import SCANS, Drop, Registration, find_registration, unload
 from scripts.gap.platforms import is_libunwind
 from scripts.history.benchmarks import DEREGISTER
-from scripts.history.read import read
+from scripts.history.read import read_history
 from scripts.history.rows import Row
 
 from .histories import TREE, by_law, history
@@ -15,7 +15,7 @@ from .histories import TREE, by_law, history
 
 def test_every_recorded_count_obeys_the_law() -> None:
     """To the digit on Debian 12 and on emulated arm64, within 0.1 % elsewhere."""
-    recorded = read(Config.load("asv.conf.json"))
+    recorded = read_history(Config.load("asv.conf.json"))
     checked: dict[str, int] = {}
     for row in recorded.rows:
         machine = recorded.machines[row.machine]
@@ -59,7 +59,7 @@ def test_arm64_as_counted_in_an_emulated_machine() -> None:
         ("49.0.0", 1, 2008, 18_303_925),
         ("50.0.1", 1, 2008, 12_089),
     ):
-        way = registration(release)
+        way = find_registration(release)
         assert unload(modules, fdes, way).instructions(scan, way) == expected
 
 
@@ -76,9 +76,9 @@ def test_one_module_costs_twice_the_average_if_the_others_stay(way: Registration
 
 
 def test_without_the_calls_for_sections_a_new_release_registers_as_before() -> None:
-    assert registration("49.0.0") is Registration.FUNCTIONS
-    assert registration("50.0.0") is Registration.SECTIONS
-    assert registration("50.0.1", sections=False) is Registration.FUNCTIONS
+    assert find_registration("49.0.0") is Registration.FUNCTIONS
+    assert find_registration("50.0.0") is Registration.SECTIONS
+    assert find_registration("50.0.1", sections=False) is Registration.FUNCTIONS
 
 
 def test_a_count_that_breaks_the_law_is_named_with_both_numbers() -> None:
@@ -92,7 +92,7 @@ def test_a_count_that_breaks_the_law_is_named_with_both_numbers() -> None:
 
 
 def test_libgcc_is_simple() -> None:
-    recorded = read(Config.load("asv.conf.json"))
+    recorded = read_history(Config.load("asv.conf.json"))
     shapes = {"1000x1", "1000x8", "100x100", "1x2000"}
     last_first = [
         row for row in recorded.rows if row.benchmark == DEREGISTER and row.shape in shapes

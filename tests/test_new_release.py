@@ -79,7 +79,7 @@ def invent_releases(releases: list[Release]) -> list[Release]:
             {name: hashlib.sha256(name.encode()).hexdigest() for name in wheels},
             macs=last.macs,
         )
-        releases = pins.append(releases, new)
+        releases = pins.append_release(releases, new)
     return releases
 
 
@@ -135,10 +135,10 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_new_releases_leave_every_test_green(tmp_path: Path, story: Story) -> None:
     runner = Runner(tmp_path, recorded=True)
-    before = pins.load()
+    before = pins.load_pins()
     releases = invent_releases(before)
     patch, major = releases[len(before) :]
-    pins.save(releases, runner.clone / pins.PINS)
+    pins.save_pins(releases, runner.clone / pins.PINS)
     identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
     runner.git(*identity, "commit", "-qam", "Pin new releases")
     runner.git("push", "-q")

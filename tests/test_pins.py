@@ -16,7 +16,7 @@ NEW = Release(
 
 
 def test_the_committed_pins_are_the_releases_that_can_be_compared() -> None:
-    releases = pins.load()
+    releases = pins.load_pins()
     versions = [release.version for release in releases]
     assert versions[0] == "13.0.0"
     assert {"17.0.1", "18.0.2", "27.0.2", "49.0.0", "50.0.1"} <= set(versions)
@@ -30,7 +30,7 @@ def test_the_committed_pins_are_the_releases_that_can_be_compared() -> None:
 
 
 def test_every_commit_id_is_the_one_git_computes(tmp_path: Path) -> None:
-    oldest, second = pins.load()[:2]
+    oldest, second = pins.load_pins()[:2]
     git = ["git", "-C", str(tmp_path)]
     subprocess.run([*git, "init", "-q"], check=True)
     (tmp_path / "requirements.txt").write_text(oldest.requirements)
@@ -50,15 +50,15 @@ def test_every_commit_id_is_the_one_git_computes(tmp_path: Path) -> None:
 
 def test_saved_pins_are_loaded_again(tmp_path: Path) -> None:
     path = tmp_path / "releases.json"
-    releases = pins.append(pins.load(), NEW)
-    pins.save(releases, path)
-    assert pins.load(path) == releases
+    releases = pins.append_release(pins.load_pins(), NEW)
+    pins.save_pins(releases, path)
+    assert pins.load_pins(path) == releases
     assert [entry.name for entry in tmp_path.iterdir()] == ["releases.json"]
 
 
 def test_saving_the_committed_pins_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "releases.json"
-    pins.save(pins.load(), path)
+    pins.save_pins(pins.load_pins(), path)
     assert path.read_bytes() == pins.PINS.read_bytes()
 
 
@@ -84,7 +84,7 @@ def test_a_hand_edited_pin_file_names_file_and_remedy(
     assert before in text
     path.write_text(text.replace(before, after, 1))
     with pytest.raises(UserError, match=r"releases\.json.*git checkout"):
-        pins.load(path)
+        pins.load_pins(path)
 
 
 def test_a_changed_hash_is_found_by_the_commit_id(tmp_path: Path) -> None:
@@ -94,32 +94,32 @@ def test_a_changed_hash_is_found_by_the_commit_id(tmp_path: Path) -> None:
     wheels[next(iter(wheels))] = "0" * 64
     path.write_text(json.dumps(data))
     with pytest.raises(UserError, match=r"16\.0\.0 does not match its commit id.*append-only"):
-        pins.load(path)
+        pins.load_pins(path)
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, -3])
 def test_a_cut_off_or_missing_pin_file_is_an_error(tmp_path: Path, size: int) -> None:
     path = tmp_path / "releases.json"
     with pytest.raises(UserError, match="git checkout"):
-        pins.load(path)
+        pins.load_pins(path)
     path.write_bytes(pins.PINS.read_bytes()[:size])
     with pytest.raises(UserError, match="git checkout"):
-        pins.load(path)
+        pins.load_pins(path)
 
 
 def test_an_empty_list_of_pins_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "releases.json"
     path.write_text('{"releases": []}')
     with pytest.raises(UserError, match="it is empty"):
-        pins.load(path)
+        pins.load_pins(path)
 
 
 def test_nothing_is_saved_that_could_not_be_loaded(tmp_path: Path) -> None:
     path = tmp_path / "releases.json"
     with pytest.raises(ValueError, match="commit id"):
-        pins.save([*pins.load(), NEW], path)
+        pins.save_pins([*pins.load_pins(), NEW], path)
     with pytest.raises(ValueError, match="stands after"):
-        pins.save(pins.append(pins.append([], NEW), pins.load()[0]), path)
+        pins.save_pins(pins.append_release(pins.append_release([], NEW), pins.load_pins()[0]), path)
     assert not path.exists()
 
 

@@ -212,7 +212,7 @@ def test_two_probes_may_install_the_same_release_at_once(
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(builds, "_run", install)
-    build = builds.install_release(pins.load()[-1])
+    build = builds.install_release(pins.load_pins()[-1])
     assert build.name == build.release == NEWEST
     assert [entry.name for entry in Path(build.path).parent.iterdir()] == [Path(build.path).name]
 
@@ -223,7 +223,7 @@ def test_a_cache_that_cannot_be_written_is_told(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match=r"cannot be written.*Set XDG_CACHE_HOME"):
-        builds.install_release(pins.load()[-1])
+        builds.install_release(pins.load_pins()[-1])
 
 
 def test_without_an_index_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_without_an_index_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_appears_only_once_it_is_complete(tmp_path: Path) -> None:
     def fill(*, complete: bool) -> None:
-        with files.replacing(tmp_path / "folder") as new:
+        with files.replace_atomically(tmp_path / "folder") as new:
             (new / "deeper").mkdir(parents=True)
             assert complete
 

@@ -162,7 +162,7 @@ def test_the_releases_that_have_a_proposal_on(
     name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    releases = pins.load()
+    releases = pins.load_pins()
     versions = [release.version for release in releases]
 
     def run(program: str, argument: str, version: str) -> subprocess.CompletedProcess[str]:

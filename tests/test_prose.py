@@ -15,7 +15,7 @@ import pytest
 from asv.config import Config
 from packaging.version import Version
 
-from scripts.history.read import read
+from scripts.history.read import read_history
 from scripts.releases import pins
 from scripts.site import picture
 
@@ -82,8 +82,8 @@ def test_a_page_says_as_of_which_release_it_speaks(
     history: Callable[[str], Path], page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(history(page))
-    assert pins.load()[-1].version == as_of(page)
-    known = read(Config.load("asv.conf.json"))
+    assert pins.load_pins()[-1].version == as_of(page)
+    known = read_history(Config.load("asv.conf.json"))
     assert max((each.release for each in known.measured), key=Version) == as_of(page)
     assert known.left_out == []
 

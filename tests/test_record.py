@@ -12,7 +12,7 @@ import pytest
 from asv.config import Config
 
 from scripts.history import record, results
-from scripts.history.read import read
+from scripts.history.read import read_history
 
 from .conftest import COMMITS, ROOT
 from .results import BUILD, HOUR, LIBRARY, REMOVAL, SESSION, TEARDOWN, write_results
@@ -49,14 +49,14 @@ def result(folder: Path, version: str) -> Path:
 def test_machines_are_joined(main: Path, tmp_path: Path) -> None:
     for machine in (MAC, LINUX):
         write_results(tmp_path / "got" / machine, {"49.0.0": BOTH, "50.0.1": BOTH}, machine)
-    joined = record.join(sources(tmp_path / "got"))
+    joined = record.join_results(sources(tmp_path / "got"))
     assert joined.message.splitlines() == [
         f"Record results of {MAC}, {LINUX}", "", f"{MAC}: 49.0.0 50.0.1", f"{LINUX}: 49.0.0 50.0.1",
     ]  # fmt: skip
     assert (main / f"results/{MAC}/machine.json").exists()
     # only part of the suite was measured, and that is said; a second time there is nothing to do
     assert any("track_removal is missing" in problem for problem in joined.problems)
-    assert record.join(sources(tmp_path / "got")).taken == {}
+    assert record.join_results(sources(tmp_path / "got")).taken == {}
 
 
 def ratios(path: Path) -> list[float | None]:
@@ -70,13 +70,13 @@ def ratios(path: Path) -> list[float | None]:
 def test_the_later_run_counts_and_no_value_is_lost(main: Path, tmp_path: Path) -> None:
     target = main / "results" / MAC
     write_results(tmp_path / "first", {"50.0.1": BOTH}, MAC)
-    record.join(sources(tmp_path / "first"))  # asv writes the file, in its own format
+    record.join_results(sources(tmp_path / "first"))  # asv writes the file, in its own format
 
     def offer(gap: float, started: int, sizes: int = 3) -> record.Joined:
         some = dict(list(dict.fromkeys(BOTH, gap).items())[:sizes])
         shutil.rmtree(tmp_path / "got", ignore_errors=True)
         write_results(tmp_path / "got", {"50.0.1": some}, MAC, started=started)
-        return record.join(sources(tmp_path / "got"))
+        return record.join_results(sources(tmp_path / "got"))
 
     before = result(target, "50.0.1").read_bytes()
     for earlier in (SESSION - HOUR, SESSION):
@@ -95,7 +95,7 @@ def test_the_later_run_counts_and_no_value_is_lost(main: Path, tmp_path: Path) -
 def test_an_earlier_run_adds_what_the_later_one_lacks(main: Path, tmp_path: Path) -> None:
     write_results(main / "results", {"50.0.1": {"1000x8": 3.0}}, MAC, started=SESSION + HOUR)
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
-    assert record.join(sources(tmp_path / "got")).taken == {MAC: {"50.0.1"}}
+    assert record.join_results(sources(tmp_path / "got")).taken == {MAC: {"50.0.1"}}
     values = ratios(result(main / "results" / MAC, "50.0.1"))
     assert values == pytest.approx([1.2, 3.0, 60], rel=0.02)
 
@@ -115,7 +115,7 @@ def test_what_is_unsound_is_named_and_the_rest_is_joined(tmp_path: Path) -> None
     write_results(got, {"50.0.1": BOTH}, "undescribed")
     (got / "undescribed/machine.json").unlink()
     (got / MAC / "notes.txt").write_text("not a result")
-    joined = record.join(sources(got))
+    joined = record.join_results(sources(got))
     assert joined.taken == {MAC: {"50.0.1"}}
     said = "\n".join(joined.problems)
     for problem in (
@@ -136,14 +136,14 @@ def test_another_kind_of_machine_is_a_conflict(main: Path, tmp_path: Path) -> No
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
     described = tmp_path / "got" / MAC / "machine.json"
     described.write_text(described.read_text().replace("24 GB", "8 GB"))
-    joined = record.join(sources(tmp_path / "got"))
+    joined = record.join_results(sources(tmp_path / "got"))
     assert joined.taken == {}
     assert "is another kind of machine" in joined.problems[0]
 
 
 def test_a_failed_benchmark_is_recorded_and_said(main: Path, tmp_path: Path) -> None:
     write_results(tmp_path / "got", {"50.0.1": {"1000x8": 8.0}}, MAC)  # the other sizes failed
-    joined = record.join(sources(tmp_path / "got"))
+    joined = record.join_results(sources(tmp_path / "got"))
     assert any(f"{TEARDOWN} failed" in problem for problem in joined.problems)
     assert result(main / "results" / MAC, "50.0.1").exists()
 
@@ -156,11 +156,11 @@ def test_hosts_are_joined_by_time(main: Path, tmp_path: Path) -> None:
     recorded.write_text("".join(lines[::3]))
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
     (tmp_path / "got" / MAC / "hosts.jsonl").write_text("".join(lines[1:]))
-    record.join(sources(tmp_path / "got"))
+    record.join_results(sources(tmp_path / "got"))
     assert recorded.read_text() == "".join(lines)  # each once
     # where no result is taken, its host is nobody's
     (tmp_path / "got" / MAC / "hosts.jsonl").write_text(lines[0].replace("10-01", "10-11"))
-    assert record.join(sources(tmp_path / "got")).taken == {}
+    assert record.join_results(sources(tmp_path / "got")).taken == {}
     assert recorded.read_text() == "".join(lines)
 
 
@@ -203,7 +203,7 @@ def test_values_of_an_older_benchmark_version_are_left_behind(main: Path, tmp_pa
     content["results"][TEARDOWN][content["result_columns"].index("version")] = "0"
     recorded.write_text(json.dumps(content))
     write_results(tmp_path / "got", {"50.0.1": {"1000x8": 3.0}}, MAC, started=SESSION + HOUR)
-    assert record.join(sources(tmp_path / "got")).taken == {MAC: {"50.0.1"}}
+    assert record.join_results(sources(tmp_path / "got")).taken == {MAC: {"50.0.1"}}
     assert ratios(recorded)[1] == pytest.approx(3, rel=0.02)
     assert ratios(recorded)[0] is None  # not 1.2, which was another thing
 
@@ -219,7 +219,7 @@ def test_no_machine_delivers_for_another_nor_under_another_name(tmp_path: Path) 
     assert problems == [f"{got / LINUX / MAC} is not the machine of its artefact"]
     path = result(got / LINUX, "50.0.1")
     path.rename(path.with_name(f"deadbeef{path.name[8:]}"))
-    joined = record.join(own)
+    joined = record.join_results(own)
     assert joined.taken == {MAC: {"50.0.1"}}
     assert "holds what belongs into" in joined.problems[-1]
 
@@ -344,8 +344,8 @@ def test_one_bad_artefact_blocks_nobody_and_poisons_nothing(
     names = {path.name for path in (main / "results").iterdir()} - {"benchmarks.json"}
     assert LINUX in names
     assert names <= {LINUX, MAC}
-    read.cache_clear()
-    history = read(Config.load("asv.conf.json"))
+    read_history.cache_clear()
+    history = read_history(Config.load("asv.conf.json"))
     assert history.left_out == []
     assert len([each for each in history.measured if each.machine == LINUX]) == 2
     assert not any(path.is_symlink() for path in main.rglob("*"))
@@ -382,6 +382,6 @@ def test_what_another_suite_has_measured_stays_recorded(main: Path, tmp_path: Pa
     add_benchmark(target, "gone.Gone.track_gone", [[-5.0], [], "1", SESSION, 1])
     shutil.copytree(target, tmp_path / "got" / MAC)
     write_results(tmp_path / "got", {"49.0.0": BOTH}, MAC)
-    joined = record.join(sources(tmp_path / "got"), partial=True)
+    joined = record.join_results(sources(tmp_path / "got"), partial=True)
     assert joined.problems == []
     assert stored(result(target, "50.0.1"))["results"]["gone.Gone.track_gone"][0] == [-5.0]

@@ -13,7 +13,7 @@ from scripts.releases.repo import ReleaseRepo
 
 from .conftest import COMMITS, ROOT, asv, copy_repository
 
-RELEASES = pins.load(ROOT / pins.PINS)
+RELEASES = pins.load_pins(ROOT / pins.PINS)
 VERSIONS = [release.version for release in RELEASES]
 
 

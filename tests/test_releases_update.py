@@ -37,17 +37,17 @@ def test_nothing_new_changes_nothing(index: Index, capsys: pytest.CaptureFixture
     before = pins.PINS.read_bytes(), pins.PINS.stat().st_mtime_ns
     assert update(index) == 0
     assert (pins.PINS.read_bytes(), pins.PINS.stat().st_mtime_ns) == before
-    assert f"{len(pins.load())} releases pinned, 0 of them new" in capsys.readouterr().out
+    assert f"{len(pins.load_pins())} releases pinned, 0 of them new" in capsys.readouterr().out
 
 
 def test_new_releases_are_appended_in_order_with_native_wheels_only(
     index: Index, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = pins.load()
+    before = pins.load_pins()
     index.add_release("100.0.0")
     index.add_release("99.0.0")
     assert update(index) == 0
-    after = pins.load()
+    after = pins.load_pins()
     assert after[:-2] == before
     assert [release.version for release in after[-2:]] == ["99.0.0", "100.0.0"]
     assert after[-1].time == "2026-11-02T03:04:05Z"
@@ -71,8 +71,8 @@ def test_a_pin_says_how_the_macos_library_registers(
 ) -> None:
     index.add_release("99.0.0", library=library)
     assert update(index) == 0
-    assert pins.load()[-1].macs == {"arm64": way}
-    assert pins.load()[-1].on_macs == way
+    assert pins.load_pins()[-1].macs == {"arm64": way}
+    assert pins.load_pins()[-1].on_macs == way
     assert f"macosx_11_0_arm64.whl: registers {way}" in capsys.readouterr().out
 
 
@@ -81,10 +81,10 @@ def test_macos_libraries_are_read_again_where_a_pin_does_not_say_it(
 ) -> None:
     index.add_release("99.0.0")
     assert update(index) == 0
-    whole = pins.load()
-    pins.save([*whole[:-1], replace(whole[-1], macs={})])
+    whole = pins.load_pins()
+    pins.save_pins([*whole[:-1], replace(whole[-1], macs={})])
     assert update(index) == 0
-    assert pins.load() == whole
+    assert pins.load_pins() == whole
     assert capsys.readouterr().out.count("macosx_11_0_arm64.whl: registers") == 2
 
 
@@ -93,12 +93,12 @@ def test_a_wheel_may_be_for_several_platforms(index: Index) -> None:
     wheel = "wasmtime-99.0.0-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
     index.add(wheel, "2026-11-02T03:04:05Z")
     assert update(index) == 0
-    assert wheel in pins.load()[-1].wheels
-    assert list(pins.load()[-1].macs) == ["arm64"]
+    assert wheel in pins.load_pins()[-1].wheels
+    assert list(pins.load_pins()[-1].macs) == ["arm64"]
 
 
 def test_the_way_of_macos_libraries_that_differ() -> None:
-    release = replace(pins.load()[-1], macs={"arm64": pins.SECTION, "x86_64": pins.FUNCTION})
+    release = replace(pins.load_pins()[-1], macs={"arm64": pins.SECTION, "x86_64": pins.FUNCTION})
     assert release.on_macs == "arm64 a section at a time, x86_64 function by function"
 
 
@@ -115,7 +115,7 @@ def test_what_is_left_out_is_said(index: Index, capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     for line in (
         "left out everything before 13.0.0",
-        f"left out 36.0.9: older than the newest pin, {pins.load()[-1].version}",
+        f"left out 36.0.9: older than the newest pin, {pins.load_pins()[-1].version}",
         "left out 98.0.0: yanked",
         "left out 99.0.0rc1: a pre-release",
         "left out 99.0.1: no wheel for a measured platform",
@@ -160,25 +160,25 @@ def test_a_release_that_is_being_uploaded_holds_up_newer_ones(
         index.add(f"wasmtime-99.0.1-py3-none-{platform}.whl", ago(**age))
     index.add_release("100.0.0")
     assert update(index) == 0
-    assert pins.load()[-1].version == "99.0.0"
+    assert pins.load_pins()[-1].version == "99.0.0"
     assert f"left 99.0.1 for later: {reason}" in capsys.readouterr().out
     for file in index.files:
         if "-99.0.1" in file["filename"]:
             file["upload-time"] = ago(days=2, minutes=1)  # then it is not waited for any longer
     assert update(index) == 0
-    assert [release.version for release in pins.load()[-2:]] == ["99.0.1", "100.0.0"]
+    assert [release.version for release in pins.load_pins()[-2:]] == ["99.0.1", "100.0.0"]
 
 
 def test_a_release_is_pinned_once_the_three_systems_have_wheels(index: Index) -> None:
     index.add_release("99.0.0", time=ago(hours=2))
     index.add("wasmtime-99.0.0-py3-none-manylinux1_x86_64.whl", ago(hours=2))
     assert update(index) == 0
-    assert pins.load()[-1].version == "99.0.0"
+    assert pins.load_pins()[-1].version == "99.0.0"
     index.add_release("99.1.0", time=ago(hours=2))
     index.add("wasmtime-99.1.0-py3-none-manylinux1_x86_64.whl", ago(hours=2))
     index.files = [file for file in index.files if "99.1.0-py3-none-win" not in file["filename"]]
     assert update(index) == 0
-    assert pins.load()[-1].version == "99.0.0"
+    assert pins.load_pins()[-1].version == "99.0.0"
 
 
 @pytest.mark.parametrize("fault", ["wheel", "release"])
@@ -191,7 +191,7 @@ def test_a_pinned_wheel_that_is_gone_is_a_warning(
     assert update(index) == 0
     said = capsys.readouterr().out
     assert "warning: wasmtime-30.0.0-py3-none-win_amd64.whl is gone from the index. While" in said
-    assert pins.load()[-1].version == "99.0.0"
+    assert pins.load_pins()[-1].version == "99.0.0"
 
 
 @pytest.mark.parametrize(

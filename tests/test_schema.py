@@ -17,10 +17,10 @@ from asv.util import UserError
 
 from scripts import asv_plugin
 from scripts.gap.__main__ import main
-from scripts.gap.advice import REPORTED, reported
+from scripts.gap.advice import REPORTED, read_reports
 from scripts.gap.changes import UPSTREAM, upstream_changes
 from scripts.history.machine import read_description, read_hosts
-from scripts.history.read import read
+from scripts.history.read import read_history
 from scripts.history.results import read_known, read_results
 from scripts.releases import pins
 
@@ -73,9 +73,9 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     write_results(folder, dict.fromkeys(REMOVED, GAPS), counts=REMOVED)
     host = {"since": "2026-09-01T00:00:00+00:00", "facts": {"unwinders": {}}}
     (folder / MACHINE / "hosts.jsonl").write_text(json.dumps(host) + "\n")
-    read.cache_clear()
+    read_history.cache_clear()
     yield folder
-    read.cache_clear()
+    read_history.cache_clear()
 
 
 def first_result(results: Path) -> Path:
@@ -92,8 +92,8 @@ KINDS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
     "benchmarks": (
         lambda results: results / "benchmarks.json", lambda path: read_known(path.parent)
     ),
-    "pins": (lambda _: pins.PINS, pins.load),
-    "reported": (lambda _: REPORTED, lambda _: reported()),
+    "pins": (lambda _: pins.PINS, pins.load_pins),
+    "reported": (lambda _: REPORTED, lambda _: read_reports()),
     "upstream": (
         lambda _: UPSTREAM, lambda _: upstream_changes("13.0.0", "50.0.1", libunwind=True)
     ),
@@ -173,8 +173,8 @@ def test_a_wrong_value_anywhere_never_ends_in_a_traceback(kind: str, results: Pa
             try:
                 load(path)
                 if kind in ("result", "machine", "benchmarks"):
-                    read.cache_clear()
-                    read(Config.load("asv.conf.json"))
+                    read_history.cache_clear()
+                    read_history(Config.load("asv.conf.json"))
             except UserError as error:
                 str(error).encode()  # can be printed
                 refused += 1
@@ -223,7 +223,7 @@ def test_impossible_content_is_left_out_with_its_reason(
     apply: Callable[[Any], None], said: str, results: Path
 ) -> None:
     path = edit(results, "50.0.1", apply)
-    history = read(Config.load("asv.conf.json"))
+    history = read_history(Config.load("asv.conf.json"))
     (problem,) = history.left_out
     assert said in problem
     assert path.name in problem
@@ -237,11 +237,13 @@ def test_zero_is_a_count_of_every_benchmark(results: Path) -> None:
     (results / "benchmarks.json").write_text(json.dumps(known))
     zeros: list[Any] = [[0.0] * len(SHAPES), [list(map(repr, SHAPES))], "1", SESSION, 1.0]
     edit(results, "50.0.1", lambda content: content["results"].update({"new.New.track_new": zeros}))
-    left_out = read(Config.load("asv.conf.json")).left_out
+    left_out = read_history(Config.load("asv.conf.json")).left_out
     assert [problem for problem in left_out if not problem.startswith("results/local-")] == []
     edit(results, "50.0.1", change("new.New.track_new", 0, [-1] + [0] * 9))
-    read.cache_clear()
-    assert "new.New.track_new cannot be -1" in read(Config.load("asv.conf.json")).left_out[0]
+    read_history.cache_clear()
+    assert (
+        "new.New.track_new cannot be -1" in read_history(Config.load("asv.conf.json")).left_out[0]
+    )
 
 
 def test_what_the_suite_does_not_have_is_not_read(results: Path) -> None:
@@ -250,7 +252,7 @@ def test_what_the_suite_does_not_have_is_not_read(results: Path) -> None:
         content["results"]["gone.Gone.track_gone"] = [[-5.0], [["1"]], "1", SESSION, 1.0]
 
     edit(results, "50.0.1", rename)
-    history = read(Config.load("asv.conf.json"))
+    history = read_history(Config.load("asv.conf.json"))
     assert history.left_out == []
     assert "9x9" not in {row.shape for row in history.rows}
 
@@ -260,7 +262,7 @@ def test_counts_of_another_unwinder_are_left_out(results: Path) -> None:
     library = {"file": "/lib/x.so", "package": "x 1", "build_id": "80aaa6b01f4c" + "0" * 28}
     host = {"since": "2026-09-01T00:00:00+00:00", "facts": {"unwinders": {"libgcc": library}}}
     (results / MACHINE / "hosts.jsonl").write_text(json.dumps(host))
-    history = read(Config.load("asv.conf.json"))
+    history = read_history(Config.load("asv.conf.json"))
     assert len(history.left_out) == 2
     assert "UNWINDER is libunwind, but libgcc was counted" in history.left_out[0]
     assert history.rows == []
@@ -284,7 +286,7 @@ def test_a_damaged_line_about_a_host_hides_no_result(line: bytes) -> None:
     hosts, problems = read_hosts(path)
     assert len(hosts) == 2
     assert problems[0].startswith(f"{path}: line 2 is damaged (")
-    history = read(Config.load("asv.conf.json"))
+    history = read_history(Config.load("asv.conf.json"))
     assert len(history.measured) == 2
     assert history.left_out == problems
     first, _, *rest = path.read_bytes().splitlines(keepends=True)
@@ -298,13 +300,13 @@ def test_a_pipe_is_no_file_and_is_not_waited_for(name: str, results: Path) -> No
     path = results / MACHINE / name
     path.unlink(missing_ok=True)
     os.mkfifo(path)
-    (problem,) = read(Config.load("asv.conf.json")).left_out
+    (problem,) = read_history(Config.load("asv.conf.json")).left_out
     assert name in problem
 
 
 def test_a_large_list_of_hosts_hides_no_result(results: Path) -> None:
     (results / MACHINE / "hosts.jsonl").write_bytes(b"\n" * (17 << 20))
-    history = read(Config.load("asv.conf.json"))
+    history = read_history(Config.load("asv.conf.json"))
     assert "hosts.jsonl cannot be read (larger than" in history.left_out[0]
     assert len(history.measured) == 2
 
@@ -317,7 +319,7 @@ def test_a_description_that_contradicts_its_name(field: str, value: object, resu
     write_results(results, {"50.0.1": GAPS}, "macos-15-arm64", "system")
     path = results / "macos-15-arm64/machine.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
-    history = read(Config.load("asv.conf.json"))
+    history = read_history(Config.load("asv.conf.json"))
     assert set(history.machines) == {MACHINE}
     (problem,) = history.left_out
     assert "macos-15-arm64/machine.json" in problem
@@ -407,5 +409,5 @@ def test_the_remedies_for_committed_files_work(recorded: Path) -> None:
 def test_committed_facts_are_sound() -> None:
     assert read_known(ROOT / "results")
     assert {LIBRARY, REMOVAL, TEARDOWN} <= set(read_known(ROOT / "results"))
-    left_out = read(Config.load("asv.conf.json")).left_out
+    left_out = read_history(Config.load("asv.conf.json")).left_out
     assert [problem for problem in left_out if not problem.startswith("results/local-")] == []

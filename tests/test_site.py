@@ -19,12 +19,12 @@ from asv.util import UserError
 
 from benchmarks._shapes import HEADLINE
 from scripts.gap import words
-from scripts.gap.advice import reported
+from scripts.gap.advice import read_reports
 from scripts.gap.report import Report, build_report
 from scripts.history.benchmarks import DEREGISTER, MAIN_SHAPE, TIME_OFF, TIME_ON
 from scripts.history.machine import Machine
-from scripts.history.read import History, Measured, read
-from scripts.history.rows import Row, derive
+from scripts.history.read import History, Measured, read_history
+from scripts.history.rows import Row, derive_gaps
 from scripts.releases import pins
 from scripts.site import charts, grid, links, pages, picture
 from scripts.site.staircase import NARROW, WIDE, draw_staircase
@@ -56,7 +56,7 @@ def site(publishing: subprocess.CompletedProcess[str], repository: Path) -> Path
 def history(repository: Path) -> History:
     """What is recorded, without results of this machine."""
     with contextlib.chdir(repository):
-        return read(Config.load("asv.conf.json"))
+        return read_history(Config.load("asv.conf.json"))
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +68,7 @@ def report(history: History) -> Report:
 def with_rows(history: History, machine: Machine, rows: Iterable[Row]) -> History:
     """Return the history with another machine and its rows."""
     added = list(rows)
-    added += derive(added)
+    added += derive_gaps(added)
     seen = dict.fromkeys((row.unwinder, row.release) for row in added)
     measured = [Measured(machine.name, *key, started=1.79e9) for key in seen]
     return replace(
@@ -207,7 +207,7 @@ def test_the_page_says_what_the_files_say(site: Path, report: Report) -> None:
     for row in report.rows:
         if row.benchmark == DEREGISTER:
             assert f"<td>{row.value:,.0f}</td>" in text
-    for one in reported():
+    for one in read_reports():
         assert one["url"] in text
         assert html.escape(one["numbers"]) in text
 
@@ -321,7 +321,7 @@ def test_what_comes_from_results_is_escaped(tmp_path: Path, history: History) ->
     spoilt.left_out = [evil]
     report = build_report(spoilt)
     text = write_answer(tmp_path, spoilt)
-    pages.write_releases(tmp_path, "p", report, spoilt, pins.load())
+    pages.write_releases(tmp_path, "p", report, spoilt, pins.load_pins())
     spoilt.left_out = []
     assert evil not in text
     assert evil not in (tmp_path / "releases.html").read_text()

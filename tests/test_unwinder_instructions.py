@@ -251,13 +251,13 @@ def test_nothing_is_counted_on_other_platforms(
 
 @linux
 def test_a_build_is_the_start_of_the_build_id() -> None:
-    facts: Any = unwinders.facts()["libgcc"]
+    facts: Any = unwinders.collect_facts()["libgcc"]
     assert facts["build_id"].startswith(f"{library_build(Path(facts['file'])):012x}")
 
 
 @linux
 def test_without_a_build_id_the_content_identifies_a_build(tmp_path: Path) -> None:
-    facts: Any = unwinders.facts()["libgcc"]
+    facts: Any = unwinders.collect_facts()["libgcc"]
     stripped = tmp_path / "libgcc_s.so.1"
     content = Path(facts["file"]).read_bytes()
     stripped.write_bytes(content.replace(b".note.gnu.build-id", b".note.gnu.build-no"))

@@ -21,7 +21,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="files of Linux")
 
 @LINUX
 def test_libgcc_is_the_file_that_is_loaded() -> None:
-    facts: Any = unwinders.facts()["libgcc"]
+    facts: Any = unwinders.collect_facts()["libgcc"]
     assert Path(facts["file"]).name.startswith("libgcc_s")
     assert Path(facts["file"]).exists()
     if shutil.which("readelf") is None:
@@ -37,15 +37,15 @@ def test_the_version_of_libgcc_is_that_of_its_package() -> None:
     if not any(map(shutil.which, unwinders.MANAGERS)):
         pytest.skip("no package manager knows the version")
     major = unwinders.libgcc_major()
-    file = unwinders.library(unwinders.LIBGCC)
+    file = unwinders.find_library(unwinders.LIBGCC)
     assert file is not None
-    assert f"{major}." in unwinders.package_of(file)
+    assert f"{major}." in unwinders.package_name(file)
     assert int(major) >= 8
 
 
 @LINUX
 def test_libunwind_is_llvms(libunwind: str) -> None:
-    facts: Any = unwinders.facts()["libunwind"]
+    facts: Any = unwinders.collect_facts()["libunwind"]
     assert libunwind in facts["file"]
     assert hasattr(ctypes.CDLL(facts["file"]), "__unw_add_dynamic_fde")
 
@@ -57,13 +57,13 @@ def test_nongnu_libunwind_in_the_process_is_not_taken_for_llvms() -> None:
         ctypes.CDLL("libunwind.so.8")
     except OSError:
         absent("nongnu's libunwind is not installed (Debian: libunwind8)")
-    assert "libunwind.so.1" in str(unwinders.library(unwinders.LIBUNWIND))
+    assert "libunwind.so.1" in str(unwinders.find_library(unwinders.LIBUNWIND))
 
 
 @LINUX
 def test_a_missing_library_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIBUNWIND", "/nowhere.so")
-    assert "libunwind" not in unwinders.facts()
+    assert "libunwind" not in unwinders.collect_facts()
 
 
 def test_on_macos_the_names_of_the_system_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,12 +83,12 @@ def test_on_macos_the_names_of_the_system_are_recorded(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(ctypes, "CDLL", lambda _: Loader())
-    assert unwinders.facts() == {"apple": ["/usr/lib/system/libunwind.dylib"]}
+    assert unwinders.collect_facts() == {"apple": ["/usr/lib/system/libunwind.dylib"]}
 
 
 def test_windows_has_no_library_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    assert unwinders.facts() == {}
+    assert unwinders.collect_facts() == {}
 
 
 # Hosts of other systems
@@ -128,11 +128,11 @@ def test_packages_are_told_by_each_manager_or_not_at_all(
 ) -> None:
     programs, package, major = MANAGERS[system]
     only(tmp_path, monkeypatch, **programs)
-    facts: Any = unwinders.facts()["libgcc"]
+    facts: Any = unwinders.collect_facts()["libgcc"]
     assert facts["package"].strip() == package
     assert facts["build_id"]
     assert unwinders.libgcc_major() == major
-    assert all(machines.fields("here").values())
+    assert all(machines.describe_machine("here").values())
     machines.record_host(tmp_path / "here")
     assert (tmp_path / "here/hosts.jsonl").exists()
 
@@ -143,7 +143,7 @@ def test_a_program_that_is_none_is_no_manager(
 ) -> None:
     only(tmp_path, monkeypatch, rpm="")
     (tmp_path / "bin/rpm").write_bytes(b"\x7fELF")
-    assert unwinders.package_of(Path("/lib/x.so")) == ""
+    assert unwinders.package_name(Path("/lib/x.so")) == ""
 
 
 @LINUX
@@ -152,7 +152,7 @@ def test_a_manager_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
         raise subprocess.TimeoutExpired(command, options["timeout"])
 
     monkeypatch.setattr(subprocess, "run", hang)
-    assert unwinders.package_of(Path("/lib/x.so")) == ""
+    assert unwinders.package_name(Path("/lib/x.so")) == ""
 
 
 @LINUX
@@ -162,14 +162,14 @@ def test_a_library_that_is_no_elf_file_has_no_build_id(
 ) -> None:
     library = tmp_path / "libgcc_s.so.1"
     library.write_bytes(content)
-    monkeypatch.setattr(unwinders, "library", lambda _: library)
-    facts: Any = unwinders.facts()["libgcc"]
+    monkeypatch.setattr(unwinders, "find_library", lambda _: library)
+    facts: Any = unwinders.collect_facts()["libgcc"]
     assert facts["build_id"] == ""
 
 
 @LINUX
 @pytest.mark.parametrize(
-    "fails", ["facts", "has_sections", "libgcc_major", "package_of", "library"]
+    "fails", ["collect_facts", "has_sections", "libgcc_major", "package_name", "find_library"]
 )
 @pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
 def test_no_fact_stops_a_measurement(
@@ -180,7 +180,7 @@ def test_no_fact_stops_a_measurement(
 
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(unwinders, fails, fail)
-    assert len(machines.fields("here")) == 6
+    assert len(machines.describe_machine("here")) == 6
     machines.record_host(tmp_path / "here")
     assert (tmp_path / "here/hosts.jsonl").read_text().count("\n") == 1
 
@@ -198,8 +198,8 @@ def test_a_library_that_changes_during_a_run_is_seen(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("asv"), "propagate", True)
     monkeypatch.setattr(machines, "COUNTED", {})
-    builds = iter(("aa", "aa", "bb"))
-    monkeypatch.setattr(unwinders, "facts", lambda: {"libunwind": {"build_id": next(builds)}})
+    facts = [{"libunwind": {"build_id": build}} for build in ("aa", "aa", "bb")]
+    monkeypatch.setattr(unwinders, "collect_facts", iter(facts).__next__)
     for _ in range(2):
         machines.record_host(tmp_path)
     assert "changed" not in caplog.text
@@ -218,4 +218,4 @@ def test_an_updated_file_is_asked_for_again(
     for version in ("x-1", "x-2"):
         (tmp_path / "version").write_text(version + "\n")
         os.utime(library, ns=(0, int(version[-1])))
-        assert unwinders.package_of(library) == version
+        assert unwinders.package_name(library) == version

@@ -149,11 +149,11 @@ def test_results_of_all_machines_of_the_workflow_can_be_recorded(
     for name in names:
         system = {"macos": "macOS 15", "windows": "Windows 2025"}.get(name.split("-")[0], "Linux")
         arch = "arm64" if name.endswith("arm64") else "x86_64"
-        monkeypatch.setattr(machines, "operating_system", lambda system=system: system)
-        monkeypatch.setattr(machines, "architecture", lambda arch=arch: arch)
+        monkeypatch.setattr(machines, "name_operating_system", lambda system=system: system)
+        monkeypatch.setattr(machines, "name_architecture", lambda arch=arch: arch)
         machines.check_machine(name, Path("results"))
         write_results(Path("got", name), {NEWEST: {"1000x8": 8.0}}, name)
-    joined = record.join(record.machine_folders(Path("got"))[0], partial=True)
+    joined = record.join_results(record.machine_folders(Path("got"))[0], partial=True)
     assert set(joined.taken) == set(names)
     for one in include:  # a machine is named after the system that it runs on
         system = one["image"].removeprefix("python:3.11-").replace("alpine", "alpine-")

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def write(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write text, all or nothing, with the same bytes on every system."""
-    with replacing(path) as scratch:
+    with replace_atomically(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="\n")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replace_atomically(path: Path) -> Iterator[Path]:
     """A file or folder to write beside `path`; it takes the place of `path` once all is written."""
     scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:

@@ -14,17 +14,17 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     """
     try:
         wanted = Version(name)
-        meant = sorted(names, key=lambda other: _distance(wanted, Version(other)))[:3]
+        meant = sorted(names, key=lambda other: _version_distance(wanted, Version(other)))[:3]
     except InvalidVersion:
         meant = difflib.get_close_matches(name, names, cutoff=0.5)
     return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 
-def _distance(one: Version, other: Version) -> list[int]:
-    return [abs(getattr(one, part) - getattr(other, part)) for part in ("major", "minor", "micro")]
+def _version_distance(left: Version, right: Version) -> list[int]:
+    return [abs(getattr(left, part) - getattr(right, part)) for part in ("major", "minor", "micro")]
 
 
-def known(name: str | None, names: Collection[str], kind: str) -> None:
+def check_known_name(name: str | None, names: Collection[str], kind: str) -> None:
     """Refuse a name that is none of the names.
 
     Raises:

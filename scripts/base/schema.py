@@ -39,7 +39,7 @@ def read_json(path: Path, kind: type[T], remedy: str) -> T:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
     except ValueError as error:
-        raise UserError(f"{path} is damaged ({describe(error)}). {remedy}") from error
+        raise UserError(f"{path} is damaged ({describe_error(error)}). {remedy}") from error
 
 
 def read_bytes(path: Path) -> bytes:
@@ -76,12 +76,12 @@ def parse_constant(name: str) -> float | None:
     return None if name == "NaN" else float(name)
 
 
-def restore(path: Path) -> str:
+def suggest_restore(path: Path) -> str:
     """Return the remedy for a committed file."""
     return f"Restore it with `git checkout {path.as_posix()}`."
 
 
-def describe(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return what is wrong, in short: neither regular expressions nor much of the content."""
     return printable(re.sub(r"`str` matching regex '.*'", "text of another form", str(error)), 150)
 

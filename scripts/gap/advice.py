@@ -7,8 +7,8 @@ from typing import NamedTuple, NotRequired, TypedDict
 
 from packaging.version import Version
 
-from scripts.base.numbers import milliseconds_range
-from scripts.base.schema import Day, Link, ReleaseName, Text, read_json, restore
+from scripts.base.numbers import format_milliseconds_range
+from scripts.base.schema import Day, Link, ReleaseName, Text, read_json, suggest_restore
 from scripts.gap import model
 from scripts.gap.model import Drop, Registration
 from scripts.gap.platforms import Platform
@@ -152,7 +152,7 @@ def decide(cost: Range) -> Decision:
 def estimate(platform: Platform, release: str, load: Load, *, sections: bool = True) -> Range:
     """Estimate milliseconds per module unloaded from entries scanned, or libgcc's instructions."""
     if platform.scans:
-        way = model.registration(release, sections=sections)
+        way = model.find_registration(release, sections=sections)
         entries = model.unload(
             load.modules, load.fdes, way, Drop.ALL_NEWEST_FIRST, load.residents
         ).entries
@@ -173,9 +173,9 @@ def note_limits(platform: Platform, release: str, load: Load) -> list[str]:
     table = load.residents + load.modules * load.fdes
     if table > model.CACHED_ENTRIES:
         notes.append(UNCACHED.format(entries=f"{table:,}"))
-    if platform.is_mac and model.registration(release) is Registration.SECTIONS:
+    if platform.is_mac and model.find_registration(release) is Registration.SECTIONS:
         older = estimate(platform, release, load, sections=False)
-        notes.append(OLDER_MACOS.format(cost=milliseconds_range(*older)))
+        notes.append(OLDER_MACOS.format(cost=format_milliseconds_range(*older)))
     return notes
 
 
@@ -202,12 +202,12 @@ def describe_benefit(platform: Platform, release: str) -> str:
     )
 
 
-def reported() -> list[Reported]:
+def read_reports() -> list[Reported]:
     """Return what others have published, with their own numbers."""
-    return read_json(REPORTED, ReportedFile, restore(REPORTED))["reported"]
+    return read_json(REPORTED, ReportedFile, suggest_restore(REPORTED))["reported"]
 
 
-def rules() -> list[str]:
+def describe_rules() -> list[str]:
     """Return the rules anyone can apply, derived from the model: FDEs per module f, modules N."""
     low, middle, high = rule_limits()
     return [
@@ -235,4 +235,4 @@ def describe_cost(advice: Advice) -> str:
     """Return the cost per module with its basis, such as `0.067 to 0.16 ms, estimated`."""
     if advice.cost is None:
         return advice.basis.value
-    return f"{milliseconds_range(*advice.cost)}, {advice.basis.value}"
+    return f"{format_milliseconds_range(*advice.cost)}, {advice.basis.value}"

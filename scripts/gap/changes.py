@@ -9,7 +9,7 @@ from typing import NamedTuple, NotRequired, TypedDict
 
 from packaging.version import Version
 
-from scripts.base.schema import ReleaseName, Text, read_json, restore
+from scripts.base.schema import ReleaseName, Text, read_json, suggest_restore
 from scripts.gap.platforms import is_libunwind
 from scripts.history.benchmarks import DEREGISTER, FUNCTION, GAP, LIBRARY
 from scripts.history.read import History
@@ -203,7 +203,7 @@ def explain(
 
 def upstream_changes(before: str, now: str, *, libunwind: bool) -> list[UpstreamChange]:
     """Return the upstream changes of the cost after one release, up to another."""
-    known = read_json(UPSTREAM, UpstreamFile, restore(UPSTREAM))
+    known = read_json(UPSTREAM, UpstreamFile, suggest_restore(UPSTREAM))
     return [
         change
         for change in known["changes"]

@@ -11,8 +11,8 @@ from rich.console import Console
 from benchmarks._shapes import HEADLINE
 from scripts.base.exits import FAILED
 from scripts.gap import tables, words
-from scripts.gap.report import build_report, check
-from scripts.history.read import History, read
+from scripts.gap.report import build_report, exit_code_of
+from scripts.history.read import History, read_history
 
 ABOUT = "The gap report: when the cost of unwind info changed, and what to do."
 CHECK = (
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report; the exit code is that of `--check`, or 2 on an error."""
     options = parse(arguments)
     try:
-        history = read(Config.load("asv.conf.json"))
+        history = read_history(Config.load("asv.conf.json"))
         require_rows(history)
         report = build_report(history, options.machine, options.shape, options.since)
         if not report.series:
@@ -71,4 +71,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(tables.to_markdown(report, releases=options.releases), end="")
     else:
         print((tables.to_json if options.format == "json" else tables.to_csv)(report), end="")
-    return check(report.verdicts) if options.check else 0
+    return exit_code_of(report.verdicts) if options.check else 0

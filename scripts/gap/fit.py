@@ -7,7 +7,7 @@ from statistics import median
 from benchmarks._shapes import HEADLINE
 from scripts.gap.changes import Era
 from scripts.gap.law import EXPORTED
-from scripts.gap.model import estimate_fdes, registration, unload
+from scripts.gap.model import estimate_fdes, find_registration, unload
 from scripts.gap.platforms import is_libunwind
 from scripts.history.benchmarks import EXTRA
 from scripts.history.read import History
@@ -44,7 +44,7 @@ def fit_entries(history: History, eras: Sequence[Era]) -> list[Fit]:
             continue
         modules, functions = HEADLINE[era.shape][:2]
         fdes = estimate_fdes(functions, era.last, EXPORTED[functions])
-        entries = unload(modules, fdes, registration(era.last)).entries
+        entries = unload(modules, fdes, find_registration(era.last)).entries
         if entries >= FEWEST:
             per_module = era.values[EXTRA].value * 1000  # ms per 1000 modules, in nanoseconds
             residuals.setdefault(era.machine, []).append(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks._shapes import COUNTED, PROGRAM
-from scripts.gap.model import SCANS, Drop, Scan, estimate_fdes, registration, unload
+from scripts.gap.model import SCANS, Drop, Scan, estimate_fdes, find_registration, unload
 from scripts.gap.platforms import is_libunwind
 from scripts.history.benchmarks import DEREGISTER
 from scripts.history.machine import Machine
@@ -27,7 +27,7 @@ def predict_count(row: Row, scan: Scan) -> float | None:
         return 0
     fdes = estimate_fdes(shape.functions, row.release, EXPORTED[shape.functions])
     residents = shape.resident_modules * estimate_fdes(2000, row.release, EXPORTED[2000])
-    way = registration(row.release)
+    way = find_registration(row.release)
     cost = unload(shape.modules, fdes, way, DROPS[shape.order], residents)
     return cost.instructions(scan, way)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
-from scripts.base.numbers import milliseconds
-from scripts.gap.advice import Advice, Load, Reported, advise, reported
+from scripts.base.numbers import format_milliseconds
+from scripts.gap.advice import Advice, Load, Reported, advise, read_reports
 from scripts.gap.changes import Change, Era
 from scripts.gap.model import estimate_fdes
 from scripts.gap.platforms import Platform, is_libunwind, platform_of
@@ -93,7 +93,7 @@ def build_matrix(
 ) -> tuple[list[Column], dict[Platform, list[Cell]]]:
     """Return the columns, and a cell for each of them by platform."""
     columns = find_columns(history, changes)
-    published = reported()
+    published = read_reports()
     return columns, {
         platform: [build_cell(platform, column, history, eras, published) for column in columns]
         for platform in Platform
@@ -147,7 +147,7 @@ def describe_measured(
     stand_in = platform.is_mac and platform not in platforms.values()
     wanted = Platform.LIBUNWIND if stand_in else platform
     return [
-        f"{milliseconds(max(extra.value, 0) / 1000)} measured on {era.machine}"
+        f"{format_milliseconds(max(extra.value, 0) / 1000)} measured on {era.machine}"
         + (", the stand-in" if stand_in else "")
         for era, extra in timed
         if platforms[era.series] is wanted and not history.machines[era.machine].is_local

@@ -49,7 +49,7 @@ class Drop(Enum):
     OLDEST = "the first one, while the others stay"
 
 
-def registration(release: str, *, sections: bool = True) -> Registration:
+def find_registration(release: str, *, sections: bool = True) -> Registration:
     """Return how a release registers, where libunwind has the calls for sections or lacks them."""
     if sections and Version(release) >= SECTIONS_SINCE:
         return Registration.SECTIONS

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from packaging.version import Version
 
 from scripts.base.exits import CHANGED, UNKNOWN
-from scripts.base.names import known
+from scripts.base.names import check_known_name
 from scripts.gap import words
 from scripts.gap.changes import (
     Change,
@@ -103,16 +103,20 @@ def build_report(
         UserError: there is no such machine, shape or release; it names the near ones.
     """
     shapes = list(dict.fromkeys(era_shape for era_shape in shapes_of(history.rows)))
-    known(machine, dict.fromkeys(each.machine for each in history.measured), "machine with results")
-    known(shape, shapes, "shape")
-    known(since, dict.fromkeys(each.release for each in history.measured), "measured release")
+    check_known_name(
+        machine, dict.fromkeys(each.machine for each in history.measured), "machine with results"
+    )
+    check_known_name(shape, shapes, "shape")
+    check_known_name(
+        since, dict.fromkeys(each.release for each in history.measured), "measured release"
+    )
     if machine is not None:
         history = replace(
             history,
             rows=[row for row in history.rows if row.machine == machine],
             measured=[each for each in history.measured if each.machine == machine],
         )
-    series = [conclude(history, rows) for rows in split_series(history).values()]
+    series = [conclude_series(history, rows) for rows in split_series(history).values()]
     series.sort(key=lambda each: rank(history, each))
     eras = [era for each in series for era in each.eras]
     changes = [change for each in series for change in each.changes]
@@ -131,7 +135,7 @@ def build_report(
         for each in series
     ]
     return Report(
-        headline=words.headline(history, series[0].eras_of(MAIN_SHAPE), series[0].verdict)
+        headline=words.write_headline(history, series[0].eras_of(MAIN_SHAPE), series[0].verdict)
         if series
         else [],
         series=shown,
@@ -159,7 +163,7 @@ def shapes_of(rows: Iterable[Row]) -> list[str]:
     return [shape for shape in dict.fromkeys((*HEADLINE, *COUNTED)) if shape in found]
 
 
-def conclude(history: History, rows: Sequence[Row]) -> Series:
+def conclude_series(history: History, rows: Sequence[Row]) -> Series:
     """Conclude changes, eras and the verdict of one series."""
     machine, unwinder = rows[0].series
     changes = find_changes(history, rows)
@@ -187,7 +191,7 @@ def rank(history: History, series: Series) -> tuple[int, ...]:
     )
 
 
-def check(verdicts: Sequence[Verdict]) -> int:
+def exit_code_of(verdicts: Sequence[Verdict]) -> int:
     """Return the exit code for verdicts: changed, unknown, or 0 for unchanged.
 
     A change that is certain comes before what is unknown.

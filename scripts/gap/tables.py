@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from scripts.base.numbers import count, interval, number
+from scripts.base.numbers import format_count, format_interval, format_number
 from scripts.gap import advice, words
 from scripts.gap.changes import Value
 from scripts.gap.report import Report, Series
@@ -49,7 +49,7 @@ def era_table(series: Series, shapes: Sequence[str], *, ranges: bool) -> TableTe
     head = ["releases", *["shape"] * (len(shapes) > 1), *COLUMNS, "since"]
     rows = []
     for era in eras:
-        releases = words.span(era.first, era.last)
+        releases = words.format_span(era.first, era.last)
         cells = [format_value(name, era.values.get(name), ranges) for name in COLUMNS.values()]
         since = era.change.label if era.change else "" if era.known else "unknown"
         rows.append([releases, *[era.shape] * (len(shapes) > 1), *cells, since])
@@ -77,10 +77,12 @@ def format_value(benchmark: str, value: Value | None, ranges: bool) -> str:
     if value is None:
         return "n/a"
     if benchmark in (DEREGISTER, REGISTER, FDES):
-        return count(value.value)
-    text = number(value.value) + "×" * (benchmark == GAP)
+        return format_count(value.value)
+    text = format_number(value.value) + "×" * (benchmark == GAP)
     return (
-        f"{text} ({interval(value.low, value.high)})" if ranges and value.low is not None else text
+        f"{text} ({format_interval(value.low, value.high)})"
+        if ranges and value.low is not None
+        else text
     )
 
 
@@ -102,7 +104,7 @@ def print_short(report: Report, console: Console) -> None:
     say("deregister, register: instructions per module; extra ms: per 1000 modules")
     say("")
     say(f"Above {advice.WORTH} ms per module unloaded is too much. For N modules of f FDEs each:")
-    for line in advice.rules():
+    for line in advice.describe_rules():
         say(f"  {line}")
     if report.series:
         verdict = main_series(report)[-1].verdict
@@ -165,13 +167,16 @@ def sections(report: Report) -> dict[str, list[str]]:
     fits = [
         f"{fit.machine}: {fit.nanoseconds} ns per table entry; by shape: "
         + ", ".join(
-            f"{each.nanoseconds} ({each.shape}, {words.span(each.first, each.last)})"
+            f"{each.nanoseconds} ({each.shape}, {words.format_span(each.first, each.last)})"
             for each in fit.residuals
         )
         for fit in report.fits
     ]
     found = {
-        "What to do (N modules loaded, f FDEs each)": [*advice.rules(), *matrix_lines(report)],
+        "What to do (N modules loaded, f FDEs each)": [
+            *advice.describe_rules(),
+            *matrix_lines(report),
+        ],
         "Changes": [
             *(changes or ["None found."]),
             *functions,
@@ -198,7 +203,7 @@ def matrix_lines(report: Report) -> Iterator[str]:
                 f"{load}: {one.decision.value} ({advice.describe_cost(one)})"
                 for load, one in cell.advice.items()
             )
-            yield f"{platform.value}, {words.span(column.first, column.last)}: {loads}"
+            yield f"{platform.value}, {words.format_span(column.first, column.last)}: {loads}"
 
 
 def to_markdown(report: Report, *, releases: bool = False) -> str:
@@ -222,7 +227,7 @@ def to_json(report: Report) -> str:
         "series": [plain(series) for series in report.series],
         "columns": plain(report.columns),
         "matrix": {platform.value: plain(cells) for platform, cells in report.matrix.items()},
-        "rules": advice.rules(),
+        "rules": advice.describe_rules(),
         "fits": plain(report.fits),
         "problems": report.problems,
         "not_measured": report.not_measured,

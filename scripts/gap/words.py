@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from packaging.version import Version
 
-from scripts.base.numbers import count, number, times
+from scripts.base.numbers import format_count, format_number, format_ratio
 from scripts.gap.advice import has_benefit
 from scripts.gap.changes import SUDDEN, Change, Era, Verdict
 from scripts.gap.matrix import Cell, Column
@@ -29,12 +29,12 @@ def name_line(machine: Machine, unwinder: str) -> str:
     return name_unwinder(machine, unwinder)
 
 
-def span(first: str, last: str) -> str:
+def format_span(first: str, last: str) -> str:
     """Return a range of releases."""
     return " to ".join(dict.fromkeys((first, last)))
 
 
-def headline(history: History, eras: Sequence[Era], verdict: Verdict) -> list[str]:
+def write_headline(history: History, eras: Sequence[Era], verdict: Verdict) -> list[str]:
     """Return the answer that comes first, what it means in time, and its basis."""
     if not eras:
         return [f"Nothing is measured at {MAIN}."]
@@ -55,11 +55,11 @@ def describe_fall(before: Era | None, now: Era) -> str:
     """Return what deregistering a module costs now, and by what factor that changed."""
     counted = DEREGISTER in now.values
     benchmark = DEREGISTER if counted else GAP
-    show, unit = (count, " instructions") if counted else (times, " the time without")
+    show, unit = (format_count, " instructions") if counted else (format_ratio, " the time without")
     cost = f"{show(now.values[benchmark].value)}{unit}"
     what = "deregistering a module" if counted else "unloading modules with unwind info"
     if before is None or now.change is None or benchmark not in before.values:
-        return f"in {span(now.first, now.last)}, {what} takes {cost} ({MAIN})."
+        return f"in {format_span(now.first, now.last)}, {what} takes {cost} ({MAIN})."
     old, new = now.change.shapes.get(
         now.shape, (before.values[benchmark].value, now.values[benchmark].value)
     )
@@ -73,19 +73,23 @@ def compare_costs(old: float, new: float) -> str:
     """Return a change of cost as a factor, such as `17 times cheaper`."""
     if not old or not new:
         return "free" if old else "no longer free"
-    return f"{number(max(old / new, new / old))} times {'cheaper' if old > new else 'dearer'}"
+    return (
+        f"{format_number(max(old / new, new / old))} times {'cheaper' if old > new else 'dearer'}"
+    )
 
 
 def describe_time(now: Era, before: Era | None) -> str:
     """Return what unwind info adds to the time, or nothing if it was not timed."""
     if EXTRA not in now.values:
         return ""
-    releases = span(now.first, now.last)
-    said = f"In {releases}, unwind info adds {number(now.values[EXTRA].value)} ms to unloading them"
+    releases = format_span(now.first, now.last)
+    extra = format_number(now.values[EXTRA].value)
+    sentence = f"In {releases}, unwind info adds {extra} ms to unloading them"
     if before is not None and EXTRA in before.values:
-        earlier = span(before.first, before.last)
-        said += f"; in {earlier}, it added {number(before.values[EXTRA].value)} ms"
-    return f"{said}."
+        earlier = format_span(before.first, before.last)
+        earlier_extra = format_number(before.values[EXTRA].value)
+        sentence += f"; in {earlier}, it added {earlier_extra} ms"
+    return f"{sentence}."
 
 
 def describe_basis(history: History, verdict: Verdict) -> str:
@@ -106,7 +110,7 @@ def describe_platform(platform: Platform, columns: Sequence[Column], cells: Sequ
         here = list(group)
         what = decision.replace("turn it off", "turn unwind info off")
         lost = "" if has_benefit(platform, here[-1][1].release) else " (nothing is lost)"
-        said.append(f"{what} in {span(here[0][0].first, here[-1][0].last)}{lost}")
+        said.append(f"{what} in {format_span(here[0][0].first, here[-1][0].last)}{lost}")
     return "; ".join(said)
 
 
@@ -122,7 +126,7 @@ def describe_empty(history: History) -> str:
 
 def describe_change(change: Change) -> str:
     """Return one sentence for a change in one series."""
-    show = count if change.counted else times
+    show = format_count if change.counted else format_ratio
     what = "instructions per module" if change.counted else "gap"
     shapes = [shape for shape in (MAIN_SHAPE, *change.shapes) if shape in change.shapes]
     values = ", ".join(
@@ -143,7 +147,8 @@ def describe_causes(change: Change) -> str:
 def describe_functions(change: Change) -> str:
     """Return the functions of the unwinder that explain a change, or nothing."""
     parts = (
-        f"{name} {' → '.join(map(count, values))}" for name, values in change.functions.items()
+        f"{name} {' → '.join(map(format_count, values))}"
+        for name, values in change.functions.items()
     )
     said = ", ".join(parts)
     return said and f"{change.release}, by function at {MAIN_SHAPE}: {said}"
@@ -154,7 +159,7 @@ def describe_wheels(on_macs: dict[str, str]) -> str:
     eras = [
         (way, list(releases)) for way, releases in itertools.groupby(on_macs, on_macs.get) if way
     ]
-    said = ", ".join(f"{way} in {span(releases[0], releases[-1])}" for way, releases in eras)
+    said = ", ".join(f"{way} in {format_span(releases[0], releases[-1])}" for way, releases in eras)
     return said and f"Symbols in the macOS wheels show that they register unwind info {said}."
 
 
@@ -176,7 +181,7 @@ def na_lines(history: History) -> Iterator[str]:
             by_series.setdefault(each.series, []).append(each.release)
     for (machine, unwinder), releases in by_series.items():
         unwinders = name_unwinder(history.machines[machine], unwinder)
-        said = span(releases[0], releases[-1])
+        said = format_span(releases[0], releases[-1])
         yield f"n/a: {said} ({len(releases)}) with {unwinders} on {machine}"
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from asv.util import UserError
 from msgspec import Meta, Struct
 
-from scripts.base.schema import MaybeText, Text, describe, parse_json, read_bytes, read_json
+from scripts.base.schema import MaybeText, Text, describe_error, parse_json, read_bytes, read_json
 
 LOCAL = "local-"  # how the names of folders begin that git ignores
 SYSTEMS = {"macOS": r"mac(os|-|\b)", "Windows": "windows", "Linux": "linux|ubuntu|debian|alpine"}
@@ -186,7 +186,7 @@ def read_hosts(path: Path) -> tuple[dict[str, Host], list[str]]:
     try:
         lines = read_bytes(path).splitlines() if path.exists() else []
     except (OSError, ValueError) as error:
-        return {}, [f"{path} cannot be read ({describe(error)}). Delete it."]
+        return {}, [f"{path} cannot be read ({describe_error(error)}). Delete it."]
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -195,6 +195,6 @@ def read_hosts(path: Path) -> tuple[dict[str, Host], list[str]]:
                 raise ValueError(f"longer than {LONGEST:,} bytes")
             hosts[line.decode("utf-8")] = parse_json(line, Host)
         except ValueError as error:
-            said = f"line {number} is damaged ({describe(error)})"
+            said = f"line {number} is damaged ({describe_error(error)})"
             problems.append(f"{path}: {said}. Delete that line.")
     return hosts, problems

@@ -13,7 +13,7 @@ from benchmarks._shapes import COUNTED
 from scripts.history.benchmarks import FDES, LIBRARY, TIME, TIME_OFF, TIME_ON, TRACKED
 from scripts.history.machine import Machine, read_machines
 from scripts.history.results import Known, ResultFile, read_known, read_results
-from scripts.history.rows import Row, derive
+from scripts.history.rows import Row, derive_gaps
 from scripts.releases import pins
 from scripts.releases.pins import Release
 
@@ -61,7 +61,7 @@ class History:
 
 
 @functools.lru_cache(maxsize=1)  # every page that asv publishes asks for it
-def read(conf: Any) -> History:
+def read_history(conf: Any) -> History:
     """Read every result file below the results folder of an asv configuration.
 
     Raises:
@@ -70,7 +70,7 @@ def read(conf: Any) -> History:
     root = Path(conf.results_dir)
     history = History()
     history.machines, history.left_out = read_machines(root)
-    known, pinned = read_known(root), pins.load()
+    known, pinned = read_known(root), pins.load_pins()
     releases = {release.commit: release for release in pinned}
     by_name = {release.commit[:8]: release.version for release in pinned}
     history.on_macs = {release.version: release.on_macs for release in pinned}
@@ -100,7 +100,7 @@ def read(conf: Any) -> History:
     order = sorted(found, key=lambda key: (key[0], key[1], Version(key[2])))
     history.measured = [found[key][0] for key in order]
     history.rows = [row for key in order for row in found[key][1]]
-    history.rows += derive(history.rows)
+    history.rows += derive_gaps(history.rows)
     return history
 
 

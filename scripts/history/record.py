@@ -17,11 +17,11 @@ from asv.util import UserError
 from msgspec import structs
 from packaging.version import Version
 
-from scripts.base.files import write
+from scripts.base.files import write_atomically
 from scripts.base.schema import printable
 from scripts.history.machine import LOCAL, Machine, read_description, read_hosts, read_machine
 from scripts.history.read import check_content, require_release
-from scripts.history.results import Known, keep, read_known, read_results
+from scripts.history.results import Known, keep_older_values, read_known, read_results
 from scripts.releases import pins
 from scripts.releases.pins import Release
 
@@ -46,7 +46,7 @@ class Joined:
         return "\n".join([f"Record results of {names}", "", *lines])
 
 
-def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
+def join_results(sources: Iterable[Path], *, partial: bool = False) -> Joined:
     """Take over what is new in the result files of machine folders.
 
     The later run of a benchmark counts, and no value is replaced by n/a or by a failure. Every
@@ -59,7 +59,7 @@ def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
         UserError: benchmarks.json or the pins are missing or damaged.
     """
     joined, known = Joined(), read_known(RESULTS)
-    releases = {release.commit: release for release in pins.load()}
+    releases = {release.commit: release for release in pins.load_pins()}
     for folder in sorted(sources):
         with note_problems(folder, joined.problems):
             machine, problems = check_folder(folder)
@@ -70,14 +70,14 @@ def join(sources: Iterable[Path], *, partial: bool = False) -> Joined:
                     recorded = load_recorded(RESULTS / machine.name / path.name)
                     problems = [
                         *drop_unknown(measured, known, recorded),
-                        *incomplete(measured, known, partial),
+                        *find_gaps(measured, known, partial),
                     ]
-                    if store(measured, recorded, RESULTS / machine.name / path.name):
+                    if store_results(measured, recorded, RESULTS / machine.name / path.name):
                         version = releases[measured.commit_hash].version
                         joined.taken.setdefault(machine.name, set()).add(version)
                         joined.problems += [f"{path}: {problem}" for problem in problems]
             if machine.name in joined.taken:
-                take_description(folder, RESULTS / machine.name)
+                copy_description(folder, RESULTS / machine.name)
     return joined
 
 
@@ -160,7 +160,7 @@ def drop_unknown(measured: Results, known: Known, recorded: Results | None) -> I
                 yield f"{name} is unknown, or has unknown parameters"
 
 
-def incomplete(measured: Results, known: Known, partial: bool) -> Iterator[str]:
+def find_gaps(measured: Results, known: Known, partial: bool) -> Iterator[str]:
     """Yield the benchmarks that failed, or are missing from the whole suite; n/a is an answer."""
     for name, benchmark in sorted(known.items()):
         if name not in measured.get_all_result_keys():
@@ -170,12 +170,12 @@ def incomplete(measured: Results, known: Known, partial: bool) -> Iterator[str]:
             yield f"{name} failed"
 
 
-def store(measured: Results, recorded: Results | None, target: Path) -> bool:
+def store_results(measured: Results, recorded: Results | None, target: Path) -> bool:
     """Write a result file together with what is recorded; return whether that changed anything."""
     newer = measured
     if recorded is not None:
-        older, newer = sorted((measured, recorded), key=started)
-        keep(newer, older)
+        older, newer = sorted((measured, recorded), key=start_time)
+        keep_older_values(newer, older)
     with tempfile.TemporaryDirectory(dir=RESULTS, suffix=".tmp") as scratch:
         newer.save(scratch)
         written = Path(scratch, newer._filename)
@@ -186,17 +186,19 @@ def store(measured: Results, recorded: Results | None, target: Path) -> bool:
     return True
 
 
-def started(measured: Results) -> int:
+def start_time(measured: Results) -> int:
     """Return when the last of its benchmarks started, in milliseconds since the epoch."""
     return max((time or 0 for time in measured.started_at.values()), default=0)
 
 
-def take_description(folder: Path, recorded: Path) -> None:
+def copy_description(folder: Path, recorded: Path) -> None:
     """Store the description of a machine, and join the lines about its hosts by time."""
-    write(recorded / "machine.json", (folder / "machine.json").read_text(encoding="utf-8"))
+    write_atomically(
+        recorded / "machine.json", (folder / "machine.json").read_text(encoding="utf-8")
+    )
     hosts = read_hosts(recorded / "hosts.jsonl")[0] | read_hosts(folder / "hosts.jsonl")[0]
     lines = sorted(hosts, key=lambda line: hosts[line].since)
-    write(recorded / "hosts.jsonl", "".join(f"{line}\n" for line in lines))
+    write_atomically(recorded / "hosts.jsonl", "".join(f"{line}\n" for line in lines))
 
 
 def machine_folders(root: Path) -> tuple[list[Path], list[str]]:
@@ -220,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not sources:
             raise UserError("\n".join([f"Nothing has arrived in {options.folder}.", *problems]))
-        joined = join(sources, partial=options.partial)
+        joined = join_results(sources, partial=options.partial)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ from asv.results import Results, get_filename
 from asv.util import UserError
 from msgspec import Meta, Struct
 
-from scripts.base.schema import Commit, Number, Text, read_json, restore
+from scripts.base.schema import Commit, Number, Text, read_json, suggest_restore
 from scripts.history.machine import LOCAL
 
 VALUES = ("_results", "_samples", "_stats")  # a list by benchmark, one entry per parameter
@@ -155,7 +155,9 @@ def read_known(root: Path) -> Known:
         UserError: the file is missing or damaged.
     """
     path = root / "benchmarks.json"
-    remedy = f"{restore(path)[:-1]}, or make it with `uv run asv run --bench just-discover`."
+    remedy = (
+        f"{suggest_restore(path)[:-1]}, or make it with `uv run asv run --bench just-discover`."
+    )
     found = read_json(path, dict[str, Benchmark | Literal[2]], remedy)  # the version is among them
     if known := {name: each for name, each in found.items() if isinstance(each, Benchmark)}:
         return known
@@ -184,7 +186,7 @@ def _columns(results: Results, name: str, params: list[list[str]]) -> list[list[
     return [column(name, params) for column in read]
 
 
-def keep(newer: Results, older: Results) -> None:
+def keep_older_values(newer: Results, older: Results) -> None:
     """Add to `newer` what only `older` has.
 
     A value is never replaced by n/a or by a failure, nor one with samples by one without.

@@ -45,7 +45,7 @@ class Row(NamedTuple):
         return self.machine, self.unwinder
 
 
-def derive(rows: Iterable[Row]) -> Iterator[Row]:
+def derive_gaps(rows: Iterable[Row]) -> Iterator[Row]:
     """Yield the gap and the extra time of every release and shape with times on and off.
 
     The value is the ratio, or the difference, of the medians. The range is that of the middle 95 %
@@ -66,9 +66,9 @@ def derive(rows: Iterable[Row]) -> Iterator[Row]:
         for (benchmark, value, _), (low, high) in zip(derived, ends, strict=True):
             several = len(on.samples) > 1
             yield Row(
-                *(on.machine, on.unwinder, on.release, benchmark, on.shape, rounded(value)),
-                low=rounded(low) if several else None,
-                high=rounded(high) if several else None,
+                *(on.machine, on.unwinder, on.release, benchmark, on.shape, round_value(value)),
+                low=round_value(low) if several else None,
+                high=round_value(high) if several else None,
                 samples=on.samples,
             )
 
@@ -97,6 +97,6 @@ def count_draws(size: int, seed: int) -> Counts:
     return counts.reshape(RESAMPLES, size)
 
 
-def rounded(value: float) -> float:
+def round_value(value: float) -> float:
     """Round to four significant digits: more would be noise."""
     return float(f"{value:.4g}")

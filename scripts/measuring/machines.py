@@ -23,7 +23,7 @@ from asv.console import log
 from asv.util import UserError
 from packaging.tags import platform_tags
 
-from scripts.base.files import replacing
+from scripts.base.files import replace_atomically
 from scripts.history.machine import (
     LOCAL,
     Description,
@@ -41,29 +41,29 @@ ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
 
 def local_name() -> str:
     """The name for measurements nobody asked to record: git ignores `results/local-*`."""
-    return f"{LOCAL}{SYSTEMS.get(sys.platform, sys.platform)}-{architecture()}"
+    return f"{LOCAL}{SYSTEMS.get(sys.platform, sys.platform)}-{name_architecture()}"
 
 
-def fields(name: str) -> dict[str, str]:
+def describe_machine(name: str) -> dict[str, str]:
     """The six fields that asv keeps of the machine of that name."""
     cores = str(os.cpu_count())
     return {
         "machine": name,
-        "os": operating_system(),
-        "arch": architecture(),
-        "cpu": f"{architecture().replace('_', '-')}, {cores} cores",
+        "os": name_operating_system(),
+        "arch": name_architecture(),
+        "cpu": f"{name_architecture().replace('_', '-')}, {cores} cores",
         "num_cpu": cores,
         "ram": memory_class(psutil.virtual_memory().total),
     }
 
 
-def architecture() -> str:
+def name_architecture() -> str:
     """The processor architecture, under one name on every system."""
     machine = platform.machine().lower()
     return ARCHITECTURES.get(machine, machine)
 
 
-def operating_system() -> str:
+def name_operating_system() -> str:
     """System and release, and on Linux what unwinds there, such as `Debian 12, libgcc 12`."""
     if sys.platform == "darwin":
         return f"macOS {platform.mac_ver()[0].split('.')[0]}"
@@ -99,7 +99,7 @@ def check_machine(name: str, results: Path) -> None:
     Raises:
         UserError: it says which name or file contradicts what.
     """
-    described = fields(name)
+    described = describe_machine(name)
     if problem := describe_contradiction(name, described["os"], described["arch"]):
         raise UserError(f"--machine {problem}.")
     path = results / name / "machine.json"
@@ -121,12 +121,12 @@ def record_host(folder: Path) -> None:
     find: dict[str, Callable[[], Any]] = {
         "platform": platform.platform,
         "libc": lambda: " ".join(platform.libc_ver()),
-        "cpu": processor,
+        "cpu": name_processor,
         "memory": lambda: psutil.virtual_memory().total,
-        "image": hosted_image,
-        "unwinders": unwinders.facts,
+        "image": name_hosted_image,
+        "unwinders": unwinders.collect_facts,
         **({"sections": unwinders.has_sections} if sys.platform == "darwin" else {}),
-        "wheel": lambda: pins.load()[-1].wheel_for(list(platform_tags())) or "",
+        "wheel": lambda: pins.load_pins()[-1].wheel_for(list(platform_tags())) or "",
         "python": platform.python_version,
         "asv": lambda: version("asv"),
     }
@@ -154,7 +154,7 @@ def warn_of_change(libraries: dict[str, Any]) -> None:
             )
 
 
-def processor() -> str:
+def name_processor() -> str:
     """Return the name of the processor; on arm64 Linux, the numbers that /proc/cpuinfo gives it."""
     if name := str(util.get_cpu_info()):
         return name
@@ -164,7 +164,7 @@ def processor() -> str:
     return " ".join(values.get(f"CPU {part}", "") for part in parts).strip()
 
 
-def hosted_image() -> str:
+def name_hosted_image() -> str:
     """Return what a hosted runner says of its image."""
     return " ".join(os.environ.get(name, "") for name in ("ImageOS", "ImageVersion")).strip()
 
@@ -178,5 +178,5 @@ def append_host(folder: Path, facts: dict[str, Any]) -> None:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     lines.append(json.dumps({"since": since, "facts": facts}).encode())
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as scratch:
+    with replace_atomically(path) as scratch:
         scratch.write_bytes(b"\n".join(lines) + b"\n")

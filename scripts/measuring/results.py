@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from asv.console import log
 from asv.results import Results
 
-from scripts.history.results import keep
+from scripts.history.results import keep_older_values
 from scripts.measuring import machines
 
 SKIPPED = re.compile(r"asv: skipped: NotImplementedError\((['\"])(.*)\1\)")
@@ -38,7 +38,7 @@ class MeasuredResults(Results):
         """
         path = Path(results_dir, self._filename)
         if path.exists():
-            keep(self, Results.load(str(path)))
+            keep_older_values(self, Results.load(str(path)))
         elif all(map(self._failed, self.get_all_result_keys())):
             return  # the release could not be installed: nothing was measured
         super().save(results_dir)

@@ -39,7 +39,7 @@ def best_effort(what: str, find: Callable[[], T], default: T) -> T:
         return default
 
 
-def facts() -> dict[str, dict[str, str] | list[str]]:
+def collect_facts() -> dict[str, dict[str, str] | list[str]]:
     """File, package and build id of each unwinder; on a Mac the names that the system gives."""
     if sys.platform == "darwin":
         return {"apple": apple_libraries()}
@@ -49,17 +49,17 @@ def facts() -> dict[str, dict[str, str] | list[str]]:
     return {
         name: {
             "file": str(file),
-            "package": package_of(file),
+            "package": package_name(file),
             "build_id": best_effort(
                 f"The build id of {file}", functools.partial(build_id, file), ""
             ),
         }
         for name, known_as in names.items()
-        if (file := library(known_as))
+        if (file := find_library(known_as))
     }
 
 
-def library(name: str) -> Path | None:
+def find_library(name: str) -> Path | None:
     """The file that the dynamic linker loads under that name."""
     try:
         handle = ctypes.CDLL(name)._handle
@@ -70,7 +70,7 @@ def library(name: str) -> Path | None:
     return Path(os.fsdecode(entry[1])).resolve()
 
 
-def package_of(file: Path) -> str:
+def package_name(file: Path) -> str:
     """Return name and version of the package of a file, or nothing where no manager tells."""
     changed = file.stat().st_mtime_ns if file.exists() else 0  # an update may come during a run
     return find_package(file, changed)
@@ -113,8 +113,8 @@ def build_id(file: Path) -> str:
 
 def libgcc_major() -> str:
     """The major version of libgcc: from 13 on unwind tables are in a tree, before in a list."""
-    file = library(LIBGCC)
-    version = re.search(r"[ -](\d+)\.\d", package_of(file)) if file else None
+    file = find_library(LIBGCC)
+    version = re.search(r"[ -](\d+)\.\d", package_name(file)) if file else None
     return version[1] if version else ""
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from asv.util import UserError
 from packaging.tags import platform_tags
 
-from scripts.base.files import replacing
-from scripts.base.names import known
+from scripts.base.files import replace_atomically
+from scripts.base.names import check_known_name
 from scripts.releases import pins
 from scripts.releases.pins import Release
 
@@ -62,11 +62,11 @@ def choose_builds(options: Namespace, scratch: Path) -> list[Build]:
         UserError: a release is not pinned, a build cannot be used, or --against has nothing to
             compare.
     """
-    pinned = {release.version: release for release in pins.load()}
+    pinned = {release.version: release for release in pins.load_pins()}
     newest = pins.newest_with_wheel(list(pinned.values()), list(platform_tags())).version
 
     def require_pin(name: str) -> Release:
-        known(name, [*pinned, NEWEST], "pinned release")
+        check_known_name(name, [*pinned, NEWEST], "pinned release")
         return pinned[newest if name == NEWEST else name]
 
     against = [require_pin(options.against)] if options.against else []
@@ -103,7 +103,7 @@ def install_release(release: Release) -> Build:
     )  # fmt: skip
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with replacing(folder) as new:
+        with replace_atomically(folder) as new:
             answer = _run([*command, new], input=release.requirements)
             if answer.returncode != 0:
                 reason = f"({' '.join(answer.stderr.split())[-300:]}). Is the package index there?"

@@ -51,7 +51,7 @@ class Run:
     @property
     def registration(self) -> Registration:
         """How the build registers with libunwind."""
-        return model.registration(self.build.release)
+        return model.find_registration(self.build.release)
 
     def entries(self, modules: float) -> float:
         """Table entries scanned per module, under libunwind."""

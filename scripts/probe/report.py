@@ -9,7 +9,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from scripts.base.numbers import count, milliseconds_range
+from scripts.base.numbers import format_count, format_milliseconds_range
 from scripts.gap.advice import (
     Advice,
     Basis,
@@ -28,7 +28,9 @@ Rows = list[list[str]]
 
 def describe_machine() -> str:
     """Return the system and processor architecture of this machine."""
-    return f"{machines.operating_system().split(', libgcc')[0]}, {machines.architecture()}"
+    return (
+        f"{machines.name_operating_system().split(', libgcc')[0]}, {machines.name_architecture()}"
+    )
 
 
 def print_module(results: Sequence[Result], console: Console) -> None:
@@ -107,7 +109,7 @@ def format_cost(advice: Advice) -> str:
         return "an unknown time"
     if advice.cost.high < 0.0001:
         return "less than 0.0001 ms"
-    return milliseconds_range(*advice.cost)
+    return format_milliseconds_range(*advice.cost)
 
 
 def describe_basis(result: Result, advice: Advice) -> str:
@@ -131,11 +133,13 @@ def table_rows(results: Sequence[Result]) -> Rows:
     timed = next((result.times.modules for result in results if result.times), 0)
     against = f"change against {results[0].build.name}"
     rows = [["functions in the unwind table (FDEs)", *(
-        count(result.run.fdes if result.run else None) for result in results
+        format_count(result.run.fdes if result.run else None) for result in results
     )]]  # fmt: skip
     for step in STEPS:
         label = f"instructions to {step} a module, {counted:,} loaded"
-        rows.append([label, *(count(getattr(one.counts, step).get(counted)) for one in results)])
+        rows.append(
+            [label, *(format_count(getattr(one.counts, step).get(counted)) for one in results)]
+        )
         rows.append([f"  {against}", *(describe_growth(one.growth, step) for one in results)])
     for number in sorted(first.verdict.advice):
         if number != counted:
@@ -160,7 +164,7 @@ def any_value(row: Sequence[str]) -> bool:
 
 def predict(result: Result, modules: int) -> str:
     """Return the instructions that are predicted with that many modules loaded."""
-    return count(result.counts.at(modules, result.run)) if result.run else ""
+    return format_count(result.counts.at(modules, result.run)) if result.run else ""
 
 
 def describe_growth(growth: dict[str, float | None], step: str) -> str:

@@ -90,17 +90,17 @@ def describe_system() -> Unwinder:
         mac = Platform.APPLE_SILICON if platform.machine() == "arm64" else Platform.INTEL_MAC
         return Unwinder(SYSTEM, "Apple libunwind", mac)
     major = unwinders.libgcc_major()
-    library = unwinders.library(unwinders.LIBGCC)
+    library = unwinders.find_library(unwinders.LIBGCC)
     is_list = major.isdigit() and int(major) <= LISTS_UNTIL
     where = Platform.LIBGCC_LIST if is_list else Platform.LIBGCC_TREE
-    package = unwinders.package_of(library) if library else ""
+    package = unwinders.package_name(library) if library else ""
     return Unwinder(SYSTEM, f"libgcc {major}".strip(), where, package)
 
 
 def describe_libunwind() -> Unwinder:
     """Return LLVM's libunwind."""
-    library = unwinders.library(os.environ.get("LIBUNWIND") or unwinders.LIBUNWIND)
-    package = unwinders.package_of(library) if library else ""
+    library = unwinders.find_library(os.environ.get("LIBUNWIND") or unwinders.LIBUNWIND)
+    package = unwinders.package_name(library) if library else ""
     version = re.search(r"\d+\.\d+\.\d+", package)
     title = f"LLVM libunwind {version[0]}" if version else "LLVM libunwind"
     return Unwinder(LIBUNWIND, title, Platform.LIBUNWIND, package)

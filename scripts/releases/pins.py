@@ -21,8 +21,8 @@ from msgspec import Meta
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
-from scripts.base.files import write
-from scripts.base.schema import ReleaseName, describe, read_json, restore
+from scripts.base.files import write_atomically
+from scripts.base.schema import ReleaseName, describe_error, read_json, suggest_restore
 
 PINS = Path("fixtures/releases.json")
 
@@ -124,27 +124,29 @@ def _object_id(kind: str, content: bytes) -> str:
     return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
 
 
-def append(releases: Sequence[Release], new: Release) -> list[Release]:
+def append_release(releases: Sequence[Release], new: Release) -> list[Release]:
     """The releases with one more, newer than all of them, which gets its commit id here."""
     parent = releases[-1].commit if releases else None
     return [*releases, replace(new, commit=commit_id(new, parent))]
 
 
-def load(path: Path = PINS) -> list[Release]:
+def load_pins(path: Path = PINS) -> list[Release]:
     """Read the pins, oldest release first.
 
     Raises:
         UserError: the file is missing, cut short or edited by hand.
     """
-    releases = read_json(path, PinFile, restore(PINS))["releases"]
+    releases = read_json(path, PinFile, suggest_restore(PINS))["releases"]
     try:
-        check(releases)
+        check_order(releases)
     except ValueError as error:
-        raise UserError(f"{path} is damaged ({describe(error)}). {restore(PINS)}") from error
+        raise UserError(
+            f"{path} is damaged ({describe_error(error)}). {suggest_restore(PINS)}"
+        ) from error
     return releases
 
 
-def check(releases: Sequence[Release]) -> None:
+def check_order(releases: Sequence[Release]) -> None:
     """Raise ValueError for anything that `append` would not have written."""
     msgspec.convert([asdict(release) for release in releases], list[Release])
     if not releases:
@@ -162,8 +164,8 @@ def check(releases: Sequence[Release]) -> None:
         parent, newest = release.commit, version
 
 
-def save(releases: Sequence[Release], path: Path = PINS) -> None:
+def save_pins(releases: Sequence[Release], path: Path = PINS) -> None:
     """Write the pins, all or nothing."""
-    check(releases)
+    check_order(releases)
     text = json.dumps({"releases": [asdict(release) for release in releases]}, indent=1) + "\n"
-    write(path, text)
+    write_atomically(path, text)

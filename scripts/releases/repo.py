@@ -29,7 +29,7 @@ class ReleaseRepo(Repo):
     _default_branch = BRANCH
 
     def __init__(self, url: str, mirror_path: str = "") -> None:
-        self.releases = pins.load(Path(url))
+        self.releases = pins.load_pins(Path(url))
         self._by_commit = {release.commit: release for release in self.releases}
         self._by_version = {release.version: release for release in self.releases}
 

@@ -33,7 +33,7 @@ from pypi_simple import (
     UnsupportedRepoVersionError,
 )
 
-from scripts.base.schema import describe
+from scripts.base.schema import describe_error
 from scripts.releases import pins
 from scripts.releases.pins import FUNCTION, NO_WAY, SECTION, Release
 
@@ -82,7 +82,7 @@ class BoundedSession(requests.Session):
 Found = dict[Version, list[DistributionPackage]]  # by release, its wheels that are measured
 
 
-def fetch(client: PyPISimple) -> Found:
+def fetch_releases(client: PyPISimple) -> Found:
     """The releases on the index from FIRST on, with their wheels for the measured platforms.
 
     Raises:
@@ -101,7 +101,7 @@ def fetch(client: PyPISimple) -> Found:
     return found
 
 
-def release(version: Version, wheels: Sequence[DistributionPackage]) -> Release:
+def build_release(version: Version, wheels: Sequence[DistributionPackage]) -> Release:
     """The pin for a release.
 
     Raises:
@@ -122,7 +122,7 @@ def release(version: Version, wheels: Sequence[DistributionPackage]) -> Release:
     try:
         return msgspec.convert(asdict(made), Release)
     except ValueError as error:
-        raise UserError(f"The index has an odd name or hash: {describe(error)}") from error
+        raise UserError(f"The index has an odd name or hash: {describe_error(error)}") from error
 
 
 def check_pinned(releases: Sequence[Release], found: Found) -> Iterator[str]:
@@ -188,13 +188,13 @@ def read_macs(client: PyPISimple, releases: Sequence[Release], found: Found) -> 
             mac = re.search(r"-macosx_\d+_\d+_(arm64|x86_64)\b", wheel.filename)
             if mac is None or mac[1] in macs or wheel.filename not in pinned.wheels:
                 continue
-            macs[mac[1]] = registration(client, wheel)
+            macs[mac[1]] = read_registration(client, wheel)
             print(f"read {wheel.filename}: registers {macs[mac[1]]}", flush=True)
         read.append(msgspec.convert({**asdict(pinned), "macs": macs}, Release))
     return read
 
 
-def registration(client: PyPISimple, wheel: DistributionPackage) -> str:
+def read_registration(client: PyPISimple, wheel: DistributionPackage) -> str:
     """Download a macOS wheel and tell from its library's bytes how that registers unwind info.
 
     Raises:
@@ -217,12 +217,12 @@ def registration(client: PyPISimple, wheel: DistributionPackage) -> str:
     return next(ways, NO_WAY)
 
 
-def update(client: PyPISimple) -> None:
+def update_pins(client: PyPISimple) -> None:
     """Append what is new to the pin file and say what was done."""
-    before = releases = pins.load()
+    before = releases = pins.load_pins()
     known = {Version(pinned.version) for pinned in releases}
     newest = max(known)
-    found = fetch(client)
+    found = fetch_releases(client)
     lines = list(check_pinned(releases, found))
     for version in sorted(found.keys() - known):
         if reason := reason_against(version, found[version], newest):
@@ -232,13 +232,13 @@ def update(client: PyPISimple) -> None:
             # and with newer ones, or it would be too old for the history next time
             lines.append(f"left {version} for later: {reason}")
             break
-        releases = pins.append(releases, release(version, found[version]))
+        releases = pins.append_release(releases, build_release(version, found[version]))
         lines.append(f"added {version}, {len(releases[-1].wheels)} wheels")
     lines.append(f"left out everything before {FIRST}: its C API cannot turn unwind info off")
     added = len(releases) - len(known)
     releases = read_macs(client, releases, found)
     if releases != before:
-        pins.save(releases)
+        pins.save_pins(releases)
     print(*lines, f"{len(releases)} releases pinned, {added} of them new", sep="\n")
 
 
@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         with PyPISimple(parser.parse_args(arguments).index, session=BoundedSession()) as client:
-            update(client)
+            update_pins(client)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ from packaging.version import Version
 from scripts.gap import advice, model
 from scripts.gap.advice import Decision, Load
 from scripts.gap.platforms import Platform
-from scripts.gap.words import span
+from scripts.gap.words import format_span
 
 
 class ModelEra(NamedTuple):
@@ -30,7 +30,7 @@ class ModelEra(NamedTuple):
     @property
     def label(self) -> str:
         """The era in words."""
-        return f"{self.first} and later" if self.newest else span(self.first, self.last)
+        return f"{self.first} and later" if self.newest else format_span(self.first, self.last)
 
 
 # FDEs per module: 8 functions, the module of wasmtime#10287, a parser, 2,000 functions
@@ -55,7 +55,7 @@ def model_eras(releases: Iterable[str]) -> list[ModelEra]:
         exported = model.estimate_fdes(0, release, exported=1)
         detects = Version(release) >= advice.DETECTS_SINCE
         benefit = advice.has_benefit(Platform.APPLE_SILICON, release)
-        return model.registration(release), exported, detects, benefit
+        return model.find_registration(release), exported, detects, benefit
 
     groups = [list(group) for _, group in itertools.groupby(releases, key)]
     return [ModelEra(group[0], group[-1], group is groups[-1]) for group in groups]
@@ -93,7 +93,7 @@ def era_data(era: ModelEra) -> dict[str, Any]:
     return {
         "label": era.label,
         "release": release,
-        "sections": model.registration(release) is model.Registration.SECTIONS,
+        "sections": model.find_registration(release) is model.Registration.SECTIONS,
         "exportedFdes": model.estimate_fdes(0, release, exported=1)
         - model.estimate_fdes(0, release),
         "platforms": [platform_data(platform, release) for platform in Platform],

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from packaging.version import Version
 
 from benchmarks._shapes import HEADLINE
-from scripts.base.numbers import count, times
+from scripts.base.numbers import format_count, format_ratio
 from scripts.gap import words
 from scripts.gap.changes import Change, UpstreamChange
 from scripts.gap.report import Report
@@ -69,7 +69,7 @@ def change_rows(report: Report) -> list[ChangeRow]:
 
 def describe_effect(name: str, change: Change) -> Effect:
     """Return a change as its row shows it."""
-    show = count if change.counted else times
+    show = format_count if change.counted else format_ratio
     shapes = {shape: (show(old), show(new)) for shape, (old, new) in change.shapes.items()}
     telling = MAIN_SHAPE if MAIN_SHAPE in change.shapes else next(iter(change.shapes))
     said = f"{words.compare_costs(*change.shapes[telling])} at {telling}"

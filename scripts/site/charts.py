@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from scripts.base.numbers import count, number, times
+from scripts.base.numbers import format_count, format_number, format_ratio
 from scripts.gap import words
 from scripts.gap.changes import Era
 from scripts.gap.report import Report, Series
@@ -77,7 +77,7 @@ def points_of(report: Report, series: Series, benchmark: str) -> dict[str, Point
 
 def plateaus_of(eras: list[Era], benchmark: str) -> list[Plateau]:
     """Return the level of every era that has the benchmark."""
-    show = count if benchmark == DEREGISTER else times
+    show = format_count if benchmark == DEREGISTER else format_ratio
     return [
         Plateau(era.first, era.last, era.values[benchmark].value, show(era.values[benchmark].value))
         for era in eras
@@ -109,7 +109,9 @@ def describe_chart(lines: list[Line], *, counted: bool) -> str:
     )
     said = "; ".join(
         f"{line.name}: "
-        + ", ".join(f"{era.label} in {words.span(era.first, era.last)}" for era in line.plateaus)
+        + ", ".join(
+            f"{era.label} in {words.format_span(era.first, era.last)}" for era in line.plateaus
+        )
         for line in lines
     )
     return f"{what}, by release, on a logarithmic scale. {said}."
@@ -143,9 +145,9 @@ def hint(name: str, values: dict[str, float]) -> str:
     """Return the numbers of a series in a release."""
     said = []
     if DEREGISTER in values:
-        said.append(f"{count(values[DEREGISTER])} instructions per module")
+        said.append(f"{format_count(values[DEREGISTER])} instructions per module")
     if EXTRA in values:
-        said.append(f"{number(values[EXTRA])} ms more per 1000 modules")
+        said.append(f"{format_number(values[EXTRA])} ms more per 1000 modules")
     if GAP in values:
-        said.append(f"{times(values[GAP])} the time without")
+        said.append(f"{format_ratio(values[GAP])} the time without")
     return (said and f"{name}: {', '.join(said)}") or ""

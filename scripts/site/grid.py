@@ -4,7 +4,7 @@ from pathlib import Path
 
 from asv.util import UserError
 
-from scripts.base.files import write
+from scripts.base.files import write_atomically
 from scripts.site.pages import FRONT, RELEASES
 
 GRID = "grid.html"
@@ -28,10 +28,10 @@ def move_grid(site: Path) -> None:
     page = index.read_text(encoding="utf-8")
     if page.count(NAVIGATION) != 1:
         raise UserError(f"{index} has no '{NAVIGATION}' to stand beside: see {__name__}.")
-    write(site / GRID, page.replace(NAVIGATION, OURS + NAVIGATION))
+    write_atomically(site / GRID, page.replace(NAVIGATION, OURS + NAVIGATION))
     index.unlink()
     feed, error = site / FEED, site / ERROR
     if feed.exists():
         entries = feed.read_text(encoding="utf-8")
-        write(feed, entries.replace(f"{FRONT}#", f"{GRID}#"))
-    write(error, error.read_text(encoding="utf-8").replace("</body>", HINT))
+        write_atomically(feed, entries.replace(f"{FRONT}#", f"{GRID}#"))
+    write_atomically(error, error.read_text(encoding="utf-8").replace("</body>", HINT))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from packaging.version import Version
 
-from scripts.base.numbers import count
+from scripts.base.numbers import format_count
 from scripts.gap import tables, words
 from scripts.gap.changes import Value
 from scripts.gap.report import Report, Series
@@ -32,13 +32,15 @@ class Grid(NamedTuple):
 
 def effect_table(series: Series) -> TableText:
     """Return what makes unloading a module dearer, by era, in instructions."""
-    eras = [words.span(era.first, era.last) for era in series.eras_of("1000x8")]
+    eras = [words.format_span(era.first, era.last) for era in series.eras_of("1000x8")]
     rows = []
     for what, plain, other in COMPARED:
         cells = []
         for first, second in zip(series.eras_of(plain), series.eras_of(other), strict=False):
             values = [era.values.get(DEREGISTER) for era in (first, second)]
-            cells.append(" → ".join(count(value.value) if value else "n/a" for value in values))
+            cells.append(
+                " → ".join(format_count(value.value) if value else "n/a" for value in values)
+            )
         if len(cells) == len(eras):
             rows.append([f"{what} ({plain} → {other})", *cells])
     return TableText(f"Instructions per module, {series.name}", ["what differs", *eras], rows)

@@ -10,12 +10,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks._shapes import HEADLINE
-from scripts.base.files import write
-from scripts.base.numbers import milliseconds_range
+from scripts.base.files import write_atomically
+from scripts.base.numbers import format_milliseconds_range
 from scripts.gap import advice, tables, words
 from scripts.gap.advice import Decision
 from scripts.gap.matrix import LOADS, SMALL, Cell
-from scripts.gap.model import Registration, registration
+from scripts.gap.model import Registration, find_registration
 from scripts.gap.report import Report, Series
 from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
@@ -42,7 +42,7 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
     planes = [
         draw_plane(way, f"{label}: what unwind info costs, by modules loaded and FDEs of each. "
                    f"{rule}", [(load, name) for name, load in examples()])
-        for (way, label, _), rule in zip(groups, advice.rules(), strict=False)
+        for (way, label, _), rule in zip(groups, advice.describe_rules(), strict=False)
     ]  # fmt: skip
     charts = {
         "count": build_chart(report, history, DEREGISTER),
@@ -78,15 +78,15 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
         grids=[(series, numbers.release_grids(report, series)) for series in report.series],
         era_tables=[(series, *era_tables(report, series)) for series in report.series],
         graphs={"instructions": BENCHMARKS[DEREGISTER], "time": TIME},
-        reported=advice.reported(),
+        reported=advice.read_reports(),
         measured=datetime.fromtimestamp(max(each.started for each in history.measured), UTC).date(),
     )
 
 
 def write_data(site: Path, report: Report) -> None:
     """Write every number of the report, as JSON and as CSV."""
-    write(site / "gap.json", tables.to_json(report))
-    write(site / "gap.csv", tables.to_csv(report))
+    write_atomically(site / "gap.json", tables.to_json(report))
+    write_atomically(site / "gap.csv", tables.to_csv(report))
 
 
 def write_empty(site: Path, project: str, history: History) -> None:
@@ -117,7 +117,7 @@ def registrations(pinned: list[str]) -> list[tuple[Registration, str, str]]:
     eras = calculator.model_eras(pinned)
     found = []
     for way in Registration:
-        here = [era for era in eras if registration(era.last) is way]
+        here = [era for era in eras if find_registration(era.last) is way]
         if here:
             last = here[-1]
             label = f"{here[0].first} and later" if last.newest else f"up to {last.last}"
@@ -144,7 +144,7 @@ def benefits(report: Report) -> list[tuple[str, list[str]]]:
         for said, columns in by_text.items():
             where = platform.value
             if len(by_text) > 1:
-                where += f", {words.span(columns[0].first, columns[-1].last)}"
+                where += f", {words.format_span(columns[0].first, columns[-1].last)}"
             found.setdefault(said, []).append(where)
     return list(found.items())
 
@@ -183,9 +183,11 @@ def fill(path: Path, template: str = "", **values: Any) -> None:
         here_measured=here_measured,
         kinds=KINDS,
         describe_cost=advice.describe_cost,
-        milliseconds_range=milliseconds_range,
+        format_milliseconds_range=format_milliseconds_range,
         address_of=links.address_of,
-        rules=advice.rules,
+        describe_rules=advice.describe_rules,
         published=datetime.now(UTC).date(),
     )
-    write(path, environment.get_template(template or f"{path.name}.jinja").render(values))
+    write_atomically(
+        path, environment.get_template(template or f"{path.name}.jinja").render(values)
+    )

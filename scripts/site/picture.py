@@ -7,10 +7,10 @@ from pathlib import Path
 from asv.config import Config
 from asv.util import UserError
 
-from scripts.base.files import write
+from scripts.base.files import write_atomically
 from scripts.gap.report import Report, build_report
 from scripts.history.benchmarks import DEREGISTER
-from scripts.history.read import History, read
+from scripts.history.read import History, read_history
 from scripts.site.charts import build_chart, name_series
 from scripts.site.staircase import PICTURE, draw_staircase
 
@@ -35,14 +35,14 @@ def main() -> int:
     They show what is recorded, and stay as they are where that is nothing.
     """
     try:
-        history = read(Config.load("asv.conf.json"))
+        history = read_history(Config.load("asv.conf.json"))
         rows = [row for row in history.rows if not history.machines[row.machine].is_local]
         recorded = replace(history, rows=rows)
         report = name_series(build_report(recorded), recorded)
         for ground in STYLES:
             path = FOLDER / f"gap-{ground}.svg"
             if drawn := draw_picture(report, recorded, ground):
-                write(path, drawn)
+                write_atomically(path, drawn)
                 print(path)
             else:
                 print(f"No count is recorded: {path} stays as it is.", file=sys.stderr)

@@ -7,7 +7,7 @@ from asv.publishing import OutputPublisher
 
 from scripts.gap import words
 from scripts.gap.report import build_report
-from scripts.history.read import read
+from scripts.history.read import read_history
 from scripts.releases.repo import ReleaseRepo
 from scripts.site import pages
 from scripts.site.charts import name_series
@@ -28,7 +28,7 @@ class GapPage(OutputPublisher):
         cls, conf: Any, repo: ReleaseRepo, benchmarks: Any, graphs: Any, revisions: Any
     ) -> None:
         """Write the pages, and note what is wrong with the results."""
-        history, site = read(conf), Path(conf.html_dir)
+        history, site = read_history(conf), Path(conf.html_dir)
         report = build_report(history)
         shown = name_series(report, history)
         move_grid(site)

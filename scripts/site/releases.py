@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from scripts.base.numbers import count, times
+from scripts.base.numbers import format_count, format_ratio
 from scripts.gap.report import Report
 from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, REGISTER
 from scripts.history.read import History
@@ -55,7 +55,7 @@ def release_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
             key = (series.machine, series.unwinder, release.version)
             cells.append(format_cost(values.get((*key, DEREGISTER)), values.get((*key, GAP))))
             if entries := values.get((*key, FDES)):
-                fdes.add(count(entries.value))
+                fdes.add(format_count(entries.value))
         addresses = release_addresses(release.version)
         rows.append(
             ReleaseRow(
@@ -73,8 +73,8 @@ def at_main_shape(report: Report) -> list[Row]:
 def format_cost(counted: Row | None, gap: Row | None) -> str:
     """Return the count, or the gap, or n/a."""
     if counted is not None:
-        return count(counted.value)
-    return times(gap.value) if gap is not None else "n/a"
+        return format_count(counted.value)
+    return format_ratio(gap.value) if gap is not None else "n/a"
 
 
 def comparison_data(report: Report, history: History) -> dict[str, Any]:
