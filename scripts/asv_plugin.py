@@ -1,4 +1,4 @@
-"""The plugin that `asv.conf.json` names: what this repository adds to asv and changes in it.
+"""The main plugin of `asv.conf.json`: what this repository adds to asv and changes in it.
 
 asv finds `ReleaseRepo`, `ReleaseEnvironment` and `GapPage` among the subclasses of its own classes,
 once they are imported. The functions that `setup` replaces are those for which asv has no extension
@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import asv
 from asv import util
 from asv.commands import compare, show
 from asv.commands import publish as publish_module
@@ -37,7 +36,6 @@ from scripts.site.publisher import GapPage
 
 __all__ = ["repo", "setup"]
 
-ASV = "0.6.6"  # the version whose functions are replaced here
 run_benchmarks, publish = Run.run, Publish.run  # asv's own
 load_json, write_json = util.load_json, util.write_json
 
@@ -45,14 +43,8 @@ load_json, write_json = util.load_json, util.write_json
 def setup() -> None:
     """Change asv; asv calls this when it has loaded the plugin.
 
-    Raises:
-        UserError: this is another version of asv than the one that was reviewed.
+    scripts/dependencies.py has checked before that this is the version of asv that was reviewed.
     """
-    if asv.__version__ != ASV:
-        raise UserError(
-            f"{__name__} was written for asv {ASV}, this is {asv.__version__}. "
-            "Start asv with `uv run asv`, or review the functions that it replaces."
-        )
     Run.run = run_and_explain
     Publish.run = publish_and_check
     run_module.Results = MeasuredResults  # a value is never replaced by n/a or a failure

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import asv
 import pytest
 from asv import util
 from asv.config import Config
@@ -36,12 +35,6 @@ from .conftest import DEADLINE, LIBUNWIND, NAME, ROOT, SYSTEM
 from .conftest import asv as run_asv
 
 BENCHMARK: dict[str, Any] = {"name": NAME, "version": "1", "params": [["'on'", "'off'"]]}
-
-
-def test_another_version_of_asv_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asv, "__version__", "0.7")
-    with pytest.raises(UserError, match=r"written for asv 0\.6\.6, this is 0\.7.*uv run asv"):
-        asv_plugin.setup()
 
 
 def test_set_commit_hash_is_refused(copy: Path) -> None:

@@ -438,10 +438,10 @@ def test_a_closed_output_is_an_error_and_no_change() -> None:
 @pytest.mark.usefixtures("results")
 @pytest.mark.parametrize("package", ["rich", "numpy", "asv", "msgspec", "packaging"])
 def test_a_missing_package_is_an_error_and_no_change(package: str) -> None:
-    Path(f"{package}.py").write_text("raise ImportError('not installed')")
+    Path(f"{package}.py").write_text(f"raise ModuleNotFoundError('No module named {package}')")
     answer = check_newest()
     assert answer.returncode == 2
-    assert b"not installed" in answer.stderr
+    assert answer.stderr.decode().startswith(f"No module named {package}. Start Python with `uv ")
 
 
 @pytest.mark.usefixtures("results")

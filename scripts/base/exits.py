@@ -26,6 +26,10 @@ def exit_code(main: Callable[[], int]) -> int:
         if sys.stdout is not None:  # Python writes the rest when it ends, and fails again with 120
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except ModuleNotFoundError as error:
+        remedy = "Start Python with `uv run`, or run `pip install --group measure`."
+        print(f"{error}. {remedy}", file=sys.stderr)
+        return FAILED
     except Exception:  # noqa: BLE001 whatever it is, it is no change
         traceback.print_exc()
         return FAILED
