@@ -257,6 +257,22 @@ def test_another_markup_of_asv_s_page_stops_publishing(tmp_path: Path) -> None:
         grid.move_grid(tmp_path)
 
 
+def test_thumbnails_of_asv_step_only_where_their_series_changes(site: Path, report: Report) -> None:
+    """asv's mean of all series stepped where another unwinder's releases begin."""
+    path = site / f"graphs/summary/{pages.BENCHMARKS[DEREGISTER]}.json"
+    thumbnail = json.loads(path.read_text())
+    releases = [release.version for release in pins.load_pins()]
+    steps = [
+        releases[revision]
+        for (_, before), (revision, now) in itertools.pairwise(thumbnail)
+        if abs(now / before - 1) > 0.01
+    ]
+    assert steps == [change.release for change in report.series[0].changes]
+    eras = report.series[0].eras_of(MAIN_SHAPE)
+    assert releases[thumbnail[0][0]] == eras[0].first
+    assert releases[thumbnail[-1][0]] == eras[-1].last
+
+
 def test_the_site_is_small(site: Path) -> None:
     assert (site / "index.html").stat().st_size < 600_000
     assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 4_000_000

@@ -1,10 +1,14 @@
 """asv's own page under another name, with links to ours, so that ours is the front door."""
 
 from pathlib import Path
+from typing import Any
 
-from asv.util import UserError
+import numpy as np
+from asv.graph import Graph
+from asv.util import UserError, geom_mean_na
 
 from scripts.base.files import write_atomically
+from scripts.gap.report import Series
 from scripts.site.pages import FRONT, RELEASES
 
 GRID = "grid.html"
@@ -35,3 +39,31 @@ def move_grid(site: Path) -> None:
         entries = feed.read_text(encoding="utf-8")
         write_atomically(feed, entries.replace(f"{FRONT}#", f"{GRID}#"))
     write_atomically(error, error.read_text(encoding="utf-8").replace("</body>", HINT))
+
+
+def write_thumbnails(site: Path, graphs: Any, benchmarks: Any, series: Series) -> None:
+    """Draw the thumbnails of asv's grid from one series.
+
+    asv averages all machines and unwinders. Since these start at different releases, its thumbnails
+    show steps that no series has. A thumbnail of ours is the geometric mean of the parameters that
+    cost something in every release: with unwind info off, most counts are 0.
+    """
+    for benchmark in benchmarks:
+        for graph in graphs.get_graph_group(benchmark):
+            key = graph.params["machine"], graph.params.get("env-UNWINDER")
+            if key == (series.machine, series.unwinder):
+                draw_thumbnail(graph).save(site)
+
+
+def draw_thumbnail(graph: Graph) -> Graph:
+    """Return the mean of a graph's parameters that cost something in every release."""
+    costs = {
+        revision: np.atleast_1d(values).astype(float)  # n/a is None, and becomes nan
+        for revision, values, _ in graph.get_data()
+    }
+    measured = {revision: row for revision, row in costs.items() if not np.isnan(row).all()}
+    complete = np.all([row > 0 for row in measured.values()], axis=0)
+    thumbnail = Graph(graph.benchmark_name, {"summary": ""})
+    for revision, row in measured.items():
+        thumbnail.add_data_point(revision, geom_mean_na(row[complete]))
+    return thumbnail

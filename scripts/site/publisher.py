@@ -11,7 +11,7 @@ from scripts.history.read import read_history
 from scripts.releases.repo import ReleaseRepo
 from scripts.site import pages
 from scripts.site.charts import name_series
-from scripts.site.grid import move_grid
+from scripts.site.grid import move_grid, write_thumbnails
 
 
 class GapPage(OutputPublisher):
@@ -35,6 +35,7 @@ class GapPage(OutputPublisher):
         if report.series:
             pages.write_answer(site, conf.project, shown, history)
             pages.write_data(site, report)
+            write_thumbnails(site, graphs, benchmarks, report.series[0])
         else:
             pages.write_empty(site, conf.project, history)
         pages.write_releases(site, conf.project, shown, history, repo.releases)
