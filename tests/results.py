@@ -108,7 +108,7 @@ def describe_machine(results: Path, machine: str) -> dict[str, str]:
     """Write the description of a machine; return it."""
     systems = {"macos": "macOS 15", "windows": "Windows 2025"}
     described = {
-        "arch": "arm64" if machine.endswith("arm64") else "x86_64",
+        "arch": "arm64" if "arm64" in machine else "x86_64",
         "cpu": "x86-64, 2 cores", "machine": machine, "num_cpu": "2",
         "os": systems.get(machine.split("-")[0], "Debian 12, libgcc 12"),
         "ram": "24 GB",

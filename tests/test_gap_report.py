@@ -20,7 +20,7 @@ from scripts.gap import tables
 from scripts.gap.__main__ import main
 from scripts.gap.platforms import Platform
 from scripts.gap.report import build_report
-from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP
+from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, TIME_OFF, TIME_ON
 from scripts.history.read import read_history
 
 from .conftest import COMMITS, DEADLINE, ROOT, environment
@@ -371,6 +371,25 @@ def test_the_matrix_names_its_evidence(results: Path) -> None:
     report = build_report(read_history(Config.load("asv.conf.json")))
     intel = report.matrix[Platform.INTEL_MAC]
     assert all(cell.measured[0].endswith("measured on macos-15-x86_64") for cell in intel)
+
+
+def test_matrix_gives_apple_silicon_the_counts_of_emulated_arm64(results: Path) -> None:
+    emulated = "debian-12-arm64-emulated"
+    counts = {"49.0.0": {"1000x8": 1_300_000}, "50.0.1": {"1000x8": 76_000}}
+    write_results(results, dict.fromkeys(counts, NEW), emulated, "libunwind", counts=counts)
+    read_history.cache_clear()
+    report = build_report(read_history(Config.load("asv.conf.json")))
+    cells = report.matrix[Platform.APPLE_SILICON]
+    assert [cell.counted for cell in cells] == [
+        [],
+        [f"1,300,000 instructions to deregister a module, counted on {emulated} with LLVM "
+         "libunwind, the stand-in"],
+        [f"76,000 instructions to deregister a module, counted on {emulated} with LLVM libunwind, "
+         "the stand-in"],
+    ]  # fmt: skip
+    assert not any(cell.counted for cell in report.matrix[Platform.INTEL_MAC])
+    shown = {row.benchmark for row in report.rows if row.machine == emulated}
+    assert not shown & {TIME_ON, TIME_OFF, GAP, EXTRA}  # an emulated clock means nothing
 
 
 def test_the_fit_gives_back_the_nanoseconds_that_times_were_made_of(

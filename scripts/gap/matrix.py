@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
-from scripts.base.numbers import format_milliseconds
+from scripts.base.numbers import format_count, format_milliseconds
 from scripts.gap.advice import Advice, Load, Reported, advise, read_reports
 from scripts.gap.changes import Change, Era
 from scripts.gap.model import estimate_fdes
 from scripts.gap.platforms import Platform, is_libunwind, platform_of
-from scripts.history.benchmarks import EXTRA, MAIN_SHAPE
+from scripts.history.benchmarks import DEREGISTER, EXTRA, MAIN_SHAPE
 from scripts.history.read import History
 
 SMALL, MIDDLE, LARGE = "1000 × 8 functions", "1000 × 106 FDEs", "1 × 2,000 functions"
@@ -29,6 +29,7 @@ class Cell:
         release: the newest release of the era, which the advice is for.
         advice: by load.
         measured: what was measured of it, in sentences that name the machine.
+        counted: instructions that were counted on a machine that stands in for the processor.
         reports: what others published.
         way: how the macOS wheels register, on a Mac.
     """
@@ -37,6 +38,7 @@ class Cell:
     release: str
     advice: dict[str, Advice]
     measured: list[str]
+    counted: list[str]
     reports: list[Reported]
     way: str = ""
 
@@ -117,6 +119,7 @@ def build_cell(
         column.last,
         advice,
         measured=describe_measured(platform, column, history, eras),
+        counted=describe_counted(platform, column, history, eras),
         reports=[
             report
             for report in published
@@ -152,3 +155,27 @@ def describe_measured(
         for era, extra in timed
         if platforms[era.series] is wanted and not history.machines[era.machine].is_local
     ]
+
+
+def describe_counted(
+    platform: Platform, column: Column, history: History, eras: Sequence[Era]
+) -> list[str]:
+    """Return the counts of LLVM libunwind on arm64, which stand in for Apple silicon.
+
+    A count depends on the instruction set and not on the clock, so an emulated machine will do.
+    """
+    if platform is not Platform.APPLE_SILICON:
+        return []
+    sentences = []
+    for era in eras:
+        machine = history.machines[era.machine]
+        is_stand_in = era.unwinder == "libunwind" and machine.arch == "arm64"
+        if not is_stand_in or machine.is_local or era.shape != MAIN_SHAPE:
+            continue
+        if DEREGISTER in era.values and column.overlaps(era.first, era.last):
+            count = format_count(era.values[DEREGISTER].value)
+            sentences.append(
+                f"{count} instructions to deregister a module, counted on {era.machine} "
+                "with LLVM libunwind, the stand-in"
+            )
+    return sentences
