@@ -27,8 +27,10 @@ CACHED_ENTRIES = 100_000
 # other processors on either side.
 INSTRUCTION_NS = (0.1, 0.4)
 
-LIBGCC_LIST = 51  # instructions of libgcc 12 to deregister the module at the end of its list
-LIBGCC_LIST_STEP = 4  # more for each module that was loaded later: it searches the newest first
+LIBGCC_LIST = 51  # instructions of libgcc 12 to deregister the module that was loaded last
+# More for each other module, on average, if all are dropped first one first: the search of the list
+# takes 8 for each module that was loaded later.
+LIBGCC_LIST_STEP = 4
 LIBGCC_TREE_FDE = 112  # instructions of libgcc 14 for each FDE of the module, whatever is loaded
 LIBGCC_TREE = 1000  # and for the module itself
 
