@@ -78,11 +78,12 @@ class Scan:
     module: int = 0
 
 
-# libunwind 19.1.7, by Debian release and processor. The arm64 build was counted in an emulated
-# machine; LLVM 14, 16 and 18 differ in `function` and `section` only.
+# libunwind 19.1.7, by Debian release and processor. The arm64 builds were counted in emulated
+# machines; LLVM 14, 16 and 18 differ in `function` and `section` only.
 SCANS = {
     "Debian 12, x86-64": Scan(8, 5, 13, function=44, section=26),
     "Debian 13, x86-64": Scan(8, 5, 13, function=48, section=28),
+    "Debian 12, arm64": Scan(9, 6, 12, function=69, section=36, module=1),
     "Debian 13, arm64": Scan(9, 6, 12, function=78, section=41, module=1),
 }
 
