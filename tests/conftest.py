@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
 
 
-def absent(reason: str) -> None:
+def skip_missing(reason: str) -> None:
     """Skip a test that needs a missing tool; fail it under BENCHMARKS_STRICT=1."""
     if STRICT:
         pytest.fail(f"{reason} (BENCHMARKS_STRICT=1)")
@@ -124,7 +124,7 @@ def asv(
     )  # fmt: skip
 
 
-class Started:
+class RunningCommand:
     """A command that runs beside the test; its output is read as it comes, until a deadline."""
 
     def __init__(self, command: Sequence[str | Path], cwd: Path, env: dict[str, str]) -> None:
@@ -132,11 +132,11 @@ class Started:
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        self.said = ""
+        self.output = ""
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def __enter__(self) -> "Started":
+    def __enter__(self) -> "RunningCommand":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -154,7 +154,7 @@ class Started:
         while (line := self._next(wanted, until)) is not None:
             if wanted in line:
                 return
-        pytest.fail(f"the command ended and did not print {wanted!r}:\n{self.said}")
+        pytest.fail(f"the command ended and did not print {wanted!r}:\n{self.output}")
 
     def end(self, seconds: float = 120) -> int:
         """Wait until the command has ended, and return its exit code."""
@@ -167,8 +167,8 @@ class Started:
         try:
             line = self._lines.get(timeout=max(until - time.monotonic(), 0))
         except queue.Empty:
-            pytest.fail(f"waited too long for {wanted!r}:\n{self.said}")
-        self.said += line or ""
+            pytest.fail(f"waited too long for {wanted!r}:\n{self.output}")
+        self.output += line or ""
         return line
 
 
@@ -188,7 +188,7 @@ def has_libunwind() -> bool:
 
 
 # The environments that are available on this machine.
-WITH_VALUES = (SYSTEM, LIBUNWIND) if has_libunwind() else (SYSTEM,)
+AVAILABLE = (SYSTEM, LIBUNWIND) if has_libunwind() else (SYSTEM,)
 
 
 @pytest.fixture(scope="session")
@@ -197,7 +197,7 @@ def libunwind() -> str:
     if sys.platform != "linux":
         pytest.skip("LLVM's libunwind is measured on Linux")
     if not has_libunwind():
-        absent("LLVM's libunwind is not installed (Debian: libunwind-19)")
+        skip_missing("LLVM's libunwind is not installed (Debian: libunwind-19)")
     return SONAME
 
 
@@ -205,7 +205,7 @@ def libunwind() -> str:
 def valgrind() -> None:
     """Skip what counts instructions if valgrind is missing."""
     if shutil.which("valgrind") is None:
-        absent("valgrind is not installed (Debian: valgrind)")
+        skip_missing("valgrind is not installed (Debian: valgrind)")
 
 
 @pytest.fixture(scope="session")

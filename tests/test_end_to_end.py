@@ -11,13 +11,13 @@ import pytest
 from scripts.measuring import machines
 
 from .conftest import (
+    AVAILABLE,
     COMMITS,
     LIBUNWIND,
     MIDDLE,
     NAME,
     SMALLEST,
     SYSTEM,
-    WITH_VALUES,
     Measured,
 )
 
@@ -35,7 +35,7 @@ def test_two_releases_are_measured_without_a_question(measured: Measured) -> Non
     assert measured.run.returncode == 0, measured.run.stdout + measured.run.stderr
     assert ran(measured.run.stdout) == ["50.0.1", "49.0.0"]
     for version in ("49.0.0", "50.0.1"):
-        for environment in WITH_VALUES:
+        for environment in AVAILABLE:
             stored = measured.results(machines.local_name(), version, environment)
             assert stored["commit_hash"] == COMMITS[version]
             seconds = measured.result(version, environment)
@@ -93,7 +93,7 @@ def test_compare_by_release_names(measured: Measured) -> None:
     assert "<49.0.0>" in answer.stdout
     for params in MEASURED:
         rows = [line for line in answer.stdout.splitlines() if f"({', '.join(params)})" in line]
-        for name in WITH_VALUES:
+        for name in AVAILABLE:
             (row,) = [row for row in rows if f"/{name}]" in row]
             assert float(row.split("|")[4].strip().lstrip("~")) > 0
 
@@ -139,7 +139,7 @@ def test_the_site_has_graphs_of_both_releases(published: Path) -> None:
         assert {key: parameters[key] for key in local} == local
     assert set(index["revision_to_hash"].values()) == set(COMMITS.values())
     graphs = sorted(published.glob(f"graphs/**/machine-{local['machine']}/**/{NAME}.json"))
-    assert len(graphs) == len(index["graph_param_list"]) == len(WITH_VALUES)
+    assert len(graphs) == len(index["graph_param_list"]) == len(AVAILABLE)
     revisions = {commit: int(number) for number, commit in index["revision_to_hash"].items()}
     for graph in graphs:
         points = json.loads(graph.read_text())
