@@ -82,7 +82,7 @@ def compile_modules(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Mod
 
     Raises:
         NotImplementedError, RuntimeError: as `engine`.
-        AssertionError: the modules hold unwind info although it is off, or none although it is on.
+        AssertionError: the modules have unwind info although it is off, or lack it although on.
     """
     binary = wasm.read_bytes()
     modules = [Module(make_engine(unwind_info), binary) for _ in range(count)]

@@ -40,7 +40,7 @@ STEPS = {"remove": "drop", "register": "load"}  # what the unwinder does -> the 
 
 
 def compile_image_kind(wasm: Path, kind: str) -> bytes | bytearray:
-    """Compile a module as one of the kinds of `compile_module`."""
+    """Compile a module as `on`, `off` or `portable`; see `compile_module`."""
     if kind == "portable":
         return compile_portable_image(wasm, "on")
     return compile_image(wasm, "on" if kind == "on" else "off")

@@ -28,7 +28,7 @@ def check_release() -> None:
     expected, installed = releases.get(commit), distribution("wasmtime")
     if expected != installed.version:
         raise RuntimeError(
-            f"asv measures commit {commit}, which is {expected or 'no release'} in {PINS}, but "
+            f"asv measures commit {commit}, which is {expected or 'not pinned'} in {PINS}, but "
             f"wasmtime {installed.version} is installed here. Remove .asv/env and run asv again."
         )
     file = Path(str(installed.locate_file("wasmtime/__init__.py")))
