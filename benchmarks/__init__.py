@@ -1,7 +1,7 @@
 """The benchmarks: one subject per file; files with a leading underscore are shared helpers.
 
-asv imports this package in an environment that holds one wasmtime-py release and little else, so
-nothing here imports from `scripts/`.
+asv imports this package in an environment with one wasmtime-py release and few other packages, so
+it imports nothing from `scripts/`.
 """
 
 from ._release import check_release

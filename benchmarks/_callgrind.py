@@ -1,4 +1,4 @@
-"""Instructions by library: run a program under valgrind and parse callgrind's profiles.
+"""Run a program under valgrind, and parse callgrind's profiles of instructions by library.
 
 Profiles go to memory files, so an aborted run leaves nothing behind. Each forked process redirects
 callgrind's output file to a memory file of its own before it exits.
@@ -18,12 +18,14 @@ from pathlib import Path
 from ._missing import missing_tool
 
 ROOT = Path(__file__).resolve().parent.parent
-KEPT_VARIABLES = {  # of the environment: they decide which libraries and modules are loaded
+# Environment variables that the program inherits: they decide which libraries and Python modules
+# it loads. The others would move addresses.
+KEPT_VARIABLES = {
     "ASV_COMMIT", "BENCHMARKS_STRICT", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBUNWIND", "PATH",
     "PYTHONPATH", "TMPDIR", "UNWINDER", "WASM_FEATURES",
 }  # fmt: skip
 
-# Instructions by (file of a library, function); ALL sums over the functions of a library.
+# Instructions by (file of the library, function). The function ALL is the sum of its functions.
 Profile = Counter[tuple[str, str]]
 ALL = ""
 
@@ -32,28 +34,29 @@ def parse_profile(lines: Iterable[str]) -> Profile:
     """Parse one profile that callgrind wrote.
 
     Raises:
-        ValueError: the profile is cut off, or its lines do not add up to the total it states.
+        ValueError: the profile is cut off, or its lines do not add up to its total.
     """
     *body, last = [*lines] or [""]
     if not last.startswith("totals:"):
         raise ValueError(f"callgrind's profile is cut off after {len(body)} lines")
-    profile, names, rest = Profile(), dict[tuple[str, str], str](), iter(body)
+    profile, names, lines_left = Profile(), dict[tuple[str, str], str](), iter(body)
     library = function = ""
     total = 0
-    for line in rest:
+    for line in lines_left:
         if line[0] in "0123456789+-*":  # a position, then the instructions executed there
             instructions = int(line.split()[-1])
             profile[library, ALL] += instructions
             profile[library, function] += instructions
             total += instructions
         elif line.startswith(("ob=", "cob=", "fn=", "cfn=")):  # first `(1) name`, then `(1)`
-            kind, _, named = line.strip().partition("=")
-            number, _, name = named.partition(" ")
+            kind, _, reference = line.strip().partition("=")
+            number, _, name = reference.partition(" ")
             name = names.setdefault((kind[-2:], number), name or number)
             library = name if kind == "ob" else library
             function = name if kind == "fn" else function
         elif line.startswith(("calls=", "jump=", "jcnd=")):
-            next(rest)  # the callee's instructions, which have lines of their own, or an address
+            # skip the callee's instructions, which have their own lines, or the target of a jump
+            next(lines_left)
     if last.strip() != f"totals: {total}":
         raise ValueError(f"callgrind's lines add up to {total}, but it states {last.strip()}")
     return profile
@@ -62,13 +65,13 @@ def parse_profile(lines: Iterable[str]) -> Profile:
 def run_profiled(module: str, profiles: int, data: bytes) -> list[Profile]:
     """Run `python -m module OUT SLOT...` under callgrind and return the profile of each slot.
 
-    OUT and the slots are file descriptors. The module reads `data` from standard input, and each
-    of its processes that is to be profiled ends with `os.dup2(SLOT, OUT)`.
+    OUT and each SLOT are file descriptors. The module reads `data` from standard input. To fill a
+    slot, a forked process of the module calls `os.dup2(SLOT, OUT)` before it exits.
 
     Raises:
         NotImplementedError: valgrind is missing or fails; a RuntimeError under
             BENCHMARKS_STRICT=1.
-        ValueError: as `parse_profile`.
+        ValueError: a profile is damaged; see `parse_profile`.
     """
     if shutil.which("valgrind") is None:
         raise missing_tool(
@@ -76,22 +79,23 @@ def run_profiled(module: str, profiles: int, data: bytes) -> list[Profile]:
             "install valgrind; Alpine: apk add valgrind; Fedora: dnf install valgrind)."
         )
     with ExitStack() as stack:
-        memory = [os.fdopen(os.memfd_create("callgrind")) for _ in range(1 + profiles)]
-        numbers = [stack.enter_context(file).fileno() for file in memory]
-        answer = subprocess.run(
+        files = [os.fdopen(os.memfd_create("callgrind")) for _ in range(1 + profiles)]
+        descriptors = [stack.enter_context(file).fileno() for file in files]
+        process = subprocess.run(
             [
                 "valgrind", "-q", "--vgdb=no", "--tool=callgrind",
-                f"--callgrind-out-file=/proc/self/fd/{numbers[0]}",
-                sys.executable, "-m", module, *map(str, numbers),
+                f"--callgrind-out-file=/proc/self/fd/{descriptors[0]}",
+                sys.executable, "-m", module, *map(str, descriptors),
             ],
-            input=data, capture_output=True, pass_fds=numbers, preexec_fn=prepare_child, cwd=ROOT,
+            input=data, capture_output=True, cwd=ROOT,
+            pass_fds=descriptors, preexec_fn=prepare_child,
             env={"PYTHONHASHSEED": "0"}
             | {name: value for name, value in os.environ.items() if name in KEPT_VARIABLES},
         )  # fmt: skip
-        if answer.returncode:
-            output = " ".join(answer.stderr.decode(errors="replace").splitlines()[-3:])
-            raise missing_tool(f"valgrind ended with exit code {answer.returncode}: {output}")
-        return [parse_profile(file) for file in memory[1:]]
+        if process.returncode:
+            output = " ".join(process.stderr.decode(errors="replace").splitlines()[-3:])
+            raise missing_tool(f"valgrind ended with exit code {process.returncode}: {output}")
+        return [parse_profile(file) for file in files[1:]]
 
 
 def prepare_child() -> None:

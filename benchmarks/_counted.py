@@ -1,7 +1,7 @@
 """The program that runs under callgrind: load modules and drop them in forked processes.
 
-`_callgrind.run_profiled` starts it. The profile of a process counts from the start of the program,
-so the difference between the profiles of two processes is the work that only one of them did.
+`_callgrind.run_profiled` starts it. A forked process's profile includes everything since the start
+of the program, so the difference between two profiles is the work that only one process did.
 """
 
 import os
@@ -16,19 +16,19 @@ from ._callgrind import prepare_child
 from ._modules import drop_all, load_image
 from ._shapes import Order, UnwindInfo
 
-TAKES = 2  # times that each load is counted
+REPEATS = 2  # how often each load is counted
 SEED = 910
 
 
 class Load(NamedTuple):
-    """A shape with its compiled images.
+    """A shape with its compiled modules.
 
     Attributes:
-        modules: how many copies are loaded and dropped.
+        modules: how many copies of the module are loaded and dropped.
         image: the compiled module.
-        unwind_info: what it was compiled with.
-        order: which module is dropped first, by when it was loaded.
-        residents: compiled modules that are loaded before and stay.
+        unwind_info: the `native_unwind_info` setting of the module.
+        order: which module is dropped first: the one loaded last, the one loaded first, or any.
+        residents: compiled modules that are loaded first and stay loaded.
     """
 
     modules: int
@@ -43,7 +43,7 @@ def fork(slot: int, work: Callable[[], object]) -> int:
     child = os.fork()
     if not child:
         prepare_child()
-        _kept = work()  # keeps its modules loaded until the process ends
+        _modules = work()  # keep the modules loaded until the process ends
         os.dup2(slot, int(sys.argv[1]))
         os._exit(0)
     return child
@@ -68,15 +68,15 @@ def load_and_drop(load: Load, drop_slot: int) -> object:
 
 
 def main() -> None:
-    """Fill the slots: one for the start, then a pair (loaded, dropped) for each take of a load."""
+    """Fill the slots: one for the start, then two (loaded, dropped) for each repeat of a load."""
     loads: list[Load] = pickle.load(sys.stdin.buffer)  # noqa: S301
     for load in loads:
-        load_image(1, load.image, load.unwind_info)  # so that one-time work is already done
+        load_image(1, load.image, load.unwind_info)  # do one-time work before the first fork
     slots = map(int, sys.argv[2:])
     wait(fork(next(slots), lambda: None))
     for load in loads:
-        takes = [(next(slots), next(slots)) for _ in range(TAKES)]
-        for child in [fork(loaded, partial(load_and_drop, load, drop)) for loaded, drop in takes]:
+        pairs = [(next(slots), next(slots)) for _ in range(REPEATS)]
+        for child in [fork(loaded, partial(load_and_drop, load, drop)) for loaded, drop in pairs]:
             wait(child)
 
 

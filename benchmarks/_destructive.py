@@ -1,4 +1,4 @@
-"""How a benchmark is sampled whose timed call destroys what `setup` made."""
+"""asv settings for benchmarks whose timed call destroys what `setup` made."""
 
 import sys
 import time
@@ -9,12 +9,12 @@ CLOCK = time.perf_counter if sys.platform == "win32" else time.thread_time
 
 
 class Destructive:
-    """asv's settings for such a benchmark, each with its reason. Its benchmarks inherit them."""
+    """Base class of benchmarks that need a new `setup` for every sample."""
 
     timer = CLOCK
     number = 1  # a second call would find nothing left to drop
-    warmup_time = 0  # nothing to warm up: each call needs a setup of its own, which is expensive
-    rounds = 8  # processes: each is fast or slow as a whole; asv's rank test needs 7 a side
-    repeat = 1  # samples of one process agree with each other, but the rank test does not know
-    min_run_count = 1  # `repeat` alone decides how many samples are taken
+    warmup_time = 0  # each warm-up call would need its own setup, which is expensive
+    rounds = 8  # processes: each is fast or slow as a whole; asv's rank test needs 7 per release
+    repeat = 1  # one per process, because samples of one process are not independent
+    min_run_count = 1  # only `repeat` decides how many samples are taken
     timeout = 300  # seconds per process, setup included; macOS before 50.0.0 is the slowest

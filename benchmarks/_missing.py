@@ -4,7 +4,7 @@ import os
 
 
 def missing_tool(reason: str) -> Exception:
-    """Return the exception to raise: n/a, or a failure under BENCHMARKS_STRICT=1.
+    """Return the exception that asv shows as n/a, or as a failure under BENCHMARKS_STRICT=1.
 
     `reason` says what is missing and how to install it.
     """

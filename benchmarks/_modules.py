@@ -1,6 +1,6 @@
-"""Loaded modules, made through the public wasmtime-py API of every pinned release.
+"""Compile, load and drop modules through the public API of any pinned wasmtime-py release.
 
-Differences between wasmtime-py releases are handled here and nowhere else.
+Only this file handles differences between wasmtime-py releases.
 """
 
 import functools
@@ -22,30 +22,31 @@ AVX512 = ("bitalg", "dq", "f", "vbmi", "vl")  # processor features that compiled
 
 
 @functools.cache
-def engine(unwind_info: UnwindInfo, target: str | None = None) -> Engine:
-    """Return an engine that registers native unwind information, or none.
+def make_engine(unwind_info: UnwindInfo, target: str | None = None) -> Engine:
+    """Make an engine with native unwind info on or off.
 
-    Without a `target`, its code is for this very processor.
+    It compiles for `target`, a target triple, or by default for the processor of this host.
 
     Raises:
         NotImplementedError: unwind info cannot be turned off on Windows, where the ABI requires
-            it; or the unwinder that UNWINDER asks for is not available.
+            it; or the unwinder that UNWINDER selects is not available.
         RuntimeError: another unwinder is in effect.
     """
     require_unwinder()
     enable = unwind_info == "on"
     if sys.platform == "win32" and not enable:
-        # checked before any call: Engine() aborts the process there
+        # checked before any call, because Engine() would abort the process
         raise NotImplementedError("Windows requires unwind info: it cannot be turned off")
     config: Any = Config()
     pointer = config.ptr() if hasattr(config, "ptr") else config._ptr  # 17.0.1 and before
     if hasattr(Config, "native_unwind_info"):  # 45.0.0 and later
         config.native_unwind_info = enable
-    else:  # setting the missing property would succeed and change nothing
+    else:  # Python would accept an assignment to the missing property, without effect
         wasmtime._bindings.wasmtime_config_native_unwind_info_set(pointer, enable)
     if target is not None:
         wasmtime._bindings.wasmtime_config_target_set(pointer, target.encode())
-        for flag in AVX512 if target.startswith("x86_64") else ():  # 18.0.0 and 18.0.2 keep them
+        # 18.0.0 and 18.0.2 would use the AVX-512 features of this host for any target
+        for flag in AVX512 if target.startswith("x86_64") else ():
             name = f"has_avx512{flag}".encode()
             wasmtime._bindings.wasmtime_config_cranelift_flag_set(pointer, name, b"false")
     enable_features(pointer)
@@ -58,7 +59,7 @@ def enable_features(config: Any) -> None:
     Only the probe sets this variable.
 
     Raises:
-        NotImplementedError: the C API of this release cannot enable one.
+        NotImplementedError: the C API of this release cannot enable one of them.
     """
     for feature in filter(None, os.environ.get("WASM_FEATURES", "").split(",")):
         name = f"wasmtime_config_wasm_{feature.replace('-', '_')}_set"
@@ -68,7 +69,7 @@ def enable_features(config: Any) -> None:
 
 
 def fixture(functions: int) -> Path:
-    """Return the wasm module with that many functions."""
+    """Return the path of the wasm module with that many functions."""
     if functions == PROGRAM:
         from ._program import require_program
 
@@ -81,18 +82,21 @@ def compile_modules(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Mod
 
     Raises:
         NotImplementedError, RuntimeError: as `engine`.
-        AssertionError: the modules hold unwind info although it is off, or none although it is on.
+        AssertionError: the modules have unwind info although it is off, or lack it although on.
     """
     binary = wasm.read_bytes()
-    modules = [Module(engine(unwind_info), binary) for _ in range(count)]
+    modules = [Module(make_engine(unwind_info), binary) for _ in range(count)]
     check_unwind_info(modules[0].serialize(), unwind_info)
     return modules
 
 
 def check_unwind_info(image: bytes | bytearray, unwind_info: UnwindInfo) -> None:
-    """Raise AssertionError unless a compiled image has unwind tables exactly if it should.
+    """Check that a compiled image has unwind tables if unwind info is on, and none if it is off.
 
-    Windows has tables of another format, and unwind info is always on there.
+    Nothing is checked on Windows, where tables have another format and unwind info is always on.
+
+    Raises:
+        AssertionError: the image does not match `unwind_info`.
     """
     if sys.platform != "win32" and (EH_FRAME.encode() in image) != (unwind_info == "on"):
         raise AssertionError(
@@ -102,32 +106,32 @@ def check_unwind_info(image: bytes | bytearray, unwind_info: UnwindInfo) -> None
 
 
 @functools.cache
-def compiled_image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
-    """Return the compiled image of a wasm module, an ELF file, for this very processor."""
-    return Module(engine(unwind_info), wasm.read_bytes()).serialize()
+def compile_image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
+    """Compile a wasm module for the processor of this host; return its image, an ELF file."""
+    return Module(make_engine(unwind_info), wasm.read_bytes()).serialize()
 
 
-def portable_image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
-    """Return the compiled image for every Linux processor of this architecture.
+def compile_portable_image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
+    """Compile a wasm module for every Linux processor of this architecture; return its image.
 
-    valgrind shows a process fewer processor features than the host has, so code compiled for the
-    host may be refused there.
+    Under valgrind a process sees fewer processor features than the host has, so code that was
+    compiled for the host may be refused.
     """
     libc = "gnu" if platform.libc_ver()[0] else "musl"
-    portable = engine(unwind_info, f"{platform.machine()}-unknown-linux-{libc}")
+    portable = make_engine(unwind_info, f"{platform.machine()}-unknown-linux-{libc}")
     return Module(portable, wasm.read_bytes()).serialize()
 
 
 def load_image(count: int, image: bytes | bytearray, unwind_info: UnwindInfo) -> list[Module]:
-    """Load a compiled image `count` times: the same code and unwind tables as compiling gives."""
-    return [Module.deserialize(engine(unwind_info), image) for _ in range(count)]
+    """Load a compiled image `count` times, with the same code and unwind tables as by compiling."""
+    return [Module.deserialize(make_engine(unwind_info), image) for _ in range(count)]
 
 
 def drop_all(modules: list[Module], count: int) -> None:
     """Drop `count` modules, the last one first, as `list.clear` does.
 
     Raises:
-        AssertionError: fewer or more modules are loaded, so the time would be a false one.
+        AssertionError: another number of modules is loaded, so the time would be wrong.
     """
     if len(modules) != count:
         raise AssertionError(f"{len(modules)} modules are loaded, not {count}")

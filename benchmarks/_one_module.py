@@ -1,8 +1,8 @@
-"""Compile, count or time one module of the user's own: the part of `scripts.probe` that measures.
+"""Compile, count or time a user's module, for `scripts.probe`.
 
-`scripts.probe` starts it with a release on PYTHONPATH and writes a job to standard input, one line
-of JSON. The answer is one line of JSON on standard output. The pipe stays open: when the probe
-ends, however it ends, this process and all that it started end too.
+The probe starts this program with a release on PYTHONPATH and writes a job to standard input, one
+line of JSON. The answer is one line of JSON on standard output. The probe keeps the pipe open; when
+the probe ends for any reason, this process and its children end too.
 """
 
 import json
@@ -26,39 +26,39 @@ from ._destructive import CLOCK
 from ._modules import (
     EH_FRAME,
     check_unwind_info,
-    compiled_image,
+    compile_image,
+    compile_portable_image,
     drop_all,
     load_image,
-    portable_image,
 )
 from ._shapes import UnwindInfo
 from .unwinder_instructions import count
 
 SETTINGS: tuple[UnwindInfo, UnwindInfo] = ("on", "off")
 STATM = Path("/proc/self/statm")
-STEPS = {"remove": "drop", "register": "load"}  # what the unwinder does: the step that is counted
+STEPS = {"remove": "drop", "register": "load"}  # what the unwinder does -> the counted step
 
 
-def compile_image(wasm: Path, kind: str) -> bytes | bytearray:
-    """Return the compiled image of a kind that `compile_module` names."""
+def compile_image_kind(wasm: Path, kind: str) -> bytes | bytearray:
+    """Compile a module as `on`, `off` or `portable`; see `compile_module`."""
     if kind == "portable":
-        return portable_image(wasm, "on")
-    return compiled_image(wasm, "on" if kind == "on" else "off")
+        return compile_portable_image(wasm, "on")
+    return compile_image(wasm, "on" if kind == "on" else "off")
 
 
 def compile_module(wasm: str, images: dict[str, int]) -> dict[str, Any]:
-    """Compile a module and write its images, by kind, to file descriptors.
+    """Compile a module, and write its images to file descriptors, which `images` names by kind.
 
-    The kinds are `on` and `off`, for this very processor, and `portable`, for counting.
+    The kinds are `on` and `off`, for the processor of this host, and `portable`, for counting.
     """
     path, facts = Path(wasm), dict[str, Any]()
-    for kind, file in images.items():
-        image = compile_image(path, kind)
-        with os.fdopen(os.dup(file), "wb") as stream:
+    for kind, descriptor in images.items():
+        image = compile_image_kind(path, kind)
+        with os.fdopen(os.dup(descriptor), "wb") as stream:
             stream.write(image)
         facts[f"{kind}_bytes"] = len(image)
         if kind != "off":
-            facts["fdes_counted" if kind == "portable" else "fdes"] = count_fdes(file)
+            facts["fdes_counted" if kind == "portable" else "fdes"] = count_fdes(descriptor)
         if kind == "off":
             check_unwind_info(image, "off")
         if kind == "on":
@@ -67,59 +67,59 @@ def compile_module(wasm: str, images: dict[str, int]) -> dict[str, Any]:
 
 
 def sample_module(image: bytes | bytearray) -> dict[str, float]:
-    """Return the least seconds to load and to drop one module, of a few, and its memory."""
-    loaded = load_image(1, image, "on")  # work that is only done once is done here
+    """Return the shortest of a few times to load and to drop the module, and its memory."""
+    loaded = load_image(1, image, "on")  # does one-time work
     before = resident_bytes()
     loaded += load_image(1, image, "on")
-    grown = resident_bytes() - before
+    growth = resident_bytes() - before
     load = timeit.repeat(lambda: loaded.extend(load_image(1, image, "on")), repeat=2, number=1)
     drop = timeit.repeat(loaded.pop, repeat=3, number=1)
     return {
         "load_seconds": min(load),
         "drop_seconds": min(drop),
-        "loaded_bytes": max(grown, len(image)),
+        "loaded_bytes": max(growth, len(image)),
     }
 
 
 def resident_bytes() -> int:
-    """Return the memory of this process, or 0 where it is not known."""
+    """Return the resident memory of this process, or 0 on systems without /proc."""
     if not STATM.exists():
         return 0
     return int(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def count_fdes(file: int) -> int:
-    """Return how many FDEs the compiled image in a file has: 0 for a module without functions."""
-    with os.fdopen(os.dup(file), "rb") as stream:
+def count_fdes(descriptor: int) -> int:
+    """Count the FDEs of the image in a file descriptor: 0 for a module without functions."""
+    with os.fdopen(os.dup(descriptor), "rb") as stream:
         elf = ELFFile(stream)
         if elf.get_section_by_name(EH_FRAME) is None:
             return 0
         return sum(isinstance(entry, FDE) for entry in elf.get_dwarf_info().EH_CFI_entries())
 
 
-def read_image(file: int) -> bytes:
-    """Return the image in a file descriptor, which other processes have read before."""
-    with os.fdopen(os.dup(file), "rb") as stream:
-        stream.seek(0)
+def read_image(descriptor: int) -> bytes:
+    """Read the image in a file descriptor."""
+    with os.fdopen(os.dup(descriptor), "rb") as stream:
+        stream.seek(0)  # other processes share the position and have read it
         return stream.read()
 
 
 def count_module(image: int, modules: list[int], fdes: int) -> dict[str, Any]:
-    """Count the unwinder's instructions per module, with as many loaded as `modules` says."""
+    """Count the unwinder's instructions per module, for each number of modules loaded."""
     compiled = read_image(image)
     costs = {}
-    if fdes:  # without an FDE nothing is registered, which `count` refuses
+    if fdes:  # without FDEs nothing is registered, and `count` would raise
         costs = count({str(number): Load(number, compiled) for number in modules}).costs
     return {
-        f"instructions_to_{does}": {
+        f"instructions_to_{verb}": {
             str(number): costs.get((str(number), step, ALL), 0) for number in modules
         }
-        for does, step in STEPS.items()
+        for verb, step in STEPS.items()
     }
 
 
-def drop_by_turns(on: int, off: int, modules: int, samples: int) -> dict[str, list[float]]:
-    """Return CPU milliseconds to drop all modules, with unwind info and without, by turns."""
+def sample_drop_times(on: int, off: int, modules: int, samples: int) -> dict[str, list[float]]:
+    """Return CPU milliseconds to drop all modules with unwind info on and off, alternately."""
     images = {"on": read_image(on), "off": read_image(off)}
     times: dict[str, list[float]] = {"on": [], "off": []}
     for sample in range(samples):
@@ -133,21 +133,21 @@ def drop_by_turns(on: int, off: int, modules: int, samples: int) -> dict[str, li
 JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "compile": compile_module,
     "count": count_module,
-    "time": drop_by_turns,
+    "time": sample_drop_times,
 }
 
 
-def end_with_probe() -> None:
-    """Wait until the probe closes the pipe, then end this process and all that it started."""
+def exit_with_probe() -> None:
+    """Wait until the probe closes the pipe, then end this process and its children."""
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 def main() -> None:
-    """Do the job that is read from standard input."""
+    """Read a job from standard input and print its answer."""
     job = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=end_with_probe, daemon=True).start()
+    threading.Thread(target=exit_with_probe, daemon=True).start()
     try:
         answer = JOBS[job.pop("job")](**job)
     except (WasmtimeError, NotImplementedError, RuntimeError, ValueError, AssertionError,

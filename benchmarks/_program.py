@@ -1,7 +1,7 @@
-"""The real program: one that nobody wrote for a benchmark.
+"""The real program: a wasm module that was not written for a benchmark.
 
-parse-string-decompress of itkwasm-compress-stringify-wasi: C++ compiled to WASI, 2.6 MB. It
-compiles on every pinned release. Its package is installed beside each release, by hash
+It is parse-string-decompress of itkwasm-compress-stringify-wasi, C++ compiled to WASI, 2.6 MB,
+which every pinned release compiles. Its package is installed by hash beside each release
 (`fixtures/helper-requirements.txt`).
 """
 
@@ -14,7 +14,7 @@ PACKAGE = "itkwasm_compress_stringify_wasi"
 
 
 def require_program() -> Path:
-    """Return the wasm module of the real program.
+    """Return the path of the real program's wasm module.
 
     Raises:
         NotImplementedError: the package is not installed; a RuntimeError under

@@ -1,4 +1,4 @@
-"""The release that asv believes it measures must be the release that is installed."""
+"""Check that the installed release is the one that asv names."""
 
 import json
 import os
@@ -12,8 +12,8 @@ PINS = Path(__file__).resolve().parent.parent / "fixtures" / "releases.json"
 def check_release() -> None:
     """Refuse to measure one release under the name of another.
 
-    asv names the release by its commit in ASV_COMMIT; an environment without a pinned release
-    (`asv run -E existing`) has no such variable and nothing to check.
+    asv sets ASV_COMMIT to the commit of the release. An environment without a pinned release
+    (`asv run -E existing`) has no such variable, so nothing is checked.
 
     Raises:
         RuntimeError: the commit is not pinned, or another release is installed.
@@ -28,10 +28,12 @@ def check_release() -> None:
     expected, installed = releases.get(commit), distribution("wasmtime")
     if expected != installed.version:
         raise RuntimeError(
-            f"asv measures commit {commit}, which is {expected or 'no release'} in {PINS}, but "
+            f"asv measures commit {commit}, which is {expected or 'not pinned'} in {PINS}, but "
             f"wasmtime {installed.version} is installed here. Remove .asv/env and run asv again."
         )
-    own = Path(str(installed.locate_file("wasmtime/__init__.py")))
+    file = Path(str(installed.locate_file("wasmtime/__init__.py")))
     package = find_spec("wasmtime")
-    if package is None or package.origin is None or not own.samefile(package.origin):
-        raise RuntimeError(f"Another wasmtime comes before {own}: {package}. Unset ASV_PYTHONPATH.")
+    if package is None or package.origin is None or not file.samefile(package.origin):
+        raise RuntimeError(
+            f"Python imports another wasmtime instead of {file}: {package}. Unset ASV_PYTHONPATH."
+        )

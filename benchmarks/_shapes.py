@@ -1,6 +1,6 @@
-"""The shapes that are measured: how many modules are loaded, and what each one holds.
+"""The shapes that are measured: how many modules are loaded, and how many functions each has.
 
-This module is data only: scripts import it, and no other module of this package.
+This module is only data, because scripts import it.
 """
 
 from typing import Literal, NamedTuple
@@ -15,9 +15,9 @@ class Shape(NamedTuple):
     Attributes:
         modules: how many copies of the module are loaded and dropped.
         functions: functions per module: one of the fixtures, or `PROGRAM` for the real program.
-        order: which module is dropped first, by when it was loaded.
-        resident_modules: modules of 2,000 functions that stay loaded meanwhile.
-        unwind_info: what `native_unwind_info` is set to.
+        order: which module is dropped first: the one loaded last, the one loaded first, or any.
+        resident_modules: how many modules of 2,000 functions stay loaded meanwhile.
+        unwind_info: the `native_unwind_info` setting.
     """
 
     modules: int
@@ -27,17 +27,17 @@ class Shape(NamedTuple):
     unwind_info: UnwindInfo = "on"
 
 
-PROGRAM = 0  # in place of a number of functions
+PROGRAM = 0  # stands for the real program in place of a number of functions
 
-# Timed and counted alike. 1000 modules as in bytecodealliance/wasmtime#10287; 1000 modules of 100
-# functions would take 5 s a sample under libunwind before 50.0.0, so there are 100 of those.
+# Shapes that are timed and counted. bytecodealliance/wasmtime#10287 has 1000 modules; 1000 modules
+# of 100 functions would take 5 s per sample under libunwind before 50.0.0, so there are 100.
 HEADLINE = {
     "1000x1": Shape(1000, 1),
     "1000x8": Shape(1000, 8),
     "100x100": Shape(100, 100),
 }
-# Counted only. Modules are dropped in other orders, or beside others, or have a real size; with
-# more of any, counting 21.0.0 would take minutes.
+# Shapes that are counted: also modules that are dropped in another order, beside resident modules,
+# or have a realistic size. With more modules, counting 21.0.0 would take minutes.
 COUNTED = {
     "1000x1": HEADLINE["1000x1"],
     "250x8": Shape(250, 8),

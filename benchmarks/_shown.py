@@ -1,4 +1,4 @@
-"""How asv shows a benchmark."""
+"""Attributes with which asv shows a benchmark."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ Benchmark = TypeVar("Benchmark", bound=Callable[..., Any])
 
 
 def shown(name: str, **attributes: object) -> Callable[[Benchmark], Benchmark]:
-    """Give a benchmark the name that asv displays, and other attributes that asv reads (`unit`)."""
+    """Set the name that asv displays for a benchmark, and other attributes such as `unit`."""
 
     def set_attributes(benchmark: Benchmark) -> Benchmark:
         benchmark.__dict__.update(pretty_name=name, **attributes)

@@ -1,4 +1,4 @@
-"""The headline: the time to unload 1000 WebAssembly modules.
+"""The headline benchmark: the time to unload 1000 WebAssembly modules.
 
 Source: bytecodealliance/wasmtime#10287, where dropping 1000 modules took about 1.5 s on macOS and
 milliseconds elsewhere.
@@ -15,13 +15,13 @@ from ._shown import shown
 class ModuleTeardown(Destructive):
     """CPU time to drop 1000 modules, or 100 modules of 100 functions.
 
-    `unwind_info` is what `native_unwind_info` is set to. `modules_x_functions` is how many modules
-    are dropped and how many functions each has, of which 1, 8 and 7 are exported.
+    `unwind_info` is the `native_unwind_info` setting. `modules_x_functions` says how many modules
+    are dropped and how many functions each has. Of 1, 8 and 100 functions, 1, 8 and 7 are exported.
     """
 
     params: ClassVar = [["on", "off"], list(HEADLINE)]
     param_names: ClassVar = ["unwind_info", "modules_x_functions"]
-    version = "3"  # raised by hand when what is measured, or how it is sampled, changes
+    version = "3"  # raise it when the measured work or its sampling changes
 
     def setup(self, unwind_info: UnwindInfo, shape: str) -> None:
         """Compile every module that is dropped."""

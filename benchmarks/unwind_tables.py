@@ -1,8 +1,8 @@
 """The root cause: how many FDEs (frame description entries) a module registers.
 
 One FDE describes one function, and libunwind keeps one table entry per FDE. FDEs are counted in
-the compiled module's `.eh_frame`, so they do not depend on the unwinder; where the unwinder asked
-for is n/a, they are n/a too.
+the compiled module's `.eh_frame`, so they do not depend on the unwinder. If the selected unwinder
+is n/a, so are the FDEs.
 """
 
 import io
@@ -13,7 +13,7 @@ from typing import ClassVar
 from elftools.dwarf.callframe import FDE
 from elftools.elf.elffile import ELFFile
 
-from ._modules import EH_FRAME, compiled_image, fixture
+from ._modules import EH_FRAME, compile_image, fixture
 from ._shown import shown
 
 
@@ -21,12 +21,12 @@ def count_fdes(wasm: Path) -> int:
     """Return how many FDEs one module registers: 0 for a module without functions.
 
     Raises:
-        NotImplementedError: Windows has unwind tables of another format.
+        NotImplementedError: the host is Windows, whose unwind tables have another format.
         WasmtimeError: the module does not compile.
     """
     if sys.platform == "win32":
         raise NotImplementedError("Windows unwinds without .eh_frame")
-    elf = ELFFile(io.BytesIO(compiled_image(wasm, "on")))
+    elf = ELFFile(io.BytesIO(compile_image(wasm, "on")))
     if elf.get_section_by_name(EH_FRAME) is None:
         return 0
     return sum(isinstance(entry, FDE) for entry in elf.get_dwarf_info().EH_CFI_entries())

@@ -1,6 +1,6 @@
-"""The cost itself, counted: the instructions that the unwinder executes for a module.
+"""The cost in instructions: how many the unwinder executes to register and deregister a module.
 
-Counts are exact: on x86-64 every run gives the same digits, so there are no samples, and a
+Counts are exact: on x86-64 every run gives the same number, so one run is enough, and a
 difference of one percent is a change. The kernel's work, such as unmapping the code, is not
 counted.
 """
@@ -15,8 +15,8 @@ from typing import Any, ClassVar, NamedTuple
 from elftools.elf.elffile import ELFFile
 
 from ._callgrind import ALL, Profile, run_profiled
-from ._counted import TAKES, Load
-from ._modules import fixture, portable_image
+from ._counted import REPEATS, Load
+from ._modules import compile_portable_image, fixture
 from ._shapes import COUNTED, HEADLINE, Shape
 from ._shown import shown
 from ._unwinder import require_unwinder
@@ -27,8 +27,8 @@ FUNCTIONS = [
     "__deregister_frame_info", "__deregister_frame_info_bases",
 ]  # fmt: skip
 OTHERS = "others"
-# Takes may differ by that much: on arm64 an interrupted store-exclusive is retried, which was 5 of
-# 663,155 instructions under libgcc 14. The smaller take is the count.
+# Repeats may differ by this ratio: on arm64 an interrupted store-exclusive is retried, which added
+# 5 to 663,155 instructions under libgcc 14. The lower number is the count.
 TOLERANCE = 1e-4
 
 # Instructions per module by (shape, "load" or "drop", function); ALL sums over the functions.
@@ -36,11 +36,11 @@ Costs = dict[tuple[str, str, str], float]
 
 
 class Counted(NamedTuple):
-    """Costs, and the library whose instructions were counted.
+    """Instructions per module, and the library that was counted.
 
     Attributes:
         library: the file of the unwinder.
-        build: the start of its build id, as `library_build`.
+        build: the start of its build id; see `library_build`.
         costs: instructions per module.
     """
 
@@ -53,44 +53,44 @@ def count(loads: dict[str, Load]) -> Counted:
     """Count the unwinder's instructions to load and to drop each of `loads`, by name.
 
     Raises:
-        NotImplementedError, RuntimeError, ValueError: as `require_unwinder` and `run_profiled`.
-        AssertionError: takes of a load differ, or unwind info is not what the load says.
+        NotImplementedError, RuntimeError, ValueError: see `require_unwinder` and `run_profiled`.
+        AssertionError: repeats of a load differ, or the counts contradict its unwind info.
     """
     if sys.platform != "linux":
         raise NotImplementedError("valgrind counts instructions on Linux only")
     unwinder = os.path.realpath(str(require_unwinder()))
     data = pickle.dumps(list(loads.values()))
-    before, *profiles = run_profiled("benchmarks._counted", 1 + 2 * TAKES * len(loads), data)
+    before, *profiles = run_profiled("benchmarks._counted", 1 + 2 * REPEATS * len(loads), data)
     costs: Costs = {}
     for name, load in loads.items():
-        pairs = [(profiles.pop(0), profiles.pop(0)) for _ in range(TAKES)]
+        pairs = [(profiles.pop(0), profiles.pop(0)) for _ in range(REPEATS)]
         steps = {
             "load": [loaded - before for loaded, _ in pairs],
             "drop": [dropped - loaded for loaded, dropped in pairs],
         }
-        for step, takes in steps.items():
-            least = _least_take(takes, unwinder, f"{name}, {step}")
-            if (least[unwinder, ALL] > 0) != (load.unwind_info == "on"):
+        for step, repeats in steps.items():
+            lowest = _lowest_count(repeats, unwinder, f"{name}, {step}")
+            if (lowest[unwinder, ALL] > 0) != (load.unwind_info == "on"):
                 raise AssertionError(
                     f"{name}: unwind info is {load.unwind_info}, but {unwinder} executed "
-                    f"{least[unwinder, ALL]} instructions to {step} its modules"
+                    f"{lowest[unwinder, ALL]} instructions to {step} its modules"
                 )
-            named = {function: least[unwinder, function] for function in FUNCTIONS}
-            named[OTHERS] = least[unwinder, ALL] - sum(named.values())
-            for function, instructions in {ALL: least[unwinder, ALL], **named}.items():
-                costs[name, step, function] = mean(instructions, load.modules)
+            by_function = {function: lowest[unwinder, function] for function in FUNCTIONS}
+            by_function[OTHERS] = lowest[unwinder, ALL] - sum(by_function.values())
+            for function, instructions in {ALL: lowest[unwinder, ALL], **by_function}.items():
+                costs[name, step, function] = mean_per_module(instructions, load.modules)
     return Counted(unwinder, library_build(Path(unwinder)), costs)
 
 
-def _least_take(takes: list[Profile], unwinder: str, what: str) -> Profile:
-    """Return the take with the fewest instructions; raise AssertionError if takes differ."""
-    totals = [take[unwinder, ALL] for take in takes]
+def _lowest_count(repeats: list[Profile], unwinder: str, step: str) -> Profile:
+    """Return the repeat with the fewest instructions; raise AssertionError if repeats differ."""
+    totals = [repeat[unwinder, ALL] for repeat in repeats]
     if max(totals) > min(totals) * (1 + TOLERANCE):
-        raise AssertionError(f"counts are not exact: {what} took {totals} instructions")
-    return takes[totals.index(min(totals))]
+        raise AssertionError(f"counts are not exact: {step} took {totals} instructions")
+    return repeats[totals.index(min(totals))]
 
 
-def mean(total: int, modules: int) -> float:
+def mean_per_module(total: int, modules: int) -> float:
     """Return the mean per module, as an int if it is whole: asv prints every digit."""
     return total / modules if total % modules else total // modules
 
@@ -109,26 +109,26 @@ def library_build(library: Path) -> int:
 
 
 def compile_load(shape: Shape) -> Load:
-    """Compile the modules of a shape for every processor of this architecture."""
-    image = bytes(portable_image(fixture(shape.functions), shape.unwind_info))
+    """Compile the modules of a shape, for every processor of this architecture."""
+    image = bytes(compile_portable_image(fixture(shape.functions), shape.unwind_info))
     residents: tuple[bytes, ...] = ()
     if shape.resident_modules:
-        residents = (bytes(portable_image(fixture(2000), "on")),) * shape.resident_modules
+        residents = (bytes(compile_portable_image(fixture(2000), "on")),) * shape.resident_modules
     return Load(shape.modules, image, shape.unwind_info, shape.order, residents)
 
 
 class UnwinderInstructions:
     """Instructions of the unwinder per module: the mean of all modules of a shape.
 
-    `shape` is how many modules are loaded at once and how many functions each has. The module
+    `shape` says how many modules are loaded at once and how many functions each has. The module
     loaded last is dropped first, except in `fifo` and `random`: before GCC 13, libgcc searches a
     linked list for each module, the newest first. libunwind scans its whole table: up to 49.0.0 for
-    every FDE, from 50.0.0 for every module. `beside` counts the FDEs of modules that stay loaded.
-    `off` is without unwind info.
+    every FDE, from 50.0.0 for every module. `beside` says how many FDEs of other modules stay
+    registered. `off` is without unwind info.
     """
 
     param_names: ClassVar = ["shape"]
-    timeout = 7200  # seconds for the process that counts; an emulated machine is the slowest
+    timeout = 7200  # seconds for the process that counts; emulated machines are the slowest
     unit = "instructions"
     version = "1"
 

@@ -1,9 +1,9 @@
-"""Pin what the direct dependencies bring along: `constraint-dependencies` in pyproject.toml.
+"""Pin the indirect dependencies: `constraint-dependencies` in pyproject.toml.
 
     uv run python -m scripts.constraints
 
-resolves the newest versions and writes them, so that a clone in a year installs what passed today.
-(`uv.lock` would do, but it names the host of a package index.)
+resolves the newest versions and writes them, so that every later clone installs the versions that
+passed the tests. `uv.lock` is not committed, because it contains the URL of a package index.
 """
 
 import re
@@ -19,22 +19,21 @@ BLOCK = re.compile(r"^constraint-dependencies = \[.*?^\]$", re.MULTILINE | re.DO
 
 
 def main() -> int:
-    """Resolve without the constraints, then write what came of it."""
+    """Resolve without the old constraints, then write new ones."""
     text = PROJECT.read_text(encoding="utf-8")
-    free = BLOCK.sub("", text)
+    unconstrained = BLOCK.sub("", text)
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "pyproject.toml").write_text(free, encoding="utf-8")
-        listing = subprocess.check_output(  # every package: `name==version`, and where
+        Path(folder, "pyproject.toml").write_text(unconstrained, encoding="utf-8")
+        listing = subprocess.check_output(  # one line per package: `name==version ; marker`
             ["uv", "export", "--project", folder, "--quiet", "--all-groups", "--no-hashes",
              "--no-header", "--no-annotate"], text=True,
         )  # fmt: skip
-    direct = re.findall(r'"([\w.-]+==[\w.]+)"', free)
+    direct = re.findall(r'"([\w.-]+==[\w.]+)"', unconstrained)
     packages = [line for line in listing.splitlines() if line.split(" ;")[0] not in direct]
     lines = [f'    "{package}",' for package in packages]
-    write_atomically(
-        PROJECT, BLOCK.sub("\n".join(["constraint-dependencies = [", *lines, "]"]), text)
-    )
-    print(f"{len(packages)} packages are pinned in {PROJECT}")
+    block = "\n".join(["constraint-dependencies = [", *lines, "]"])
+    write_atomically(PROJECT, BLOCK.sub(block, text))
+    print(f"Pinned {len(packages)} indirect dependencies in {PROJECT}")
     return 0
 
 

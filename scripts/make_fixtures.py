@@ -1,7 +1,7 @@
 """Write the wasm modules that the benchmarks load: `fixtures/functions-N.wat` and `.wasm`.
 
-Their bytes are inputs of the history: change one, and every series that uses it needs a new
-benchmark version. Run `python -m scripts.make_fixtures` only to add a size.
+The recorded history depends on their bytes: if a module changes, every benchmark that uses it needs
+a new version. Run `python -m scripts.make_fixtures` only to add a size.
 """
 
 from pathlib import Path
@@ -9,8 +9,8 @@ from pathlib import Path
 from wasmtime import wat2wasm
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
-# functions in the module -> how many of them are exported: 100 and 7 is the shape of
-# bytecodealliance/wasmtime#10287, 2000 the size in wasmCloud/wasmCloud#5555
+# Functions in the module -> how many of them are exported. 100 and 7 are from
+# bytecodealliance/wasmtime#10287, 2000 is from wasmCloud/wasmCloud#5555.
 SIZES = {1: 1, 8: 8, 100: 7, 2000: 7}
 
 MIXERS = ("xor", "add", "rotl", "or")
@@ -18,7 +18,10 @@ TESTS = ("lt_s", "gt_u", "ne", "le_s", "ge_u")
 
 
 def write_function(index: int, *, exported: bool) -> str:
-    """One function: a load, a comparison, an early return and arithmetic; no two are alike."""
+    """Return the text of a function: a load, a comparison, an early return and arithmetic.
+
+    No two functions are equal.
+    """
     export = f' (export "f{index}")' if exported else ""
     test, mixer = TESTS[index % len(TESTS)], MIXERS[index % len(MIXERS)]
     return f"""\
@@ -30,7 +33,7 @@ def write_function(index: int, *, exported: bool) -> str:
 
 
 def write_module(functions: int) -> str:
-    """The text of the module with that many functions."""
+    """Return the text of the module with that many functions."""
     bodies = (
         write_function(index, exported=index < SIZES[functions]) for index in range(functions)
     )
@@ -38,7 +41,7 @@ def write_module(functions: int) -> str:
 
 
 def main() -> None:
-    """Write every size, text and binary."""
+    """Write the module of every size, as text and binary."""
     for functions in SIZES:
         text = write_module(functions)
         path = FIXTURES / f"functions-{functions}.wat"

@@ -1,6 +1,6 @@
-"""Shared by all tests: copies of the repository, asv in them, and pinned releases to import.
+"""Shared fixtures: copies of the repository, asv runs in them, and installed releases.
 
-Tests that use a fixture of `SLOW` form the slow layer, with those that are marked `slow`.
+The slow layer is every test that is marked `slow` or uses a fixture of `SLOW`.
 """
 
 import ctypes
@@ -28,19 +28,19 @@ from scripts.releases import pins
 
 ROOT = Path(__file__).resolve().parent.parent
 STRICT = os.environ.get("BENCHMARKS_STRICT") == "1"
-DEADLINE = 900  # seconds that a test waits for a command; none takes a tenth of it
-WHEELS = ROOT / ".asv/wheels"  # pip's cache for all tests, whichever HOME they have
+DEADLINE = 900  # seconds that a test waits for a command; every command is 10 times faster
+WHEELS = ROOT / ".asv/wheels"  # pip's cache for all tests, so that it does not depend on HOME
 SLOW = {"browser", "counted", "install", "measured", "published", "valgrind"}  # fixtures
 COMMITS = {release.version: release.commit for release in pins.load_pins(ROOT / pins.PINS)}
 NAME = "module_teardown.ModuleTeardown.time_teardown"
-MIDDLE = r"time_teardown\(.*, '1000x8'\)"  # the shape that shows the gap and does not take long
+MIDDLE = r"time_teardown\(.*, '1000x8'\)"  # a shape that shows the gap and is quick to measure
 SMALLEST = r"time_teardown\('on', '100x100'\)"  # the shape that compiles fastest
 SYSTEM, LIBUNWIND = (f"virtualenv-py3.11-UNWINDER{name}" for name in ("system", "libunwind"))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow layer, and keep tests together that share an expensive fixture."""
+    """Mark the slow layer, and run tests that share an expensive fixture in one process."""
     for item in items:
         fixtures = {*getattr(item, "fixturenames", ())}
         if fixtures & SLOW:
@@ -49,35 +49,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
 
 
-def absent(reason: str) -> None:
-    """Skip a test that needs a missing tool; fail it under BENCHMARKS_STRICT=1."""
+def skip_missing(reason: str) -> None:
+    """Skip the test because a tool is missing, or fail it under BENCHMARKS_STRICT=1."""
     if STRICT:
         pytest.fail(f"{reason} (BENCHMARKS_STRICT=1)")
     pytest.skip(reason)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def temporary(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Give each test process its own lock for measuring, so that none waits for another."""
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give each test process its own temporary folder, and so its own lock for measuring."""
     tempfile.tempdir = os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("temporary"))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def interruptible() -> None:
-    """Accept Ctrl-C: a process that a shell starts in the background ignores it."""
+def accept_interrupts() -> None:
+    """Accept SIGINT, which a process ignores if a shell started it in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run each test at the root: paths such as the pin file's are relative to it."""
+    """Run each test in the root folder, because paths such as `pins.PINS` are relative to it."""
     monkeypatch.chdir(ROOT)
 
 
 def copy_repository(target: Path, until: str = "", *, recorded: bool = False) -> Path:
-    """Copy the files that git would commit, without results, and commit them there.
+    """Copy the files that git would commit, except results, and commit them in the copy.
 
-    With `until`, leave out the pins and results of newer releases; with `recorded`, copy results.
+    `until` is a release: pins and results of newer releases are left out. `recorded` copies the
+    recorded results too.
     """
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -86,9 +87,11 @@ def copy_repository(target: Path, until: str = "", *, recorded: bool = False) ->
     newer = list(COMMITS)[list(COMMITS).index(until) + 1 :] if until else []
     newer_results = tuple(COMMITS[version][:8] for version in newer)
     for name in filter(None, listing.split("\0")):
-        result = name.startswith("results/") and name.count("/") > 1
-        wanted = recorded and not Path(name).name.startswith(newer_results) if result else True
-        if (ROOT / name).exists() and wanted:
+        is_result = name.startswith("results/") and name.count("/") > 1
+        is_newer = Path(name).name.startswith(newer_results)
+        if is_result and (is_newer or not recorded):
+            continue
+        if (ROOT / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             (target / name).write_bytes((ROOT / name).read_bytes())
     if newer:
@@ -104,9 +107,9 @@ def copy_repository(target: Path, until: str = "", *, recorded: bool = False) ->
 
 
 def environment(home: Path | None = None) -> dict[str, str]:
-    """Return this process' environment without the variables that change a measurement."""
-    ours = ("ASV_", "UNWINDER", "LIBUNWIND", "BENCHMARKS_STRICT", "LD_PRELOAD")
-    variables = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    """Return the environment of this process without the variables that change a measurement."""
+    removed = ("ASV_", "UNWINDER", "LIBUNWIND", "BENCHMARKS_STRICT", "LD_PRELOAD")
+    variables = {key: value for key, value in os.environ.items() if not key.startswith(removed)}
     variables.setdefault("PIP_CACHE_DIR", str(WHEELS))
     if home is not None:
         variables["HOME"] = str(home)
@@ -116,7 +119,7 @@ def environment(home: Path | None = None) -> dict[str, str]:
 def asv(
     copy: Path, *arguments: str, home: Path | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run asv in a copy, with no terminal to ask."""
+    """Run asv in a copy, without a terminal, so that it cannot ask questions."""
     return subprocess.run(
         [sys.executable, "-m", "asv", *arguments],
         cwd=copy, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=DEADLINE,
@@ -124,19 +127,19 @@ def asv(
     )  # fmt: skip
 
 
-class Started:
-    """A command that runs beside the test; its output is read as it comes, until a deadline."""
+class RunningCommand:
+    """A command that runs in the background; a thread collects its output."""
 
     def __init__(self, command: Sequence[str | Path], cwd: Path, env: dict[str, str]) -> None:
         self.process = subprocess.Popen(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        self.said = ""
+        self.output = ""
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def __enter__(self) -> "Started":
+    def __enter__(self) -> "RunningCommand":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -148,27 +151,27 @@ class Started:
             self._lines.put(line)
         self._lines.put(None)
 
-    def wait_for(self, wanted: str, seconds: float = 120) -> None:
-        """Wait until the command prints a line that contains `wanted`."""
-        until = time.monotonic() + seconds
-        while (line := self._next(wanted, until)) is not None:
-            if wanted in line:
+    def wait_for(self, text: str, seconds: float = 120) -> None:
+        """Wait until the command prints a line that contains `text`."""
+        deadline = time.monotonic() + seconds
+        while (line := self._next_line(repr(text), deadline)) is not None:
+            if text in line:
                 return
-        pytest.fail(f"the command ended and did not print {wanted!r}:\n{self.said}")
+        pytest.fail(f"the command ended and did not print {text!r}:\n{self.output}")
 
     def end(self, seconds: float = 120) -> int:
         """Wait until the command has ended, and return its exit code."""
-        until = time.monotonic() + seconds
-        while self._next("the end", until) is not None:
+        deadline = time.monotonic() + seconds
+        while self._next_line("the end of the command", deadline) is not None:
             pass
         return self.process.wait(seconds)
 
-    def _next(self, wanted: str, until: float) -> str | None:
+    def _next_line(self, event: str, deadline: float) -> str | None:
         try:
-            line = self._lines.get(timeout=max(until - time.monotonic(), 0))
+            line = self._lines.get(timeout=max(deadline - time.monotonic(), 0))
         except queue.Empty:
-            pytest.fail(f"waited too long for {wanted!r}:\n{self.said}")
-        self.said += line or ""
+            pytest.fail(f"waited too long for {event}:\n{self.output}")
+        self.output += line or ""
         return line
 
 
@@ -181,14 +184,14 @@ def copy(tmp_path: Path) -> Path:
 def has_libunwind() -> bool:
     """Return whether the dynamic linker finds LLVM's libunwind."""
     try:
-        ctypes.CDLL(SONAME)  # not global: no other test is affected
+        ctypes.CDLL(SONAME)  # not in the global scope, so other tests are not affected
     except OSError:
         return False
     return sys.platform == "linux"
 
 
-# The environments that are available on this machine.
-WITH_VALUES = (SYSTEM, LIBUNWIND) if has_libunwind() else (SYSTEM,)
+# Environments that this machine can measure.
+AVAILABLE = (SYSTEM, LIBUNWIND) if has_libunwind() else (SYSTEM,)
 
 
 @pytest.fixture(scope="session")
@@ -197,24 +200,27 @@ def libunwind() -> str:
     if sys.platform != "linux":
         pytest.skip("LLVM's libunwind is measured on Linux")
     if not has_libunwind():
-        absent("LLVM's libunwind is not installed (Debian: libunwind-19)")
+        skip_missing("LLVM's libunwind is not installed (Debian: libunwind-19)")
     return SONAME
 
 
 @pytest.fixture(scope="session")
 def valgrind() -> None:
-    """Skip what counts instructions if valgrind is missing."""
+    """Skip tests that count instructions if valgrind is missing."""
     if shutil.which("valgrind") is None:
-        absent("valgrind is not installed (Debian: valgrind)")
+        skip_missing("valgrind is not installed (Debian: valgrind)")
 
 
 @pytest.fixture(scope="session")
 def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Install a pinned release by hash, once a session; return the folder to import it from."""
+    """Return a function that installs a pinned release by hash and returns its folder.
+
+    Each release is installed once per session.
+    """
     folders: dict[str, Path] = {}
     by_version = {release.version: release for release in pins.load_pins(ROOT / pins.PINS)}
 
-    def installed(version: str) -> Path:
+    def install_release(version: str) -> Path:
         if version not in folders:
             folder = tmp_path_factory.mktemp(version)
             requirements = folder / "requirements.txt"
@@ -230,7 +236,7 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             folders[version] = folder
         return folders[version]
 
-    return installed
+    return install_release
 
 
 @dataclass
@@ -252,13 +258,13 @@ class Measured:
         return json.loads(path.read_text())
 
     def result(self, version: str, environment: str = SYSTEM) -> dict[tuple[str, ...], float]:
-        """Seconds of `time_teardown` on this machine, by parameters."""
+        """Return the seconds of `time_teardown` on this machine, by parameters."""
         stored = self.results(machines.local_name(), version, environment)
         values, params = stored["results"][NAME][:2]
         return dict(zip(itertools.product(*params), values, strict=True))
 
     def gap(self, version: str, environment: str) -> float:
-        """Time with unwind info over time without, of 1000 modules of 8 functions."""
+        """Return the time with unwind info divided by the time without, at 1000x8."""
         seconds = self.result(version, environment)
         return seconds["'on'", "'1000x8'"] / seconds["'off'", "'1000x8'"]
 
@@ -276,7 +282,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 @pytest.fixture(scope="session")
 def published(measured: Measured) -> Path:
     """Publish the measured copy once; return the folder of the site."""
-    answer = measured.asv("publish")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "Couldn't find" not in answer.stdout
+    process = measured.asv("publish")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "Couldn't find" not in process.stdout
     return measured.copy / ".asv/html"

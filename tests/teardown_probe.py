@@ -1,6 +1,6 @@
-"""Run under one release: compile modules, drop them and check that all of them are gone.
+"""Compile modules, drop them, and print as JSON what was loaded before, meanwhile and after.
 
-Tests start it with that release on PYTHONPATH. It prints JSON.
+Tests start this program with a release on PYTHONPATH.
 """
 
 import gc
@@ -24,14 +24,14 @@ SHAPE = "1000x1"
 
 
 def read_state() -> dict[str, int]:
-    """Return the number of live modules, and the bytes of executable memory that has no file."""
+    """Return the number of live modules, and the bytes of anonymous executable memory."""
     code = 0
     for line in Path("/proc/self/maps").read_text().splitlines():
         fields = line.split()
         if "x" in fields[1] and len(fields) == 5:
             start, end = (int(address, 16) for address in fields[0].split("-"))
             code += end - start
-    modules = sum(type(thing) is Module for thing in gc.get_objects())
+    modules = sum(type(instance) is Module for instance in gc.get_objects())
     return {"modules": modules, "code": code}
 
 
@@ -42,30 +42,30 @@ def sample(benchmark: Any, timed: Callable[..., None], *params: str) -> dict[str
     loaded = read_state()
     gc.disable()
     timed(*params)
-    left = read_state()
+    after = read_state()
     gc.enable()
     try:
         timed(*params)
-        second = None
+        second_call = None
     except AssertionError as error:
-        second = str(error)
-    return {"before": before, "loaded": loaded, "left": left, "second": second}
+        second_call = str(error)
+    return {"before": before, "loaded": loaded, "after": after, "second call": second_call}
 
 
 def main() -> None:
-    """Print two samples of each setting, and one of memory."""
+    """Print two samples of the time and one of the memory, with unwind info on and off."""
     samples, has_tables = {}, {}
     for unwind_info in SETTINGS:
         for number in ("first", "second"):
             time = ModuleTeardown()
-            seen = sample(time, time.time_teardown, unwind_info, SHAPE)
-            samples[f"{number} {unwind_info}"] = seen
+            timed = sample(time, time.time_teardown, unwind_info, SHAPE)
+            samples[f"{number} {unwind_info}"] = timed
         memory = ModuleTeardownMemory()
         samples[f"memory {unwind_info}"] = sample(memory, memory.peakmem_teardown, unwind_info)
         (module,) = compile_modules(1, fixture(8), unwind_info)
         has_tables[unwind_info] = b".eh_frame" in module.serialize()
-    seen = {"version": version("wasmtime"), "samples": samples, "has tables": has_tables}
-    print(json.dumps(seen))
+    report = {"version": version("wasmtime"), "samples": samples, "has tables": has_tables}
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
 
-from .conftest import COMMITS, DEADLINE, ROOT, absent, asv, copy_repository
+from .conftest import COMMITS, DEADLINE, ROOT, asv, copy_repository, skip_missing
 
 STOCK = {  # what asv's page loads -> the same from the packages in tests/site
     "jquery-3.3.1.min.js": "jquery/dist/jquery.min.js",
@@ -45,7 +45,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site of what is recorded, under a path, its libraries beside it."""
     if shutil.which("npm") is None:
-        absent("npm is not installed: asv's stock pages need libraries that come with it")
+        skip_missing("npm is not installed: asv's stock pages need libraries that come with it")
     copy = copy_repository(tmp_path_factory.mktemp("browser"), recorded=True)
     answer = asv(copy, "publish")
     assert answer.returncode == 0, answer.stdout + answer.stderr
@@ -81,7 +81,7 @@ def address(site: Path) -> Iterator[str]:
 def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
     if path is None:
-        absent("Chromium is not installed (Debian: chromium)")
+        skip_missing("Chromium is not installed (Debian: chromium)")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield started

@@ -12,7 +12,7 @@ from scripts.gap.advice import Load, advise
 from scripts.gap.platforms import Platform
 from scripts.site.calculator import calculator_data, libgcc_limits, model_eras
 
-from .conftest import COMMITS, ROOT, absent
+from .conftest import COMMITS, ROOT, skip_missing
 
 TEMPLATES = ROOT / "scripts/site/templates"
 RELEASES = list(COMMITS)
@@ -27,7 +27,7 @@ LOADS = [
 def run_script(name: str, expression: str, **values: Any) -> Any:
     """Evaluate an expression after a script of the site, and return it as JSON."""
     if shutil.which("node") is None:
-        absent("Node.js is not installed")
+        skip_missing("Node.js is not installed")
     source = (TEMPLATES / name).read_text(encoding="utf-8")
     constants = "".join(f"const {key} = {json.dumps(value)};\n" for key, value in values.items())
     script = f"{source}\n{constants}console.log(JSON.stringify({expression}));"

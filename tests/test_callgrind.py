@@ -1,4 +1,4 @@
-"""Parsing callgrind's profiles, and the ways in which callgrind fails."""
+"""How callgrind is run, how its profiles are parsed, and how its failures are reported."""
 
 import io
 import os
@@ -14,7 +14,7 @@ import pytest
 from benchmarks import _callgrind
 from benchmarks._callgrind import ALL
 
-from .conftest import ROOT, absent, environment
+from .conftest import ROOT, environment, skip_missing
 
 FILE = """\
 # callgrind format
@@ -99,14 +99,14 @@ def parse(text: str) -> _callgrind.Profile:
     return _callgrind.parse_profile(io.StringIO(text))
 
 
-def test_a_library_has_the_instructions_of_its_own_lines() -> None:
+def test_library_total_leaves_out_its_callees() -> None:
     profile = parse(FILE)
     assert profile[PYTHON, ALL] == 100 + 20 + 1 + 5 + 60
     assert profile[WASMTIME, ALL] == 40 + 10 + 10
     assert profile[LIBUNWIND, ALL] == 1000 + 40
 
 
-def test_a_function_has_the_instructions_of_its_own_lines() -> None:
+def test_function_total_leaves_out_its_callees() -> None:
     profile = parse(FILE)
     assert profile[PYTHON, "main"] == 100 + 20 + 1 + 5
     assert profile[PYTHON, "helper"] == 60
@@ -114,13 +114,13 @@ def test_a_function_has_the_instructions_of_its_own_lines() -> None:
     assert profile[LIBUNWIND, "scan"] == 40
 
 
-def test_lines_may_begin_with_an_address() -> None:
+def test_lines_that_begin_with_an_address_are_parsed() -> None:
     by_address = FILE.replace("positions: line", "positions: instr line")
     by_address = by_address.replace("\n+3 20\n", "\n0x4a2c +3 20\n")
     assert parse(by_address) == parse(FILE)
 
 
-def test_a_profile_that_is_cut_off_anywhere_is_an_error() -> None:
+def test_truncated_profile_is_an_error() -> None:
     for length in range(len(FILE.rstrip())):
         with pytest.raises(ValueError, match=r"is cut off|add up to 1286, but"):
             parse(FILE[:length])
@@ -128,13 +128,13 @@ def test_a_profile_that_is_cut_off_anywhere_is_an_error() -> None:
         parse("")
 
 
-def test_lines_that_do_not_add_up_are_an_error() -> None:
+def test_profile_with_a_wrong_total_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"add up to 1287, but it states totals: 1286"):
         parse(FILE.replace("* 5", "* 6"))
 
 
-def valgrind(folder: Path, script: str) -> str:
-    """A PATH on which `valgrind` is that script."""
+def path_with_valgrind(folder: Path, script: str) -> str:
+    """Write a shell script named `valgrind`, and return a PATH that begins with its folder."""
     path = folder / "valgrind"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -143,7 +143,7 @@ def valgrind(folder: Path, script: str) -> str:
 
 @linux
 @pytest.mark.parametrize(("strict", "error"), [("0", NotImplementedError), ("1", RuntimeError)])
-def test_without_valgrind_it_is_na_and_says_what_to_install(
+def test_missing_valgrind_is_na_or_an_error_in_strict_mode(
     strict: str, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCHMARKS_STRICT", strict)
@@ -163,11 +163,11 @@ def test_without_valgrind_it_is_na_and_says_what_to_install(
         ("kill -KILL $$", "ended with exit code -9"),
     ],
 )
-def test_a_valgrind_that_dies_is_na_with_its_output(
+def test_failed_valgrind_is_na_and_its_output_is_the_reason(
     script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("BENCHMARKS_STRICT", raising=False)
-    monkeypatch.setenv("PATH", valgrind(tmp_path, script))
+    monkeypatch.setenv("PATH", path_with_valgrind(tmp_path, script))
     with pytest.raises(NotImplementedError, match=reason):
         _callgrind.run_profiled("this", 1, b"")
     monkeypatch.setenv("BENCHMARKS_STRICT", "1")
@@ -176,19 +176,19 @@ def test_a_valgrind_that_dies_is_na_with_its_output(
 
 
 @linux
-def test_an_empty_profile_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", valgrind(tmp_path, "exit 0"))
+def test_empty_profile_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", path_with_valgrind(tmp_path, "exit 0"))
     with pytest.raises(ValueError, match="is cut off after 0 lines"):
         _callgrind.run_profiled("this", 1, b"")
 
 
 @pytest.mark.slow
 @linux
-def test_valgrind_itself_needs_a_temporary_folder(
+def test_valgrind_fails_without_a_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which("valgrind") is None:
-        absent("valgrind is not installed")
+        skip_missing("valgrind is not installed")
     monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
     monkeypatch.delenv("BENCHMARKS_STRICT", raising=False)
     with pytest.raises(
@@ -198,23 +198,25 @@ def test_valgrind_itself_needs_a_temporary_folder(
 
 
 @linux
-def test_the_program_sees_little_of_the_environment(
+def test_counted_program_inherits_only_the_kept_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", valgrind(tmp_path, f"env > {tmp_path}/seen"))
+    monkeypatch.setenv("PATH", path_with_valgrind(tmp_path, f"env > {tmp_path}/environment"))
     monkeypatch.setenv("UNWINDER", "libunwind")
     monkeypatch.setenv("SESSION", "moves addresses")
     with pytest.raises(ValueError, match="is cut off"):
         _callgrind.run_profiled("this", 1, b"")
-    seen = (tmp_path / "seen").read_text().splitlines()
-    assert {"PYTHONHASHSEED=0", "UNWINDER=libunwind"} <= set(seen)
-    assert not [line for line in seen if line.startswith("SESSION=")]
+    variables = (tmp_path / "environment").read_text().splitlines()
+    assert {"PYTHONHASHSEED=0", "UNWINDER=libunwind"} <= set(variables)
+    assert not [line for line in variables if line.startswith("SESSION=")]
 
 
 @linux
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
-def test_valgrind_ends_with_the_process_that_counts(stop: signal.Signals, tmp_path: Path) -> None:
-    path = valgrind(tmp_path, f"echo $$ > {tmp_path}/started; exec sleep 60")
+def test_valgrind_ends_with_the_process_that_started_it(
+    stop: signal.Signals, tmp_path: Path
+) -> None:
+    path = path_with_valgrind(tmp_path, f"echo $$ > {tmp_path}/started; exec sleep 60")
     program = "from benchmarks import _callgrind; _callgrind.run_profiled('this', 1, b'')"
     counting = subprocess.Popen(
         [sys.executable, "-c", program], env={**environment(), "PATH": path}, cwd=ROOT
@@ -226,5 +228,5 @@ def test_valgrind_ends_with_the_process_that_counts(stop: signal.Signals, tmp_pa
     counting.send_signal(stop)
     assert counting.wait() == -stop
     while Path(f"/proc/{int(started.read_text())}").exists():
-        assert time.monotonic() < deadline, "valgrind is still there"
+        assert time.monotonic() < deadline, "valgrind is still running"
         time.sleep(0.05)

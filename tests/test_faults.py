@@ -17,7 +17,7 @@ from filelock import FileLock
 from scripts.measuring import machines
 from scripts.releases import environment
 
-from .conftest import COMMITS, SMALLEST, SYSTEM, Measured, Started
+from .conftest import COMMITS, SMALLEST, SYSTEM, Measured, RunningCommand
 
 OPTIONS = ("--quick", "--bench", SMALLEST, "-E", SYSTEM)
 QUICK = ("run", *OPTIONS, "--machine", "faults")
@@ -172,9 +172,9 @@ def test_a_machine_that_contradicts_its_description_is_refused(
 # Other processes
 
 
-def start(measured: Measured, *arguments: str) -> Started:
+def start(measured: Measured, *arguments: str) -> RunningCommand:
     command = [sys.executable, "-u", "-m", "asv", *arguments]
-    return Started(command, measured.copy, measured.environment())
+    return RunningCommand(command, measured.copy, measured.environment())
 
 
 def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
@@ -182,10 +182,10 @@ def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
     with lock, start(measured, "run", *OPTIONS, "--dry-run", "50.0.1") as second:
         second.wait_for("has finished measuring (Ctrl-C to stop)")
         assert second.process.poll() is None
-        assert "Benchmarking" not in second.said
+        assert "Benchmarking" not in second.output
         lock.release()
-        assert second.end() == 0, second.said
-        assert "Benchmarking" in second.said
+        assert second.end() == 0, second.output
+        assert "Benchmarking" in second.output
 
 
 @needs_signals
@@ -195,8 +195,8 @@ def test_a_run_that_waits_can_be_interrupted(measured: Measured) -> None:
         second.wait_for("has finished measuring (Ctrl-C to stop)")
         second.process.send_signal(signal.SIGINT)
         assert second.end() != 0
-    assert "Interrupted" in second.said
-    assert "Traceback" not in second.said
+    assert "Interrupted" in second.output
+    assert "Traceback" not in second.output
 
 
 def find_leftovers(environments: Path) -> list[psutil.Process]:
@@ -223,9 +223,9 @@ def test_an_interrupted_run_ends_with_a_sentence_and_leaves_no_process(
     with start(measured, *QUICK, "49.0.0 50.0.1") as run:  # one of them is not installed
         run.wait_for(moment)
         run.process.send_signal(stop)
-        assert run.end(seconds=60) != 0, run.said
-    assert "Interrupted." in run.said
-    assert "Traceback" not in run.said.split("Exception ignored in")[0]
+        assert run.end(seconds=60) != 0, run.output
+    assert "Interrupted." in run.output
+    assert "Traceback" not in run.output.split("Exception ignored in")[0]
     assert find_leftovers(measured.copy / ".asv/env") == []
     assert not list(folder.glob("*.tmp"))
 

@@ -1,4 +1,4 @@
-"""The wasm modules that the suite compiles by the thousand."""
+"""The committed wasm modules."""
 
 import json
 import re
@@ -14,14 +14,14 @@ SIZES = sorted(make_fixtures.SIZES)
 
 
 @pytest.mark.parametrize("functions", SIZES)
-def test_the_binary_is_the_text_assembled(functions: int) -> None:
+def test_wasm_and_text_match_the_generator(functions: int) -> None:
     path = make_fixtures.FIXTURES / f"functions-{functions}.wat"
     assert path.with_suffix(".wasm").read_bytes() == wat2wasm(path.read_text())
     assert path.read_text() == make_fixtures.write_module(functions)
 
 
 @pytest.mark.parametrize("functions", SIZES)
-def test_size_exports_and_distinct_bodies(functions: int) -> None:
+def test_module_has_its_functions_and_exports_and_no_equal_bodies(functions: int) -> None:
     path = make_fixtures.FIXTURES / f"functions-{functions}.wat"
     bodies = re.split(r"\n  \(func \$f\d+", path.read_text())[1:]
     assert len(bodies) == functions
@@ -33,9 +33,9 @@ def test_size_exports_and_distinct_bodies(functions: int) -> None:
     assert len(exported) == make_fixtures.SIZES[functions]
 
 
-def test_no_helper_is_taken_for_a_benchmark() -> None:
-    """Check every name: asv measures all functions that begin with `time_`, in a class or not."""
-    known = json.loads((ROOT / "results/benchmarks.json").read_text())
-    names = [name for name in known if name != "version"]
+def test_every_benchmark_is_in_a_class_and_has_a_manual_version() -> None:
+    """asv also runs functions outside of classes, and derives a missing version from the code."""
+    benchmarks = json.loads((ROOT / "results/benchmarks.json").read_text())
+    names = [name for name in benchmarks if name != "version"]
     assert all(re.fullmatch(r"\w+\.[A-Z]\w+\.(time|track|peakmem)_\w+", name) for name in names)
-    assert all(known[name]["version"].isdigit() for name in names)
+    assert all(benchmarks[name]["version"].isdigit() for name in names)

@@ -1,4 +1,4 @@
-"""Names and modules that scripts, benchmarks and asv share; import-linter checks directions."""
+"""Names that scripts, benchmarks and asv share; import-linter checks the directions of imports."""
 
 import json
 import re
@@ -15,21 +15,21 @@ BENCHMARK = re.compile(r"\"(\w+\.[A-Z]\w+\.(?:time|track|peakmem)_\w+)\"")
 
 
 def loaded_modules(program: str) -> list[str]:
-    """Return the modules that a program loads."""
+    """Return the names of the modules that a program loads."""
     return subprocess.run(
         [sys.executable, "-c", f"import sys; {program}; print(*sys.modules)"],
         cwd=ROOT, capture_output=True, text=True, check=True, timeout=DEADLINE,
     ).stdout.split()  # fmt: skip
 
 
-def test_every_benchmark_that_scripts_name_exists() -> None:
-    named = {
+def test_benchmarks_that_scripts_name_exist() -> None:
+    names = {
         name
         for path in (ROOT / "scripts").rglob("*.py")
         for name in BENCHMARK.findall(path.read_text(encoding="utf-8"))
     }
-    assert named
-    assert named - KNOWN.keys() == set()
+    assert names
+    assert names - KNOWN.keys() == set()
 
 
 def test_benchmarks_have_the_parameters_of_their_shapes() -> None:
@@ -39,17 +39,17 @@ def test_benchmarks_have_the_parameters_of_their_shapes() -> None:
     assert KNOWN[REMOVAL]["params"] == [counted]
 
 
-def test_what_is_timed_is_counted_too() -> None:
+def test_shapes_that_are_timed_are_also_counted() -> None:
     assert HEADLINE.items() <= COUNTED.items()
 
 
-def test_every_shape_has_its_fixture() -> None:
+def test_every_shape_has_a_fixture() -> None:
     for shape in COUNTED.values():
         wasm = ROOT / f"fixtures/functions-{shape.functions}.wasm"
         assert shape.functions == PROGRAM or wasm.exists()
 
 
-def test_shapes_load_neither_wasmtime_nor_another_benchmark() -> None:
+def test_importing_shapes_loads_neither_wasmtime_nor_other_benchmarks() -> None:
     modules = loaded_modules("from benchmarks._shapes import COUNTED")
     assert not {"wasmtime", "elftools", "benchmarks._modules"} & {*modules}
 
@@ -66,13 +66,13 @@ assert before == (run.Results, run.Run.run, util.write_json)
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=DEADLINE)
 
 
-def test_no_helper_is_taken_for_a_benchmark() -> None:
-    """asv takes every function of a module whose name begins so for a benchmark."""
+def test_helper_names_do_not_look_like_benchmarks() -> None:
+    """asv runs every function of a module whose name begins with one of these prefixes."""
     helper = re.compile(r"^def ((?:time|track|mem|peakmem|timeraw)_?[a-z]*\w*)", re.MULTILINE)
-    found = {
+    lookalikes = {
         f"{path.name}: {name}"
         for path in (ROOT / "benchmarks").glob("*.py")
         for name in helper.findall(path.read_text(encoding="utf-8"))
         if re.match(r"(time|track|mem|peakmem|timeraw)(_|[A-Z])", name)
     }
-    assert found == set()
+    assert lookalikes == set()

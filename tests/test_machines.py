@@ -1,4 +1,4 @@
-"""The description of a machine, here and (simulated) on macOS, Windows and Alpine."""
+"""How machines are described, on this host and on simulated macOS, Windows and Alpine."""
 
 import json
 import platform
@@ -13,21 +13,22 @@ from asv.util import UserError
 from scripts.measuring import machines, unwinders
 
 
-def simulate(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, **answers: object) -> None:
+def simulate(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, **results: object) -> None:
+    """Simulate a host: `results` are what functions of `platform` return or raise."""
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
 
-    def give(answer: object) -> object:
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    def return_or_raise(result: object) -> object:
+        if isinstance(result, Exception):
+            raise result
+        return result
 
-    for name, answer in answers.items():
-        monkeypatch.setattr(platform, name, partial(give, answer))
+    for name, result in results.items():
+        monkeypatch.setattr(platform, name, partial(return_or_raise, result))
 
 
 @pytest.mark.parametrize(
-    ("system", "machine", "answers", "name", "operating_system"),
+    ("system", "machine", "results", "name", "operating_system"),
     [
         ("darwin", "arm64", {"mac_ver": ("15.3.1", ("", "", ""), "arm64")},
          "local-macos-arm64", "macOS 15"),
@@ -41,15 +42,15 @@ def simulate(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, **answe
          "local-linux-riscv64", "Linux, musl"),
     ],
 )  # fmt: skip
-def test_other_platforms(
+def test_names_on_other_platforms(
     monkeypatch: pytest.MonkeyPatch,
     system: str,
     machine: str,
-    answers: dict[str, object],
+    results: dict[str, object],
     name: str,
     operating_system: str,
 ) -> None:
-    simulate(monkeypatch, system, machine, **answers)
+    simulate(monkeypatch, system, machine, **results)
     assert machines.local_name() == name
     assert machines.name_operating_system() == operating_system
 
@@ -58,7 +59,7 @@ def test_other_platforms(
     ("libgcc", "described"),
     [("14", "Ubuntu 24.04, libgcc 14"), ("", "Ubuntu 24.04, libgcc")],
 )
-def test_libgcc_is_part_of_a_linux(
+def test_description_of_linux_names_libgcc(
     monkeypatch: pytest.MonkeyPatch, libgcc: str, described: str
 ) -> None:
     release = {"NAME": "Ubuntu", "VERSION_ID": "24.04"}
@@ -76,7 +77,7 @@ def test_libgcc_is_part_of_a_linux(
         ("Red Hat Enterprise Linux", "Red Hat Enterprise 9, libgcc 12"),
     ],
 )
-def test_a_distribution_keeps_its_name(
+def test_description_of_linux_names_the_distribution(
     monkeypatch: pytest.MonkeyPatch, name: str, described: str
 ) -> None:
     release = {"NAME": name, "VERSION_ID": "9"}
@@ -86,7 +87,7 @@ def test_a_distribution_keeps_its_name(
     assert machines.name_operating_system() == described
 
 
-def test_a_description_has_the_fields_of_asv_and_survives_a_new_kernel() -> None:
+def test_description_has_the_fields_of_asv_and_no_kernel_version() -> None:
     fields = machines.describe_machine("here")
     assert list(fields) == ["machine", "os", "arch", "cpu", "num_cpu", "ram"]
     assert all(fields.values())
@@ -102,13 +103,13 @@ def test_a_description_has_the_fields_of_asv_and_survives_a_new_kernel() -> None
         (int(62.7 * 2**30), "64 GB"),
     ],
 )
-def test_memory_class(size: int, described: str) -> None:
-    assert machines.memory_class(size) == described
+def test_memory_is_rounded_up_to_a_class(size: int, described: str) -> None:
+    assert machines.classify_memory(size) == described
 
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
-    """A recorded machine of this kind."""
+    """Write the description of a recorded machine that matches this host; return its path."""
     path = tmp_path / "linux-of-mine/machine.json"
     path.parent.mkdir()
     util.write_json(str(path), machines.describe_machine("linux-of-mine"), 1)
@@ -116,7 +117,7 @@ def recorded(tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the name implies Linux")
-def test_a_recorded_description_that_contradicts_the_host_is_refused(recorded: Path) -> None:
+def test_recorded_description_that_contradicts_the_host_is_rejected(recorded: Path) -> None:
     machines.check_machine("linux-of-mine", recorded.parent.parent)
     changed = {**machines.describe_machine("linux-of-mine"), "os": "Plan 9"}
     util.write_json(str(recorded), changed, 1)
@@ -127,13 +128,13 @@ def test_a_recorded_description_that_contradicts_the_host_is_refused(recorded: P
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the name implies Linux")
-def test_a_damaged_description_is_refused(recorded: Path) -> None:
+def test_damaged_description_is_rejected(recorded: Path) -> None:
     recorded.write_bytes(recorded.read_bytes()[:20])
     with pytest.raises(UserError, match=r"machine\.json"):
         machines.check_machine("linux-of-mine", recorded.parent.parent)
 
 
-def test_a_local_machine_may_change(tmp_path: Path) -> None:
+def test_description_of_a_local_machine_may_change(tmp_path: Path) -> None:
     name = machines.local_name()
     path = tmp_path / name / "machine.json"
     path.parent.mkdir()
@@ -151,7 +152,7 @@ def test_a_local_machine_may_change(tmp_path: Path) -> None:
         ("ubuntu", "macOS 26", "Linux, but this host runs macOS"),
     ],
 )
-def test_a_name_of_another_system_is_refused(
+def test_machine_name_that_implies_another_system_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, system: str, implied: str
 ) -> None:
     monkeypatch.setattr(machines, "name_operating_system", lambda: system)
@@ -166,7 +167,7 @@ def test_a_name_of_another_system_is_refused(
         ("machine-of-mine", "Debian 12", "arm64"), ("windows-2025", "Windows 2025", "x86_64"),
     ],
 )  # fmt: skip
-def test_a_name_that_fits_the_host_is_accepted(
+def test_machine_name_that_matches_the_host_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, system: str, arch: str
 ) -> None:
     monkeypatch.setattr(machines, "name_operating_system", lambda: system)
@@ -175,18 +176,18 @@ def test_a_name_that_fits_the_host_is_accepted(
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the name implies arm64")
-def test_a_name_of_another_architecture_is_refused(tmp_path: Path) -> None:
+def test_machine_name_that_implies_another_architecture_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--machine here-arm64 implies arm64, but .* is x86_64"):
         machines.check_machine("here-arm64", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "-x", "a b", "$(x)", "x\n", "é"])
-def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+def test_machine_name_that_is_not_a_folder_name_is_rejected(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="--machine"):
         machines.check_machine(name, tmp_path)
 
 
-def test_a_host_is_recorded_once_and_again_when_it_changes(
+def test_host_is_recorded_again_only_if_it_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machines.record_host(tmp_path / "here")
@@ -194,15 +195,13 @@ def test_a_host_is_recorded_once_and_again_when_it_changes(
     monkeypatch.setattr(platform, "platform", lambda: "another kernel")
     machines.record_host(tmp_path / "here")
     lines = (tmp_path / "here/hosts.jsonl").read_text().splitlines()
-    assert [json.loads(line)["facts"]["platform"] == "another kernel" for line in lines] == [
-        False,
-        True,
-    ]
+    platforms = [json.loads(line)["facts"]["platform"] for line in lines]
+    assert [platform == "another kernel" for platform in platforms] == [False, True]
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["hosts.jsonl"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n\n", b'{"since": "20', b"<<<<<<< HEAD\n", b"\xff"])
-def test_a_damaged_list_of_hosts_is_only_appended_to(tmp_path: Path, damage: bytes) -> None:
+def test_damaged_list_of_hosts_is_kept_and_appended_to(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "hosts.jsonl"
     path.write_bytes(damage)
     machines.record_host(tmp_path)
@@ -210,18 +209,18 @@ def test_a_damaged_list_of_hosts_is_only_appended_to(tmp_path: Path, damage: byt
     assert json.loads(path.read_bytes().splitlines()[-1])["facts"]
 
 
-def test_an_arm_processor_has_numbers_for_a_name(
+def test_arm_processor_is_named_by_its_numbers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    told = tmp_path / "cpuinfo"
-    told.write_text(
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(
         "processor\t: 0\nBogoMIPS\t: 125.00\nCPU implementer\t: 0x41\nCPU architecture: 8\n"
         "CPU variant\t: 0x0\nCPU part\t: 0xd08\nCPU revision\t: 3\n\n"
     )
-    monkeypatch.setattr(machines, "CPUINFO", told)
+    monkeypatch.setattr(machines, "CPUINFO", cpuinfo)
     monkeypatch.setattr(util, "get_cpu_info", lambda: "")
     assert machines.name_processor() == "0x41 0xd08 0x0 3"
-    told.unlink()
+    cpuinfo.unlink()
     assert machines.name_processor() == ""
     monkeypatch.setattr(util, "get_cpu_info", lambda: "AMD EPYC")
     assert machines.name_processor() == "AMD EPYC"

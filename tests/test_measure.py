@@ -19,7 +19,7 @@ GLIBC = ["linux_x86_64", "manylinux_2_36_x86_64", "manylinux2014_x86_64", "manyl
 def run_measure(
     monkeypatch: pytest.MonkeyPatch, *arguments: str, code: int = 0, platforms: list[str] = GLIBC
 ) -> list[str]:
-    """Return the command that is run."""
+    """Run the command with a simulated asv and platform; return the asv command line."""
     commands: list[list[str]] = []
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
@@ -38,7 +38,7 @@ def test_asv_runs_once_for_all_releases_newest_first(monkeypatch: pytest.MonkeyP
     assert command[-1].split() == [release.version for release in reversed(RELEASES)]
 
 
-def test_every_option_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_are_passed_to_asv(monkeypatch: pytest.MonkeyPatch) -> None:
     command = run_measure(monkeypatch, "--range", "47.0.1..49.0.0", "--bench", "time_", "--quick")
     assert command == [
         sys.executable, "-m", "asv", "run", "--show-stderr", "--machine", "m",
@@ -46,17 +46,17 @@ def test_every_option_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # fmt: skip
 
 
-def test_an_empty_pattern_means_all_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_pattern_selects_all_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--bench" not in run_measure(monkeypatch, "--bench", "")
 
 
-def test_the_machine_is_required() -> None:
+def test_machine_option_is_required() -> None:
     with pytest.raises(SystemExit):
         measure.main([])
 
 
 @pytest.mark.parametrize("code", [2, -9])
-def test_a_failed_or_killed_asv_fails_the_command(
+def test_command_fails_if_asv_fails_or_is_killed(
     monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     run_measure(monkeypatch, code=code)
@@ -81,13 +81,13 @@ def test_releases_without_a_wheel_for_the_platform_are_left_out(
     assert versions[-1] == oldest
 
 
-def test_the_best_wheel_is_chosen() -> None:
+def test_most_specific_wheel_is_chosen() -> None:
     wheel = RELEASES[-1].wheel_for(["macosx_15_0_arm64", "macosx_11_0_arm64"])
     assert wheel == f"wasmtime-{NEWEST}-py3-none-macosx_11_0_arm64.whl"
     assert RELEASES[-1].wheel_for(list(platform_tags()))
 
 
-def test_an_unknown_release_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_release_is_an_error_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     assert measure.main(["--machine", "m", "--range", "49.0.9"]) == 1
     assert "Did you mean 49.0.0" in capsys.readouterr().err
 
@@ -95,7 +95,7 @@ def test_an_unknown_release_is_an_error(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("platforms", "releases"), [(["win_arm64"], "13.0.0"), (["linux_riscv64"], "ALL")]
 )
-def test_a_range_without_any_wheel_is_an_error(
+def test_range_without_a_wheel_for_the_platform_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     platforms: list[str],

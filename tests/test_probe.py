@@ -660,8 +660,8 @@ def test_a_build_that_breaks_the_law_is_told() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--release", "45.0.99"], "45.0.99 is no pinned release. Did you mean 45.0.0"),
-        (["--against", "45.0.99"], "45.0.99 is no pinned release. Did you mean 45.0.0"),
+        (["--release", "45.0.99"], "45.0.99 is not a pinned release. Did you mean 45.0.0"),
+        (["--against", "45.0.99"], "45.0.99 is not a pinned release. Did you mean 45.0.0"),
         (["--against", NEWEST], f"--against {NEWEST} needs a second build to compare."),
         (["--against", "newest", "--release", NEWEST], "needs a second build to compare."),
         (["--python", ""], "--python  cannot be started"),

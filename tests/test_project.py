@@ -1,4 +1,4 @@
-"""Pinned packages: a clone installs what the tests passed with."""
+"""Packages are pinned, so that every clone installs the versions that passed the tests."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ PINNED = [Requirement(line) for line in PROJECT["tool"]["uv"]["constraint-depend
 DIRECT = [Requirement(line) for group in PROJECT["dependency-groups"].values() for line in group]
 
 
-def pins() -> dict[str, str]:
+def pinned_versions() -> dict[str, str]:
     """Return the pinned version of each package on this platform."""
     return {
         canonicalize_name(pin.name): str(pin.specifier)
@@ -23,16 +23,17 @@ def pins() -> dict[str, str]:
     }
 
 
-def test_every_package_is_pinned_to_the_version_that_is_installed() -> None:
-    installed = {canonicalize_name(found.name): f"=={found.version}" for found in distributions()}
-    assert {
-        name: version for name, version in installed.items() if pins().get(name) != version
-    } == {}
+def test_every_installed_package_is_pinned_to_its_version() -> None:
+    installed = {
+        canonicalize_name(package.name): f"=={package.version}" for package in distributions()
+    }
+    pinned = pinned_versions()
+    assert {name: pinned.get(name) for name in installed} == installed
 
 
 def test_direct_dependencies_are_pinned_exactly() -> None:
     assert [str(pin) for pin in DIRECT if not re.fullmatch(r"==[\w.]+", str(pin.specifier))] == []
 
 
-def test_no_registry_is_named() -> None:
+def test_constraints_name_no_package_index() -> None:
     assert "://" not in "".join(PROJECT["tool"]["uv"]["constraint-dependencies"])

@@ -1,4 +1,4 @@
-"""The counts: exact, those of the unwinder in effect, and as their closed form says."""
+"""Counts are exact, belong to the unwinder in effect, and follow the formulas of the model."""
 
 import functools
 import hashlib
@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks import unwinder_instructions
 from benchmarks._callgrind import ALL, Profile
-from benchmarks._counted import TAKES, Load
+from benchmarks._counted import REPEATS, Load
 from benchmarks._shapes import COUNTED, Shape, UnwindInfo
 from benchmarks.unwinder_instructions import (
     FUNCTIONS,
@@ -30,7 +30,7 @@ from benchmarks.unwinder_instructions import (
 )
 from scripts.measuring import unwinders
 
-from .conftest import ROOT, absent, environment
+from .conftest import ROOT, environment, skip_missing
 
 PROGRAM = """
 import json, sys
@@ -42,20 +42,20 @@ costs = {"/".join(key): cost for key, cost in counted.costs.items()}
 print(json.dumps([counted.library, counted.build, costs]))
 """
 linux = pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux")
-CountOf = Callable[..., Counted]
+CountShapes = Callable[..., Counted]
 LAST_FIRST = Shape(250, 8)
 SHAPES = {"on": LAST_FIRST, "off": Shape(20, 8, unwind_info="off")}
 
 
 @pytest.fixture(scope="session")
-def counted(install: Callable[[str], Path]) -> CountOf:
-    """Count shapes of a release in a process of its own, once a session."""
+def counted(install: Callable[[str], Path]) -> CountShapes:
+    """Count shapes with a release in a new process, once per session."""
 
     @functools.cache
     def count_shapes(version: str, unwinder: str, shapes: str) -> Counted:
         if shutil.which("valgrind") is None:
-            absent("valgrind is not installed (Debian: valgrind)")
-        answer = subprocess.run(
+            skip_missing("valgrind is not installed (Debian: valgrind)")
+        process = subprocess.run(
             [sys.executable, "-c", PROGRAM, shapes],
             cwd=ROOT, capture_output=True, text=True,
             env={
@@ -63,8 +63,8 @@ def counted(install: Callable[[str], Path]) -> CountOf:
                 "PYTHONPATH": f"{install(version)}{os.pathsep}{ROOT}",
             },
         )  # fmt: skip
-        assert answer.returncode == 0, answer.stderr
-        library, build, costs = json.loads(answer.stdout)
+        assert process.returncode == 0, process.stderr
+        library, build, costs = json.loads(process.stdout)
         by_key: Any = {tuple(key.split("/")): cost for key, cost in costs.items()}
         return Counted(library, build, by_key)
 
@@ -77,18 +77,18 @@ def counted(install: Callable[[str], Path]) -> CountOf:
     ("version", "fdes", "scans_per_fde"),
     [("21.0.0", 25, True), ("22.0.0", 17, True), ("50.0.1", 17, False)],
 )
-def test_the_falls_at_22_and_50_are_exact(
-    version: str, fdes: int, scans_per_fde: bool, counted: CountOf
+def test_counts_before_and_after_22_and_50_match_the_model(
+    version: str, fdes: int, scans_per_fde: bool, counted: CountShapes
 ) -> None:
-    """A scan executes 8 instructions per entry, and half of the table is full on average."""
-    seen = counted(version, "libunwind", **SHAPES)
+    """A scan takes 8 instructions per entry, and the table is half full on average."""
+    result = counted(version, "libunwind", **SHAPES)
     table = LAST_FIRST.modules * fdes
     expected = fdes * (4 * table + 45) if scans_per_fde else 4 * table + fdes + 26
-    total = seen.costs["on", "drop", ALL]
+    total = result.costs["on", "drop", ALL]
     assert total == pytest.approx(expected, rel=1e-3)
-    assert seen.costs["off", "drop", ALL] == seen.costs["off", "load", ALL] == 0
-    assert "libunwind.so.1" in seen.library
-    by_function = {name: seen.costs["on", "drop", name] for name in (*FUNCTIONS, OTHERS)}
+    assert result.costs["off", "drop", ALL] == result.costs["off", "load", ALL] == 0
+    assert "libunwind.so.1" in result.library
+    by_function = {name: result.costs["on", "drop", name] for name in (*FUNCTIONS, OTHERS)}
     assert sum(by_function.values()) == total
     scan = "__unw_remove_dynamic_" + ("fde" if scans_per_fde else "eh_frame_section")
     assert by_function[scan] > 0.99 * total
@@ -96,52 +96,52 @@ def test_the_falls_at_22_and_50_are_exact(
 
 @linux
 @pytest.mark.usefixtures("libunwind")
-def test_a_second_run_gives_the_same_digits(counted: CountOf) -> None:
-    again = dict(reversed(SHAPES.items()))
-    assert counted("50.0.1", "libunwind", **SHAPES) == counted("50.0.1", "libunwind", **again)
+def test_counts_of_a_second_run_are_equal(counted: CountShapes) -> None:
+    # another order, so that the fixture's cache does not answer
+    reordered = dict(reversed(SHAPES.items()))
+    assert counted("50.0.1", "libunwind", **SHAPES) == counted("50.0.1", "libunwind", **reordered)
 
 
 @linux
-def test_code_for_every_processor_is_counted_at_18(counted: CountOf) -> None:
-    """18.0.2 uses features of the processor unasked, which valgrind would refuse to run."""
-    seen = counted("18.0.2", "system", **SHAPES)
-    assert seen.costs["on", "drop", ALL] > 0
-    assert seen.costs["off", "drop", ALL] == 0
+def test_18_0_2_is_counted_on_every_processor(counted: CountShapes) -> None:
+    """18.0.2 uses all features of the host by default, and valgrind would not run such code."""
+    result = counted("18.0.2", "system", **SHAPES)
+    assert result.costs["on", "drop", ALL] > 0
+    assert result.costs["off", "drop", ALL] == 0
 
 
 @linux
-def test_libgcc_12_searches_a_list_from_its_newest_end(counted: CountOf) -> None:
+def test_libgcc_12_searches_its_list_from_the_newest_module(counted: CountShapes) -> None:
     fifo = LAST_FIRST._replace(order="first first")
-    seen = counted("50.0.1", "system", lifo=LAST_FIRST, fifo=fifo)
-    assert "libgcc_s" in seen.library
-    assert seen.build == library_build(Path(seen.library))
-    if seen.costs["lifo", "drop", ALL] != 51:
-        pytest.skip(f"{seen.library} is not libgcc 12")
-    assert seen.costs["fifo", "drop", ALL] == 1047
+    result = counted("50.0.1", "system", lifo=LAST_FIRST, fifo=fifo)
+    assert "libgcc_s" in result.library
+    assert result.build == library_build(Path(result.library))
+    if result.costs["lifo", "drop", ALL] != 51:
+        pytest.skip(f"{result.library} is not libgcc 12")
+    assert result.costs["fifo", "drop", ALL] == 1047
 
 
-# Without valgrind: profiles made by hand
+# Tests with simulated profiles, without valgrind
 
 LIBGCC = os.path.realpath("/libgcc_s.so.1")
 
 
 def make_profiles(loaded: tuple[int, int], dropped: tuple[int, int]) -> list[Profile]:
-    """Return the profiles of one load: at the start, and for each take loaded and dropped."""
+    """Return the profiles of one load: the start, then loaded and dropped for each repeat."""
     start = 100
-    numbers = [start]
+    totals = [start]
     for load, drop in zip(loaded, dropped, strict=True):
-        numbers += [start + load, start + load + drop]
+        totals += [start + load, start + load + drop]
     return [
-        Counter({(LIBGCC, ALL): number, (LIBGCC, FUNCTIONS[0]): number * 2 // 3})
-        for number in numbers
+        Counter({(LIBGCC, ALL): total, (LIBGCC, FUNCTIONS[0]): total * 2 // 3}) for total in totals
     ]
 
 
 @pytest.fixture
 def count_profiles(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Counted]:
-    """Count a load for which valgrind wrote these profiles."""
+    """Count a load with simulated profiles, in instructions to load and to drop it."""
 
-    def count_profiles(
+    def count_simulated(
         modules: int,
         dropped: tuple[int, int],
         loaded: tuple[int, int] = (8, 8),
@@ -150,7 +150,7 @@ def count_profiles(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Counted]:
         load = Load(modules, b"image", unwind_info)
 
         def run(_module: str, slots: int, data: bytes) -> list[Profile]:
-            assert slots == 1 + 2 * TAKES
+            assert slots == 1 + 2 * REPEATS
             assert data == pickle.dumps([load])
             return make_profiles(loaded, dropped)
 
@@ -160,23 +160,23 @@ def count_profiles(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Counted]:
         monkeypatch.setattr(unwinder_instructions, "run_profiled", run)
         return count({"shape": load})
 
-    return count_profiles
+    return count_simulated
 
 
-def test_a_cost_is_the_mean_of_the_modules(count_profiles: CountOf) -> None:
-    seen = count_profiles(4, (6, 6))
-    assert (seen.library, seen.build) == (LIBGCC, 7)
-    # whole numbers are ints: asv prints every digit
-    shown = {key[1:]: json.dumps(cost) for key, cost in seen.costs.items() if cost}
-    assert shown == {
+def test_cost_is_the_mean_per_module(count_profiles: CountShapes) -> None:
+    result = count_profiles(4, (6, 6))
+    assert (result.library, result.build) == (LIBGCC, 7)
+    # whole numbers are ints, because asv prints every digit
+    costs = {key[1:]: json.dumps(cost) for key, cost in result.costs.items() if cost}
+    assert costs == {
         ("load", ALL): "2", ("load", FUNCTIONS[0]): "1.5", ("load", OTHERS): "0.5",
         ("drop", ALL): "1.5", ("drop", FUNCTIONS[0]): "1", ("drop", OTHERS): "0.5",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("dropped", [(663_155, 663_160), (663_160, 663_155)])
-def test_the_lesser_of_two_takes_counts_if_they_hardly_differ(
-    count_profiles: CountOf, dropped: tuple[int, int]
+def test_lower_of_two_close_repeats_is_the_count(
+    count_profiles: CountShapes, dropped: tuple[int, int]
 ) -> None:
     assert count_profiles(1, dropped).costs["shape", "drop", ALL] == 663_155
 
@@ -192,32 +192,32 @@ def test_the_lesser_of_two_takes_counts_if_they_hardly_differ(
         ("off", (0, 0), (1, 1), "unwind info is off, but .* executed 1 instructions to drop"),
     ],
 )
-def test_impossible_counts_are_a_failure_and_not_na(
+def test_contradictory_counts_are_a_failure_instead_of_na(
     unwind_info: Any,
     loaded: tuple[int, int],
     dropped: tuple[int, int],
     message: str,
-    count_profiles: CountOf,
+    count_profiles: CountShapes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    counting = partial(count_profiles, 1, dropped, loaded, unwind_info)
+    count_load = partial(count_profiles, 1, dropped, loaded, unwind_info)
     with pytest.raises(AssertionError, match=message):
-        counting()
+        count_load()
     monkeypatch.setattr(unwinder_instructions, "COUNTED", {})
-    monkeypatch.setattr(unwinder_instructions, "count", lambda _: counting())
+    monkeypatch.setattr(unwinder_instructions, "count", lambda _: count_load())
     cache = UnwinderInstructions().setup_cache()
     assert isinstance(cache, AssertionError)
-    assert pickle.dumps(cache)  # asv hands it to other processes
+    assert pickle.dumps(cache)  # asv pickles the cache for the processes of the benchmarks
     with pytest.raises(AssertionError, match=message):
         UnwinderInstructions().setup(cache, "shape")
 
 
-def test_off_is_zero(count_profiles: CountOf) -> None:
-    seen = count_profiles(1, (0, 0), loaded=(0, 0), unwind_info="off")
-    assert seen.costs["shape", "drop", ALL] == 0
+def test_count_is_zero_with_unwind_info_off(count_profiles: CountShapes) -> None:
+    result = count_profiles(1, (0, 0), loaded=(0, 0), unwind_info="off")
+    assert result.costs["shape", "drop", ALL] == 0
 
 
-def test_every_parameter_has_a_count() -> None:
+def test_benchmarks_return_a_count_for_every_parameter() -> None:
     functions = (ALL, *FUNCTIONS, OTHERS)
     costs = {
         (shape, step, function): 1.0
@@ -236,9 +236,7 @@ def test_every_parameter_has_a_count() -> None:
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_nothing_is_counted_on_other_platforms(
-    platform: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_counts_are_na_on_macos_and_windows(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unwinder_instructions, "COUNTED", {})
     monkeypatch.setattr(sys, "platform", platform)
     benchmark = UnwinderInstructions()
@@ -246,17 +244,17 @@ def test_nothing_is_counted_on_other_platforms(
         benchmark.setup(benchmark.setup_cache(), "1000x8")
 
 
-# The build of a library
+# library_build
 
 
 @linux
-def test_a_build_is_the_start_of_the_build_id() -> None:
+def test_library_build_is_the_start_of_the_build_id() -> None:
     facts: Any = unwinders.collect_facts()["libgcc"]
     assert facts["build_id"].startswith(f"{library_build(Path(facts['file'])):012x}")
 
 
 @linux
-def test_without_a_build_id_the_content_identifies_a_build(tmp_path: Path) -> None:
+def test_library_build_without_a_build_id_is_the_hash_of_the_content(tmp_path: Path) -> None:
     facts: Any = unwinders.collect_facts()["libgcc"]
     stripped = tmp_path / "libgcc_s.so.1"
     content = Path(facts["file"]).read_bytes()

@@ -26,9 +26,9 @@ from .conftest import (
     MIDDLE,
     ROOT,
     Measured,
-    absent,
     copy_repository,
     environment,
+    skip_missing,
 )
 from .github import fake_gh, issues, write_program
 from .index import Index
@@ -65,7 +65,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="runs the steps of Li
 @pytest.fixture
 def valgrind() -> None:
     if shutil.which("valgrind") is None:
-        absent("valgrind is not installed (Debian: valgrind)")
+        skip_missing("valgrind is not installed (Debian: valgrind)")
 
 
 def load(path: Path) -> Any:

@@ -1,1 +1,1 @@
-"""Helpers of several rooms; they import no room."""
+"""Helpers that other packages share; they import no other package of `scripts`."""

@@ -1,6 +1,6 @@
 """Exit codes of commands for which 1 means that something changed.
 
-This module imports nothing that could be missing.
+This module imports only the standard library, so importing it cannot fail.
 """
 
 import os
@@ -12,9 +12,10 @@ CHANGED, FAILED, UNKNOWN = 1, 2, 3
 
 
 def exit_code(main: Callable[[], int]) -> int:
-    """Run a command; return its exit code, or 2 if it fails in any way.
+    """Run a command and return its exit code, or 2 for any failure.
 
-    Python would end with 1 on a traceback, and with 0 or 1 if standard output is closed or full.
+    Python itself exits with 1 after a traceback, and with 0 or 1 if standard output is closed or
+    full.
     """
     try:
         if sys.stdout is None:
@@ -23,14 +24,15 @@ def exit_code(main: Callable[[], int]) -> int:
         sys.stdout.flush()
     except OSError as error:
         print(f"The output cannot be written: {error}", file=sys.stderr)
-        if sys.stdout is not None:  # Python writes the rest when it ends, and fails again with 120
+        # discard what is still buffered: Python would flush it at exit, fail, and exit with 120
+        if sys.stdout is not None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except ModuleNotFoundError as error:
         remedy = "Start Python with `uv run`, or run `pip install --group measure`."
         print(f"{error}. {remedy}", file=sys.stderr)
         return FAILED
-    except Exception:  # noqa: BLE001 whatever it is, it is no change
+    except Exception:  # noqa: BLE001 no failure may exit with 1, which means a change
         traceback.print_exc()
         return FAILED
     return code

@@ -1,4 +1,4 @@
-"""Files and folders that are written all or nothing."""
+"""Write files and folders atomically."""
 
 import os
 import shutil
@@ -8,20 +8,24 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write text, all or nothing, with the same bytes on every system."""
+    """Write text to a file atomically, with the same bytes on every system."""
     with replace_atomically(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="\n")
 
 
 @contextmanager
 def replace_atomically(path: Path) -> Iterator[Path]:
-    """A file or folder to write beside `path`; it takes the place of `path` once all is written."""
+    """Yield a path beside `path` for a file or folder, which replaces `path` if nothing fails.
+
+    Raises:
+        OSError: the file cannot be written; the error names a file.
+    """
     scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         yield scratch
         scratch.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk names no file
+        error.filename = error.filename or str(path)  # the error of a full disk names no file
         raise
     finally:
         if scratch.is_dir():

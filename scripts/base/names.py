@@ -1,4 +1,4 @@
-"""Names that are given by hand: refused with those that were probably meant."""
+"""Check names that users give, and suggest similar ones."""
 
 import difflib
 from collections.abc import Collection, Iterable
@@ -8,16 +8,16 @@ from packaging.version import InvalidVersion, Version
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """The three names nearest to a name as a question, or nothing where none is near.
+    """Return ` Did you mean A or B?` with up to three similar names, or an empty string.
 
-    Releases are near by version, all others by spelling.
+    Releases are compared by version, all other names by spelling.
     """
     try:
-        wanted = Version(name)
-        meant = sorted(names, key=lambda other: _version_distance(wanted, Version(other)))[:3]
+        version = Version(name)
+        similar = sorted(names, key=lambda other: _version_distance(version, Version(other)))[:3]
     except InvalidVersion:
-        meant = difflib.get_close_matches(name, names, cutoff=0.5)
-    return f" Did you mean {' or '.join(meant)}?" if meant else ""
+        similar = difflib.get_close_matches(name, names, cutoff=0.5)
+    return f" Did you mean {' or '.join(similar)}?" if similar else ""
 
 
 def _version_distance(left: Version, right: Version) -> list[int]:
@@ -25,11 +25,11 @@ def _version_distance(left: Version, right: Version) -> list[int]:
 
 
 def check_known_name(name: str | None, names: Collection[str], kind: str) -> None:
-    """Refuse a name that is none of the names.
+    """Check that a name, if there is one, is among `names`.
 
     Raises:
-        UserError: with the names that are near, or all of them where none is.
+        UserError: the name is unknown. The message suggests similar names, or lists all of them.
     """
     if name is not None and name not in names:
-        hint = did_you_mean(name, names) or f" There are: {', '.join(names)}."
-        raise UserError(f"{name} is no {kind}.{hint}")
+        hint = did_you_mean(name, names) or f" Choose one of: {', '.join(names)}."
+        raise UserError(f"{name} is not a {kind}.{hint}")

@@ -1,31 +1,28 @@
-"""Numbers as people read them."""
+"""Format numbers for people."""
 
 
 def format_number(value: float | None) -> str:
-    """Return three digits, or n/a."""
+    """Return a number with three significant digits, or n/a."""
     if value is None:
         return "n/a"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def format_count(value: float | None) -> str:
-    """Return a count with every digit before the point, or n/a."""
+    """Return a count as a whole number, or n/a."""
     return "n/a" if value is None else f"{value:,.0f}"
 
 
 def format_interval(low: float | None, high: float | None) -> str:
-    """Return a range, such as `6.44–10.1`, or n/a."""
+    """Return a range, such as `6.44–10.1` or `-0.2 to 0.3`, or n/a."""
     if low is None or high is None:
         return "n/a"
-    return (
-        f"{format_number(low)} to {format_number(high)}"
-        if low < 0
-        else f"{format_number(low)}–{format_number(high)}"
-    )
+    separator = " to " if low < 0 else "–"
+    return f"{format_number(low)}{separator}{format_number(high)}"
 
 
 def format_milliseconds(value: float) -> str:
-    """Return milliseconds with two digits, such as `0.082 ms`."""
+    """Return milliseconds with two significant digits, such as `0.082 ms`."""
     if value >= 9.95:
         return f"{value:,.0f} ms"
     digits = f"{value:.2g}"

@@ -1,6 +1,6 @@
-"""JSON from outside, read once: through a typed schema, or refused in a sentence with the remedy.
+"""Read JSON files through typed schemas, with errors that say what to do.
 
-A schema is a class of msgspec, a dataclass or a `TypedDict`; its annotations say what is possible.
+A schema is a class of msgspec, a dataclass or a `TypedDict`; its annotations say what is valid.
 """
 
 import json
@@ -14,8 +14,8 @@ from msgspec import Meta
 
 T = TypeVar("T")
 
-LARGEST = 16 << 20  # bytes of a file; ours are 20 kB
-# \Z and not $, which also matches before a newline at the end
+LARGEST = 16 << 20  # bytes of a file; those of this repository have about 20 kB
+# The patterns end with \Z, because $ also matches before a newline at the end.
 CLEAN = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff<>|`]"
 Text = Annotated[str, Meta(pattern=rf"\A{CLEAN}{{1,200}}\Z")]
 MaybeText = Annotated[str, Meta(pattern=rf"\A{CLEAN}{{0,200}}\Z")]
@@ -27,10 +27,11 @@ Number = Annotated[float, Meta(ge=-1e18, le=1e18)]  # neither infinite nor n/a
 
 
 def read_json(path: Path, kind: type[T], remedy: str) -> T:
-    """Read a JSON file by its schema.
+    """Read a JSON file through the schema `kind`.
 
     Raises:
-        UserError: the file is missing, or is not what the schema says; with the remedy.
+        UserError: the file is missing, cannot be read, or does not match the schema. The message
+            ends with the remedy.
     """
     try:
         return parse_json(read_bytes(path), kind)
@@ -43,11 +44,11 @@ def read_json(path: Path, kind: type[T], remedy: str) -> T:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file; a folder or a pipe, which would block, is none.
+    """Read a regular file; a folder or a pipe, which would block, counts as missing.
 
     Raises:
-        OSError: there is no such file, or it cannot be read.
-        ValueError: it is too large.
+        OSError: the file is missing or cannot be read.
+        ValueError: the file is too large.
     """
     if not path.is_file():
         raise FileNotFoundError(path)
@@ -59,20 +60,20 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_json(content: bytes, kind: type[T]) -> T:
-    """Return JSON as its schema has it; NaN, with which asv marks n/a, becomes None.
+    """Parse JSON through the schema `kind`; NaN, with which asv marks n/a, becomes None.
 
     Raises:
-        ValueError: the content is not what the schema says.
+        ValueError: the content does not match the schema.
     """
     try:
-        found = json.loads(content.decode("utf-8"), parse_constant=parse_constant)
-        return msgspec.convert(found, kind)
+        decoded = json.loads(content.decode("utf-8"), parse_constant=parse_constant)
+        return msgspec.convert(decoded, kind)
     except (RecursionError, MemoryError) as error:
         raise ValueError("nested too deeply") from error
 
 
 def parse_constant(name: str) -> float | None:
-    """Return None for NaN."""
+    """Return None for NaN, and a float for infinities."""
     return None if name == "NaN" else float(name)
 
 
@@ -82,10 +83,11 @@ def suggest_restore(path: Path) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """Return what is wrong, in short: neither regular expressions nor much of the content."""
-    return printable(re.sub(r"`str` matching regex '.*'", "text of another form", str(error)), 150)
+    """Return a short description of an error, without regular expressions."""
+    text = re.sub(r"`str` matching regex '.*'", "text of another form", str(error))
+    return printable(text, 150)
 
 
 def printable(text: str, length: int = 1000) -> str:
-    """Return text that can be printed on one line: a name of a file may hold any bytes."""
+    """Return text for one line of output: file names and file contents may hold any characters."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:length])

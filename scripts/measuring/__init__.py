@@ -1,1 +1,1 @@
-"""How `asv run` measures here, and what the benchmark workflow measures."""
+"""Record machines and results of `asv run`, and run it for the benchmark workflow."""

@@ -1,8 +1,8 @@
-"""What asv records of a machine: coarse classes that survive a new kernel or a like host.
+"""Describe machines for asv in coarse classes, which stay the same on a new kernel or similar host.
 
-asv makes every one of these fields part of a series' identity, so a kernel version or an exact
-memory size would break a line of the graph in two. The exact facts of a host go beside the
-results instead (`record_host`), where they break nothing.
+To asv every field of the description is part of a series' identity, so a kernel version or an exact
+memory size would split a line of the graph. `record_host` stores the exact facts of a host beside
+the results instead.
 """
 
 import json
@@ -40,12 +40,12 @@ ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
 
 
 def local_name() -> str:
-    """The name for measurements nobody asked to record: git ignores `results/local-*`."""
+    """Return the default machine name, such as `local-linux-x86_64`; git ignores its results."""
     return f"{LOCAL}{SYSTEMS.get(sys.platform, sys.platform)}-{name_architecture()}"
 
 
 def describe_machine(name: str) -> dict[str, str]:
-    """The six fields that asv keeps of the machine of that name."""
+    """Return the six fields of this machine that asv stores, under a machine name."""
     cores = str(os.cpu_count())
     return {
         "machine": name,
@@ -53,18 +53,18 @@ def describe_machine(name: str) -> dict[str, str]:
         "arch": name_architecture(),
         "cpu": f"{name_architecture().replace('_', '-')}, {cores} cores",
         "num_cpu": cores,
-        "ram": memory_class(psutil.virtual_memory().total),
+        "ram": classify_memory(psutil.virtual_memory().total),
     }
 
 
 def name_architecture() -> str:
-    """The processor architecture, under one name on every system."""
+    """Return the processor architecture, by the same name on every system."""
     machine = platform.machine().lower()
     return ARCHITECTURES.get(machine, machine)
 
 
 def name_operating_system() -> str:
-    """System and release, and on Linux what unwinds there, such as `Debian 12, libgcc 12`."""
+    """Return the system and its release, and on Linux the unwinder: `Debian 12, libgcc 12`."""
     if sys.platform == "darwin":
         return f"macOS {platform.mac_ver()[0].split('.')[0]}"
     if sys.platform == "win32":
@@ -78,12 +78,15 @@ def name_operating_system() -> str:
     system = f"{name} {number}".strip()
     if platform.libc_ver()[0] != "glibc":
         return f"{system}, musl"
-    libgcc = best_effort("The version of libgcc", unwinders.libgcc_major, "")
+    libgcc = best_effort("read the version of libgcc", unwinders.libgcc_major, "")
     return f"{system}, libgcc {libgcc}".strip()
 
 
-def memory_class(size: int) -> str:
-    """Memory in whole GB, above 8 GB rounded up to even: firmware and kernel take some away."""
+def classify_memory(size: int) -> str:
+    """Return memory in whole GB, above 8 GB rounded up to an even number.
+
+    Firmware and kernel reserve some, so a machine of 16 GB reports less.
+    """
     gigabytes = -(-size // 2**30)
     if gigabytes > 8:
         gigabytes += gigabytes % 2
@@ -91,13 +94,13 @@ def memory_class(size: int) -> str:
 
 
 def check_machine(name: str, results: Path) -> None:
-    """Refuse a machine name that does not fit this host, or that another kind of machine has.
+    """Refuse a machine name that contradicts this host or its recorded description.
 
-    asv overwrites the description without a word, which would split every series of a recorded
-    machine. A local one may change: its results are nobody's history.
+    asv overwrites a description silently, which would split every series of a recorded machine.
+    The description of a local machine may change.
 
     Raises:
-        UserError: it says which name or file contradicts what.
+        UserError: the name or the recorded description contradicts this host.
     """
     described = describe_machine(name)
     if problem := describe_contradiction(name, described["os"], described["arch"]):
@@ -113,49 +116,49 @@ def check_machine(name: str, results: Path) -> None:
 
 
 def record_host(folder: Path) -> None:
-    """Note in `hosts.jsonl` on which host, with which software, the results there are measured.
+    """Record in `hosts.jsonl` the host and the software that results in `folder` come from.
 
-    A line is added when the facts differ from the last line's; results hold the time they
-    started at, so each belongs to the line before it. A fact that cannot be told is left out.
+    A line is added if the facts differ from those of the last line. A result stores the time when
+    it was started, and belongs to the last line before that time. Unknown facts are left out.
     """
-    find: dict[str, Callable[[], Any]] = {
+    readers: dict[str, Callable[[], Any]] = {
         "platform": platform.platform,
         "libc": lambda: " ".join(platform.libc_ver()),
         "cpu": name_processor,
         "memory": lambda: psutil.virtual_memory().total,
         "image": name_hosted_image,
         "unwinders": unwinders.collect_facts,
-        **({"sections": unwinders.has_sections} if sys.platform == "darwin" else {}),
+        **({"sections": unwinders.can_register_sections} if sys.platform == "darwin" else {}),
         "wheel": lambda: pins.load_pins()[-1].wheel_for(list(platform_tags())) or "",
         "python": platform.python_version,
         "asv": lambda: version("asv"),
     }
-    told = {
-        name: best_effort(f"The fact {name!r} of this host", each, None)
-        for name, each in find.items()
+    values = {
+        name: best_effort(f"read the fact {name!r} of this host", reader, None)
+        for name, reader in readers.items()
     }
-    facts = {name: fact for name, fact in told.items() if fact is not None}
-    warn_of_change(facts.get("unwinders", {}))
-    best_effort(f"{folder / 'hosts.jsonl'}", lambda: append_host(folder, facts), None)
+    facts = {name: value for name, value in values.items() if value is not None}
+    warn_of_library_change(facts.get("unwinders", {}))
+    best_effort(f"write {folder / 'hosts.jsonl'}", lambda: append_host(folder, facts), None)
 
 
-COUNTED: dict[str, str] = {}  # build ids of the unwinders that this process has recorded first
+FIRST_BUILD_IDS: dict[str, str] = {}  # by unwinder: the build id that this process saw first
 
 
-def warn_of_change(libraries: dict[str, Any]) -> None:
-    """Warn if an unwinder was updated during this run: its counts may differ from then on."""
+def warn_of_library_change(libraries: dict[str, Any]) -> None:
+    """Warn if an unwinder was updated during this run, because its counts may differ now."""
     for name, library in libraries.items():
         build = library["build_id"] if isinstance(library, dict) else ""
-        before = COUNTED.setdefault(name, build)
+        before = FIRST_BUILD_IDS.setdefault(name, build)
         if build != before:
             log.warning(
                 f"{name} changed during this run: {before} before, {build} now. "
-                "Measure all releases again that are to be compared."
+                "Measure again all releases that you want to compare."
             )
 
 
 def name_processor() -> str:
-    """Return the name of the processor; on arm64 Linux, the numbers that /proc/cpuinfo gives it."""
+    """Return the name of the processor, or on arm64 Linux its numbers in /proc/cpuinfo."""
     if name := str(util.get_cpu_info()):
         return name
     lines = CPUINFO.read_text(encoding="ascii").splitlines() if CPUINFO.exists() else []
@@ -165,12 +168,12 @@ def name_processor() -> str:
 
 
 def name_hosted_image() -> str:
-    """Return what a hosted runner says of its image."""
+    """Return name and version of the image of a GitHub-hosted runner, or an empty string."""
     return " ".join(os.environ.get(name, "") for name in ("ImageOS", "ImageVersion")).strip()
 
 
 def append_host(folder: Path, facts: dict[str, Any]) -> None:
-    """Append facts to `hosts.jsonl`, all or nothing, unless the last line has them."""
+    """Append facts to `hosts.jsonl` atomically, unless the last line has the same."""
     path = folder / "hosts.jsonl"
     lines = path.read_bytes().splitlines() if path.exists() else []
     if lines and json.dumps(facts).encode() in lines[-1]:

@@ -1,7 +1,7 @@
 """Run asv for the releases that have a wheel for this platform, newest first.
 
-The benchmark workflow runs this on every machine. A release without a wheel is left out
-beforehand, so that a failed install is an error. Benchmarks with a stored value are skipped.
+The benchmark workflow runs this command on every machine. Releases without a wheel are left out, so
+a failed install is a real error. Benchmarks with a stored value are skipped.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.measuring.measure", description=__doc__
     )
-    parser.add_argument("--machine", required=True, help="the name to record under")
+    parser.add_argument("--machine", required=True, help="the machine name to record")
     parser.add_argument("--range", default="ALL", help="releases, as for asv run; ALL by default")
     parser.add_argument("--bench", help="a regular expression; all benchmarks by default")
     parser.add_argument("--quick", action="store_true", help="take one sample of each value")
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.append(" ".join(versions))
     print("asv", *command, flush=True)
     asv = subprocess.run([sys.executable, "-m", "asv", *command], check=False)
-    return abs(asv.returncode)  # that of a killed process is negative
+    return abs(asv.returncode)  # the code of a killed process is negative
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The results that `asv run` stores: a value, once measured, is never lost."""
+"""Store the results of `asv run` without losing values that were measured earlier."""
 
 import re
 from collections.abc import Iterable
@@ -18,8 +18,8 @@ class MeasuredResults(Results):
     """Results of one release in one environment, as `asv run` measures and stores them.
 
     Attributes:
-        reasons: why benchmarks of this process are n/a, and whether that was printed; asv stores
-            no reasons.
+        reasons: why benchmarks of this run are n/a -> whether that was printed. asv itself does not
+            store the reasons.
     """
 
     reasons: ClassVar[dict[str, bool]] = {}
@@ -31,16 +31,16 @@ class MeasuredResults(Results):
         super().add_result(benchmark, result, *args, **kwargs)
 
     def save(self, results_dir: str) -> None:
-        """Store the results; n/a or a failure never replaces a value.
+        """Store the results, but never replace a stored value by n/a or a failure.
 
-        A run without a library or a wheel would otherwise erase what took hours. asv prints what
-        was measured; only the file keeps what it had.
+        Otherwise a run without a library or a wheel would erase hours of measuring. asv still
+        prints the new outcome; only the file keeps the older value.
         """
         path = Path(results_dir, self._filename)
         if path.exists():
             keep_older_values(self, Results.load(str(path)))
         elif all(map(self._failed, self.get_all_result_keys())):
-            return  # the release could not be installed: nothing was measured
+            return  # nothing was measured, because the release could not be installed
         super().save(results_dir)
         machines.record_host(path.parent)
         print_reasons(reason for reason, printed in self.reasons.items() if not printed)
@@ -51,7 +51,7 @@ class MeasuredResults(Results):
 
 
 def print_reasons(reasons: Iterable[str]) -> None:
-    """Print why something is n/a."""
+    """Print why benchmarks are n/a, and mark the reasons as printed."""
     for reason in list(reasons):
         MeasuredResults.reasons[reason] = True
         log.info(f"n/a: {reason}", color="default")
