@@ -25,7 +25,7 @@ NEWEST = pins.load_pins(ROOT / pins.PINS)[-1].version
 DEADLINE = 600  # seconds that a test waits for a command
 EMPTY = b"\0asm\x01\0\0\0"  # a module without functions
 # modules that use a proposal, in text format
-USES = {
+MODULES_BY_PROPOSAL = {
     "threads": "(module (memory 1 1 shared))",
     "tail-call": "(module (func $f return_call $f))",
     "relaxed-simd": (
@@ -55,23 +55,23 @@ LIBUNWIND = Unwinder("libunwind", "LLVM libunwind 19.1.7", Platform.LIBUNWIND)
 # the wasmtime of the environment that the tests run in: no wheel has to be installed
 INSTALLED = Build("installed", "", "50.0.1")
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux")
-posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows requires unwind info")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux")
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows requires unwind info")
 needs_valgrind = pytest.mark.usefixtures("valgrind")
 
 
-def run_of(
+def make_run(
     fdes: int, release: str = "50.0.1", unwinder: Unwinder = LIBUNWIND, **facts: float
 ) -> Run:
     """Return a module under a release, as if it were compiled."""
     return Run(Build(release, "", release), unwinder, fdes, fdes, **facts)
 
 
-def result_of(
+def make_result(
     deregister: float, release: str = "50.0.1", *, counted: int = 100, **others: Any
 ) -> Result:
     """Return a result as if it were counted."""
-    run = run_of(17, release, others.pop("unwinder", LIBUNWIND))
+    run = make_run(17, release, others.pop("unwinder", LIBUNWIND))
     counts = Counts({counted: deregister}, {counted: 7174}) if counted else Counts()
     return Result(
         Input(EIGHT, EIGHT.name), run.build, run.unwinder, run, counted, counts,
@@ -87,7 +87,7 @@ def environment(cache: Path, **variables: str) -> dict[str, str]:
     return {**kept, "UV": uv, "XDG_CACHE_HOME": str(cache), "TMPDIR": str(cache), **variables}
 
 
-def installed(version: str, cache: Path) -> Path:
+def install_in_cache(version: str, cache: Path) -> Path:
     """Return the folder of a release in the probe's cache, in which it is installed if need be."""
     before = os.environ.get("XDG_CACHE_HOME")
     os.environ["XDG_CACHE_HOME"] = str(cache)
@@ -102,11 +102,11 @@ def installed(version: str, cache: Path) -> Path:
 
 def without_valgrind(cache: Path) -> dict[str, str]:
     """Return variables under which valgrind is not found, nor uv: what it installs is there."""
-    installed(NEWEST, cache)
+    install_in_cache(NEWEST, cache)
     return {"PATH": ""}
 
 
-def probe(
+def run_probe(
     cache: Path, *arguments: str | Path, valgrind: bool = True, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the probe as a command."""
@@ -118,7 +118,7 @@ def probe(
     )  # fmt: skip
 
 
-def probe_json(
+def run_probe_json(
     cache: Path, *arguments: str | Path, code: int = 0, valgrind: bool = True
 ) -> list[dict[str, Any]]:
     """Run the probe and return its JSON, which has neither NaN nor Infinity."""
@@ -126,7 +126,7 @@ def probe_json(
     def refuse(name: str) -> None:
         raise AssertionError(name)
 
-    answer = probe(cache, *arguments, "--json", valgrind=valgrind)
+    answer = run_probe(cache, *arguments, "--json", valgrind=valgrind)
     assert answer.returncode == code, answer.stdout + answer.stderr
     found: list[dict[str, Any]] = json.loads(answer.stdout, parse_constant=refuse)
     return found

@@ -19,11 +19,11 @@ from scripts.gap.advice import Decision, Range
 from scripts.gap.platforms import Platform as Where
 from scripts.probe import __main__ as command
 from scripts.probe import children, measuring, plan, report, unwinders
-from scripts.probe.children import Progress, describe_end, name_signals, run_job
+from scripts.probe.children import Progress, describe_exit, name_signals, run_job
 from scripts.probe.inputs import Input
-from scripts.probe.measuring import Request, Result, compare, growth_in_percent
-from scripts.probe.plan import Run, counted_numbers, largest, make_plan
-from scripts.probe.verdict import Counts, Times, judge, narrow
+from scripts.probe.measuring import Request, Result, compare_builds, growth_in_percent
+from scripts.probe.plan import Run, find_largest_fitting, list_counted_numbers, make_plan
+from scripts.probe.verdict import Counts, Times, judge, narrow_range
 
 from .probe_inputs import (
     DEADLINE,
@@ -38,14 +38,14 @@ from .probe_inputs import (
     ONE,
     ROOT,
     environment,
-    installed,
-    linux,
+    install_in_cache,
+    linux_only,
+    make_result,
+    make_run,
     needs_valgrind,
-    posix,
-    probe,
-    probe_json,
-    result_of,
-    run_of,
+    posix_only,
+    run_probe,
+    run_probe_json,
     without_valgrind,
 )
 
@@ -61,17 +61,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("extra", [0.1195, 0.2797, 0.2778, 0.1664, 0.0])
 def test_noise_does_not_change_the_advice(extra: float) -> None:
     """A module of 35 MB under libgcc: 51 instructions a removal, whatever ten timings say."""
-    run = run_of(30_000, unwinder=LIBGCC_12)
+    run = make_run(30_000, unwinder=LIBGCC_12)
     counts = Counts({8: 51, 2: 51}, {8: 54, 2: 54})
-    times = Times.of(10, [10 * (5 + extra)] * 8, [50.0] * 8)
+    times = Times.from_samples(10, [10 * (5 + extra)] * 8, [50.0] * 8)
     verdict = judge(run, 1000, counts, times)
     assert {advice.decision for advice in verdict.advice.values()} == {Decision.KEEP}
     assert bool(verdict.unconfirmed) == (extra > 0)
 
 
 def test_times_that_contradict_themselves_do_not_change_the_advice() -> None:
-    run = run_of(30_000, unwinder=LIBGCC_12)
-    times = Times.of(10, [40.0, 90.0], [50.0, 52.0])
+    run = make_run(30_000, unwinder=LIBGCC_12)
+    times = Times.from_samples(10, [40.0, 90.0], [50.0, 52.0])
     verdict = judge(run, 1000, Counts({8: 51, 2: 51}), times)
     assert verdict.advice[1000].decision is Decision.KEEP
     assert times.range.low < 0 < times.range.high
@@ -83,8 +83,8 @@ def test_times_that_contradict_themselves_do_not_change_the_advice() -> None:
 )
 def test_times_narrow_what_counts_leave_open(extra: float | None, decision: Decision) -> None:
     """A parser of 497 FDEs in 50.0.1, with 1000 loaded: 0.067 to 0.16 ms by its counts."""
-    run = run_of(497)
-    times = Times.of(1000, [15 + 1000 * extra] * 8, [15.0] * 8) if extra else None
+    run = make_run(497)
+    times = Times.from_samples(1000, [15 + 1000 * extra] * 8, [15.0] * 8) if extra else None
     verdict = judge(run, 1000, Counts({1000: run.instructions(1000), 250: 500_000}), times)
     advice = verdict.advice[1000]
     assert advice.decision is decision
@@ -95,67 +95,67 @@ def test_times_narrow_what_counts_leave_open(extra: float | None, decision: Deci
 
 
 def test_a_range_around_the_threshold_is_too_close_to_call() -> None:
-    result = result_of(1.5e6, counted=1000)
+    result = make_result(1.5e6, counted=1000)
     assert result.verdict
     assert result.verdict.advice[1000].decision is Decision.EITHER
-    (line,) = report.verdict_lines([result])
+    (line,) = report.describe_verdicts([result])
     assert "too close to call with 1,000 modules loaded" in line
 
 
 def test_a_slower_processor_is_believed_and_other_work_is_not() -> None:
     usual, possible = Range(0.27, 0.63), Range(0.1, 5)
-    assert narrow(usual, Range(0.5, 0.7), possible) == ((0.5, 0.63), True)
-    assert narrow(usual, Range(0.9, 1.1), possible) == ((0.9, 1.1), True)
-    assert narrow(usual, Range(40, 50), possible) == (usual, False)
-    assert narrow(usual, Range(-1, 2), possible) == (usual, True)
+    assert narrow_range(usual, Range(0.5, 0.7), possible) == ((0.5, 0.63), True)
+    assert narrow_range(usual, Range(0.9, 1.1), possible) == ((0.9, 1.1), True)
+    assert narrow_range(usual, Range(40, 50), possible) == (usual, False)
+    assert narrow_range(usual, Range(-1, 2), possible) == (usual, True)
 
 
 def test_on_off_and_extra_are_of_the_same_samples_and_add_up() -> None:
-    times = Times.of(100, [2.0, 3.0, 7.5], [1.0, 1.5, 1.2])
+    times = Times.from_samples(100, [2.0, 3.0, 7.5], [1.0, 1.5, 1.2])
     assert (times.on, times.off) == (0.03, 0.012)
     assert times.extra == pytest.approx(times.on - times.off)
     assert times.range == pytest.approx((0.01, 0.063))
     assert times.range.low <= times.extra <= times.range.high
-    cells = report.time_cells(replace(result_of(1), times=times))
+    cells = report.format_times(replace(make_result(1), times=times))
     assert float(cells[0]) - float(cells[1]) == pytest.approx(float(cells[2]))
 
 
 def test_predictions_lie_on_the_line_through_two_counts() -> None:
-    run = run_of(17, "49.0.0")
-    assert Counts({1000: 1_156_765, 250: 289_765}).at(20, run) == run.instructions(20)
-    assert Counts({1: run.instructions(1)}).at(1000, run) == pytest.approx(1_156_765)
-    assert Counts().at(1000, run) == 1_156_765
-    assert Counts({4: 51, 1: 51}).at(1000, run_of(17, unwinder=LIBGCC_12)) == 51
+    run = make_run(17, "49.0.0")
+    assert Counts({1000: 1_156_765, 250: 289_765}).instructions(20, run) == run.instructions(20)
+    assert Counts({1: run.instructions(1)}).instructions(1000, run) == pytest.approx(1_156_765)
+    assert Counts().instructions(1000, run) == 1_156_765
+    assert Counts({4: 51, 1: 51}).instructions(1000, make_run(17, unwinder=LIBGCC_12)) == 51
 
 
 # Plan
 
 
 def plan_for(
-    runs: Sequence[Run], wanted: int = 1000, seconds: float = 20, *, time: bool = False
+    runs: Sequence[Run], requested: int = 1000, seconds: float = 20, *, time: bool = False
 ) -> plan.Plan:
-    return make_plan(runs, wanted, seconds, count=True, time=time)
+    return make_plan(runs, requested, seconds, count=True, time=time)
 
 
 def test_all_builds_of_a_call_load_the_same_number() -> None:
     """21.0.0 has 25 FDEs where 22.0.0 has 17: the same number is counted, and timed."""
-    runs = [run_of(25, "21.0.0"), run_of(17, "22.0.0")]
+    runs = [make_run(25, "21.0.0"), make_run(17, "22.0.0")]
     planned = plan_for(runs, time=True)
     alone = plan_for(runs[1:], seconds=15, time=True)
     assert 100 <= planned.counted < alone.counted <= 1000
     assert planned.timed > 500
     assert "counting 1,000 modules would take about" in planned.reduced
     results = [
-        result_of(1.2e6, "21.0.0", counted=planned.counted),
-        result_of(6e5, "22.0.0", counted=planned.counted),
+        make_result(1.2e6, "21.0.0", counted=planned.counted),
+        make_result(6e5, "22.0.0", counted=planned.counted),
     ]
-    compare(results, 2)
+    compare_builds(results, 2)
     assert results[1].growth == {"deregister": -50, "register": 0}
 
 
 def test_a_module_of_266_664_fdes_is_predicted_and_says_what_counting_costs() -> None:
     """bytecodealliance/wasmtime#6541: one module, 22.4 s to deregister on macOS."""
-    old, new = run_of(266_664, "49.0.0"), run_of(266_664, "50.0.1")
+    old, new = make_run(266_664, "49.0.0"), make_run(266_664, "50.0.1")
     planned = plan_for([old, new])
     assert list(planned.predicted) == [old]
     assert "--minutes" in planned.predicted[old]
@@ -170,45 +170,45 @@ def test_a_module_of_266_664_fdes_is_predicted_and_says_what_counting_costs() ->
 
 
 def test_one_module_is_enough() -> None:
-    assert counted_numbers(1) == [1]
-    assert counted_numbers(3) == [3]
-    assert counted_numbers(1000) == [1000, 250]
-    assert plan_for([run_of(17)], wanted=1).counted == 1
+    assert list_counted_numbers(1) == [1]
+    assert list_counted_numbers(3) == [3]
+    assert list_counted_numbers(1000) == [1000, 250]
+    assert plan_for([make_run(17)], requested=1).counted == 1
     options = command.parse([str(EIGHT), "--modules", "1"])
     assert options.modules == 1
 
 
 def test_the_number_keeps_to_the_budget_and_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = [run_of(108, "49.0.0")]
+    runs = [make_run(108, "49.0.0")]
     few, many = plan_for(runs, seconds=20), plan_for(runs, seconds=200)
     assert few.counted < many.counted < 1000
     assert runs[0].count_seconds(many.counted) <= 200
     memory = type("Memory", (), {"available": 8e9})()
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
-    large = [run_of(1000, image_mb=200.0)]
+    large = [make_run(1000, image_mb=200.0)]
     planned = plan_for(large, seconds=10_000)
     assert 1 <= planned.counted <= 10
-    assert "do not fit the memory" in planned.reduced
-    assert plan_for([run_of(1000, image_mb=90_000.0)], seconds=1e6).counted == 1
+    assert "1,000 modules exceed the memory" in planned.reduced
+    assert plan_for([make_run(1000, image_mb=90_000.0)], seconds=1e6).counted == 1
 
 
 def test_too_slow_to_time_says_so() -> None:
-    planned = plan_for([run_of(10**6, "49.0.0")], time=True)
+    planned = plan_for([make_run(10**6, "49.0.0")], time=True)
     assert not planned.timed
     assert "timing one module would take about" in planned.not_timed
 
 
 def test_numbers_have_two_digits_unless_they_are_what_was_asked_for() -> None:
-    assert largest(1000, lambda n: n <= 767) == 760
-    assert largest(767, lambda n: n <= 767) == 767
-    assert largest(9, lambda n: n <= 7) == 7
-    assert largest(9, lambda _: False) == 0
+    assert find_largest_fitting(1000, lambda n: n <= 767) == 760
+    assert find_largest_fitting(767, lambda n: n <= 767) == 767
+    assert find_largest_fitting(9, lambda n: n <= 7) == 7
+    assert find_largest_fitting(9, lambda _: False) == 0
 
 
 @pytest.mark.parametrize("unwinder", [LIBGCC_12, LIBGCC_14, LIBUNWIND])
 def test_the_model_knows_every_unwinder(unwinder: unwinders.Unwinder) -> None:
-    assert run_of(17, unwinder=unwinder).instructions(1000) > 50
-    assert run_of(0, unwinder=unwinder).instructions(1000) == 0
+    assert make_run(17, unwinder=unwinder).instructions(1000) > 50
+    assert make_run(0, unwinder=unwinder).instructions(1000) == 0
 
 
 # Parts that fail
@@ -234,10 +234,10 @@ def measure(
         return answer(job["job"], build.name)
 
     monkeypatch.setattr(measuring, "run_job", run_job)
-    monkeypatch.setattr(measuring, "cannot_count", lambda: "")
+    monkeypatch.setattr(measuring, "find_counting_problem", lambda: "")
     modules = [Input(ONE, "one.wasm"), Input(EIGHT, "eight.wasm")]
     found = []
-    request = Request([run_of(17, name).build for name in builds], [LIBGCC_12], against=True)
+    request = Request([make_run(17, name).build for name in builds], [LIBGCC_12], against=True)
     try:
         for results in measuring.measure_modules(modules, request):
             found.append(results)
@@ -273,7 +273,9 @@ def test_a_module_that_does_not_compile_leaves_the_other_build(
         return refused if (job, build) == ("compile", "49.0.0") else ANSWERS[job]
 
     (old, new), _ = measure(monkeypatch, answer)
-    assert old.error.startswith("exceptions proposal not enabled. exceptions is on from 47.0.1 on")
+    assert old.error.startswith(
+        "exceptions proposal not enabled. exceptions is on by default since 47.0.1"
+    )
     assert new.counted == 1000
     assert "49.0.0 not counted" in new.not_compared
 
@@ -282,7 +284,7 @@ def test_a_module_that_no_build_compiles_is_an_error(monkeypatch: pytest.MonkeyP
     first, second = measure(monkeypatch, lambda *_: {"error": "unexpected end"})
     assert [result.error for result in (*first, *second)] == ["unexpected end"] * 4
     assert conclude(first) == 2
-    assert report.table_rows(first) == []
+    assert report.build_rows(first) == []
 
 
 def test_an_interruption_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +329,7 @@ def test_a_module_is_compiled_and_timed(tmp_path: Path) -> None:
     assert times.keys() == {"on", "off"}
 
 
-@posix
+@posix_only
 def test_a_module_without_functions_registers_nothing(tmp_path: Path) -> None:
     wasm = tmp_path / "empty.wasm"
     wasm.write_bytes(EMPTY)
@@ -356,7 +358,7 @@ def fake_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     return run
 
 
-@posix
+@posix_only
 @pytest.mark.parametrize(
     ("program", "said"),
     [
@@ -373,7 +375,7 @@ def test_a_child_that_dies_is_told_with_the_cause(
     assert said in fake_child(program)["error"]
 
 
-@posix
+@posix_only
 def test_a_child_is_stopped_at_its_limit_with_all_it_started(
     fake_child: Callable[..., children.Answer], tmp_path: Path
 ) -> None:
@@ -390,28 +392,28 @@ def test_a_child_is_stopped_at_its_limit_with_all_it_started(
         psutil.Process(process_id).wait(20)
 
 
-@posix
+@posix_only
 def test_a_child_is_stopped_before_the_memory_is_full(
     fake_child: Callable[..., children.Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = type("Memory", (), {"available": 1, "total": 100})()
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     answer = fake_child("import time; time.sleep(99)")
-    assert "it used 0.0 GB and little is left" in answer["error"]
+    assert "memory ran low: the process used 0.0 GB" in answer["error"]
 
 
-@posix
+@posix_only
 def test_progress_is_printed_with_an_estimate(
     fake_child: Callable[..., children.Answer],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(children, "INTERVAL", 0.2)
+    monkeypatch.setattr(children, "PROGRESS_INTERVAL", 0.2)
     fake_child("import time; time.sleep(1); print('{}')", progress=Progress("counting", 30))
     assert "counting: 0 of about 30 s\n" in capsys.readouterr().err
 
 
-@posix
+@posix_only
 def test_a_measurement_ends_when_the_pipe_closes() -> None:
     """The pipe closes however the probe ends, kill -9 included."""
     process = subprocess.Popen(
@@ -429,9 +431,9 @@ def test_a_measurement_ends_when_the_pipe_closes() -> None:
 
 
 def test_signals_are_named() -> None:
-    assert describe_end(3) == "the process ended with exit code 3"
-    assert describe_end(-9).endswith("SIGKILL (most likely the system ran out of memory)")
-    assert describe_end(-15).endswith("killed by SIGTERM")
+    assert describe_exit(3) == "the process ended with exit code 3"
+    assert describe_exit(-9).endswith("SIGKILL (most likely the system ran out of memory)")
+    assert describe_exit(-15).endswith("killed by SIGTERM")
     assert name_signals("a forked process ended with exit code -11").count("SIGSEGV") == 1
     assert name_signals("takes differ by -9") == "takes differ by -9"
 
@@ -447,7 +449,7 @@ def read_until(wanted: str, stream: IO[str]) -> str:
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 @needs_valgrind
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
 def test_all_children_end_with_the_probe(name: str, cache: Path, tmp_path: Path) -> None:
@@ -474,7 +476,7 @@ def test_all_children_end_with_the_probe(name: str, cache: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 def test_it_waits_for_another_measurement(cache: Path, tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", "import time\nfrom pathlib import Path\n"
@@ -509,12 +511,12 @@ def test_growth_is_in_percent(now: float, was: float, growth: float | None) -> N
 
 
 def conclude(results: Sequence[Result], fail_above: float | None = 1) -> int:
-    compare(results, 2)
-    return command.conclude(results, fail_above, command.Output("table"))
+    compare_builds(results, 2)
+    return command.decide_exit_code(results, fail_above, command.Output("table"))
 
 
 def test_a_failing_check_prints_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    results = [result_of(2344.1), result_of(1_156_345)]
+    results = [make_result(2344.1), make_result(1_156_345)]
     assert conclude(results) == 1
     said = capsys.readouterr().out
     assert "FAIL: instructions to deregister +49,230 % > 1 % (functions-8.wasm, 50.0.1, " in said
@@ -522,17 +524,17 @@ def test_a_failing_check_prints_its_reason(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert conclude([result_of(100), result_of(101)]) == 0
+    assert conclude([make_result(100), make_result(101)]) == 0
     assert "PASS: no count grew by more than 1 %" in capsys.readouterr().out
-    assert conclude([result_of(100), result_of(102)]) == 1
-    assert conclude([result_of(100), result_of(102)], None) == 0
-    assert conclude([result_of(100), result_of(1, counted=0, not_counted="too slow")]) == 3
+    assert conclude([make_result(100), make_result(102)]) == 1
+    assert conclude([make_result(100), make_result(102)], None) == 0
+    assert conclude([make_result(100), make_result(1, counted=0, not_counted="too slow")]) == 3
     assert "UNKNOWN" in capsys.readouterr().out
-    assert conclude([result_of(1, counted=0, not_counted="slow"), result_of(9)], None) == 3
-    assert conclude([result_of(100), result_of(100, error="no memory")]) == 2
-    assert conclude([result_of(100), result_of(100, error="no memory")], None) == 2
+    assert conclude([make_result(1, counted=0, not_counted="slow"), make_result(9)], None) == 3
+    assert conclude([make_result(100), make_result(100, error="no memory")]) == 2
+    assert conclude([make_result(100), make_result(100, error="no memory")], None) == 2
     # a rise is known, whatever else failed
-    assert conclude([result_of(100), result_of(102, error="no memory")]) == 1
+    assert conclude([make_result(100), make_result(102, error="no memory")]) == 1
 
 
 def test_a_library_is_counted_under_both_unwinders(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -545,12 +547,12 @@ def test_a_library_is_counted_under_both_unwinders(monkeypatch: pytest.MonkeyPat
         ("", True, "libunwind", ["libunwind"]),
         ("not installed", True, None, ["system"]),
     ):
-        monkeypatch.setattr(unwinders, "find_missing", lambda missing=missing: missing)
+        monkeypatch.setattr(unwinders, "find_libunwind_problem", lambda missing=missing: missing)
         chosen = unwinders.choose_unwinders(option, both=both)
         assert [unwinder.option for unwinder in chosen] == expected
 
 
-@posix
+@posix_only
 def test_a_missing_libunwind_is_an_error_beforehand(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -572,16 +574,16 @@ def test_windows_is_told_that_it_cannot_be_measured(
 
 def full_results() -> list[Result]:
     """Two builds with everything a report can have."""
-    times = Times.of(90, [2.0, 3.0], [1.0, 1.5])
+    times = Times.from_samples(90, [2.0, 3.0], [1.0, 1.5])
     results = [
-        result_of(1_809_018_872, "49.0.0", times=times, reduced="it takes long"),
-        result_of(43_334, "50.0.1", times=times),
+        make_result(1_809_018_872, "49.0.0", times=times, reduced="it takes long"),
+        make_result(43_334, "50.0.1", times=times),
     ]
     for result in results:
         assert result.run
         result.run = replace(result.run, fdes_counted=20)
         result.verdict = judge(result.run, 500, result.counts, times)
-    compare(results, 2)
+    compare_builds(results, 2)
     return results
 
 
@@ -589,7 +591,7 @@ def test_the_verdict_comes_first_and_numbers_are_for_people(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     results = full_results()
-    command.Output("table").show(results)
+    command.Output("table").print_results(results)
     title, first, *others = capsys.readouterr().out.splitlines()
     assert title.startswith("functions-8.wasm, LLVM libunwind 19.1.7, which stands in for macOS (")
     assert first.startswith("  49.0.0: turn it off with 500 modules loaded. Unwind info costs ")
@@ -598,20 +600,20 @@ def test_the_verdict_comes_first_and_numbers_are_for_people(
     assert "e+" not in text
     assert "the counted code has 20 FDEs" in text
     assert "49.0.0 on Apple silicon: Nothing is lost" in text
-    assert len(report.table_rows(results)) <= 15
-    assert all(len(row) == 3 for row in report.table_rows(results))
-    assert not any("_" in row[0] for row in report.table_rows(results))
+    assert len(report.build_rows(results)) <= 15
+    assert all(len(row) == 3 for row in report.build_rows(results))
+    assert not any("_" in row[0] for row in report.build_rows(results))
 
 
 def test_advice_is_for_as_many_as_asked_for_and_at_20_and_1000() -> None:
-    labels = [row[0] for row in report.table_rows(full_results())]
+    labels = [row[0] for row in report.build_rows(full_results())]
     assert [label for label in labels if label.startswith("advice")] == [
-        f"advice with {number} loaded (ms a module)" for number in ("20", "500", "1,000")
+        f"advice with {number} loaded (ms per module)" for number in ("20", "500", "1,000")
     ]
 
 
 def test_markdown_is_for_a_pull_request(capsys: pytest.CaptureFixture[str]) -> None:
-    command.Output("markdown").show(full_results())
+    command.Output("markdown").print_results(full_results())
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("### functions-8.wasm, LLVM libunwind")
     assert lines[2].startswith("- 49.0.0: turn it off")
@@ -622,8 +624,8 @@ def test_markdown_is_for_a_pull_request(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_json_is_complete_after_every_module(capsys: pytest.CaptureFixture[str]) -> None:
     with suppress(KeyboardInterrupt), command.open_output("json") as output:
-        output.show(full_results())
-        output.show([result_of(5, error="no memory")])
+        output.print_results(full_results())
+        output.print_results([make_result(5, error="no memory")])
         raise KeyboardInterrupt
     old, new, failed = json.loads(capsys.readouterr().out)
     assert (old["module"], old["build"], old["unwinder"]) == (
@@ -648,9 +650,9 @@ def test_every_json_key_is_documented() -> None:
 
 
 def test_a_build_that_breaks_the_law_is_told() -> None:
-    run = run_of(17, "50.0.1")
-    results = [result_of(run.instructions(100)), result_of(1.02 * run.instructions(100) + 99)]
-    said = [" ".join(report.notes([result])) for result in results]
+    run = make_run(17, "50.0.1")
+    results = [make_result(run.instructions(100)), make_result(1.02 * run.instructions(100) + 99)]
+    said = [" ".join(report.list_notes([result])) for result in results]
     assert ["differ from the model" in one for one in said] == [False, True]
 
 
@@ -666,17 +668,20 @@ def test_a_build_that_breaks_the_law_is_told() -> None:
         (["--against", "newest", "--release", NEWEST], "needs a second build to compare."),
         (["--python", ""], "--python  cannot be started"),
         (["--python", "/nowhere"], "--python /nowhere cannot be started"),
-        (["--modules", "0"], "--modules 0: it must be 1 or more"),
-        (["--minutes", "0"], "--minutes 0: it must be above 0"),
-        (["--minutes", "nan"], "--minutes nan: it must be above 0"),
-        (["--bindings", "49.0.0"], "--bindings is for --library"),
+        (["--modules", "0"], "--modules 0: must be 1 or more"),
+        (["--minutes", "0"], "--minutes 0: must be above 0"),
+        (["--minutes", "nan"], "--minutes nan: must be above 0"),
+        (["--bindings", "49.0.0"], "--bindings needs --library"),
         (["--fail-above", "1"], "--fail-above needs --against"),
         (["--against", "49.0.0", "--fail-above", "nan"], "a percentage of 0 or more"),
-        (["--wasm-features", "gcc"], "gcc is not a proposal to enable. Did you mean gc?"),
-        (["--wasm-features", "extended-const"], "extended-const is not a proposal to enable."),
+        (["--wasm-features", "gcc"], "gcc is not a proposal that can be enabled. Did you mean gc?"),
+        (
+            ["--wasm-features", "extended-const"],
+            "extended-const is not a proposal that can be enabled.",
+        ),
     ],
 )
-@posix
+@posix_only
 def test_wrong_arguments(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -691,12 +696,12 @@ def test_wrong_arguments(
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 @needs_valgrind
 def test_three_modules_under_two_builds(cache: Path) -> None:
     """The counts are those that are recorded, and the whole call takes less than a minute."""
     started = time.monotonic()
-    found = probe_json(cache, ONE, EIGHT, HUNDRED, "--release", "49.0.0", "--release", NEWEST)
+    found = run_probe_json(cache, ONE, EIGHT, HUNDRED, "--release", "49.0.0", "--release", NEWEST)
     assert time.monotonic() - started < 60 or os.getloadavg()[0] > 2
     assert [(one["module"], one["build"]) for one in found] == [
         (module.name, build) for module in (ONE, EIGHT, HUNDRED) for build in ("49.0.0", NEWEST)
@@ -711,29 +716,29 @@ def test_three_modules_under_two_builds(cache: Path) -> None:
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 @needs_valgrind
 def test_without_valgrind_it_predicts_and_times(cache: Path) -> None:
-    (one,) = probe_json(cache, EIGHT, "--modules", "20", valgrind=False)
+    (one,) = run_probe_json(cache, EIGHT, "--modules", "20", valgrind=False)
     assert "valgrind, which counts instructions, is not installed" in one["not_counted"]
     assert one["predicted_from"] == "model"
     assert one["timed"] == 20
-    answer = probe(cache, EIGHT, "--modules", "20", "--counts-only", valgrind=False)
+    answer = run_probe(cache, EIGHT, "--modules", "20", "--counts-only", valgrind=False)
     assert answer.returncode == 2
     assert "error: valgrind, which counts" in answer.stdout
-    installed("49.0.0", cache)
-    answer = probe(cache, EIGHT, "--modules", "20", "--against", "49.0.0", valgrind=False)
+    install_in_cache("49.0.0", cache)
+    answer = run_probe(cache, EIGHT, "--modules", "20", "--against", "49.0.0", valgrind=False)
     assert answer.returncode == 3
 
 
 @pytest.mark.slow
-@posix
+@posix_only
 def test_a_folder_is_measured_as_far_as_it_can_be(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "a.wasm").write_bytes(EIGHT.read_bytes())
     (tmp_path / "b.wat").write_text("(module)")
     (tmp_path / "cut.wasm").write_bytes(EIGHT.read_bytes()[:200])
     (tmp_path / "bad.wasm").write_bytes(b"hello")
-    found = probe_json(cache, tmp_path, "--modules", "5", code=2, valgrind=False)
+    found = run_probe_json(cache, tmp_path, "--modules", "5", code=2, valgrind=False)
     by_name = {one["module"]: one for one in found}
     assert by_name["a.wasm"]["timed"] == by_name["b.wat"]["timed"] == 5
     assert "unexpected" in by_name["cut.wasm"]["error"]
@@ -742,9 +747,9 @@ def test_a_folder_is_measured_as_far_as_it_can_be(cache: Path, tmp_path: Path) -
 
 
 def test_platforms_of_the_advice() -> None:
-    assert LIBUNWIND.stands_in
-    assert not LIBGCC_12.stands_in
-    assert not LIBUNWIND.knows("18.0.2")
+    assert LIBUNWIND.is_stand_in
+    assert not LIBGCC_12.is_stand_in
+    assert not LIBUNWIND.supports("18.0.2")
     assert LIBGCC_14.platform is Where.LIBGCC_TREE
 
 

@@ -12,19 +12,19 @@ from asv.util import UserError
 
 from scripts.base import files
 from scripts.probe import builds
-from scripts.probe.builds import registers_like
+from scripts.probe.builds import find_equivalent_release
 from scripts.releases import pins
 
 from .probe_inputs import (
     DEADLINE,
     EIGHT,
     NEWEST,
-    installed,
-    linux,
+    install_in_cache,
+    linux_only,
     needs_valgrind,
-    posix,
-    probe,
-    probe_json,
+    posix_only,
+    run_probe,
+    run_probe_json,
 )
 
 OLD = "49.0.0"
@@ -44,17 +44,17 @@ def library_of(folder: Path) -> Path:
 def library(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the library of 49.0.0, by another name."""
     path = tmp_path_factory.mktemp("build") / "libwasmtime.so"
-    shutil.copy(library_of(installed(OLD, cache)), path)
+    shutil.copy(library_of(install_in_cache(OLD, cache)), path)
     return path
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 @needs_valgrind
 def test_a_regression_on_macos_fails_the_check(cache: Path, library: Path) -> None:
     """Under libgcc nothing grows; under libunwind, which stands in for macOS, all does."""
     options = ("--library", library, "--bindings", OLD, "--against", "newest", "--counts-only")
-    found = probe_json(cache, EIGHT, *options, "--fail-above", "1", code=1)
+    found = run_probe_json(cache, EIGHT, *options, "--fail-above", "1", code=1)
     assert [(one["build"].split()[0], one["unwinder"]) for one in found] == [
         (NEWEST, "system"), ("libwasmtime.so", "system"),
         (NEWEST, "libunwind"), ("libwasmtime.so", "libunwind"),
@@ -65,16 +65,16 @@ def test_a_regression_on_macos_fails_the_check(cache: Path, library: Path) -> No
     assert found[2]["counts"][removal]["1000"] == pytest.approx(68_043, rel=1e-3)
     assert found[3]["growth_in_percent"][removal] == pytest.approx(1600, rel=1e-2)
     assert "growth_in_percent" not in found[2]
-    answer = probe(cache, EIGHT, *options, "--unwinder", "system", "--fail-above", "1")
+    answer = run_probe(cache, EIGHT, *options, "--unwinder", "system", "--fail-above", "1")
     assert answer.returncode == 0, answer.stdout
     assert "PASS: no count grew by more than 1 %" in answer.stdout
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 @needs_valgrind
 def test_releases_with_different_fdes_are_compared(cache: Path) -> None:
-    found = probe_json(
+    found = run_probe_json(
         cache, EIGHT, "--release", "22.0.0", "--against", "21.0.0", "--unwinder", "libunwind",
         "--counts-only", "--fail-above", "1",
     )  # fmt: skip
@@ -85,14 +85,14 @@ def test_releases_with_different_fdes_are_compared(cache: Path) -> None:
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 @needs_valgrind
 def test_the_check_passes_the_other_way_round(cache: Path, library: Path) -> None:
     options = ("--unwinder", "libunwind", "--counts-only", "--modules", "40", "--fail-above", "1")
-    newer = library_of(installed(NEWEST, cache))
-    old, own = probe_json(cache, EIGHT, "--library", newer, "--against", OLD, *options)
+    newer = library_of(install_in_cache(NEWEST, cache))
+    old, own = run_probe_json(cache, EIGHT, "--library", newer, "--against", OLD, *options)
     assert own["growth_in_percent"]["instructions_to_remove"] < -50 < old["fdes"]
-    same, own = probe_json(
+    same, own = run_probe_json(
         cache, EIGHT, "--library", library, "--bindings", OLD, "--against", OLD, *options
     )
     assert set(own["growth_in_percent"].values()) == {0}
@@ -100,18 +100,20 @@ def test_the_check_passes_the_other_way_round(cache: Path, library: Path) -> Non
 
 
 @pytest.mark.slow
-@posix
+@posix_only
 def test_a_library_whose_c_api_does_not_fit_is_told_by_its_missing_symbol(
     cache: Path, library: Path
 ) -> None:
-    answer = probe(cache, EIGHT, "--library", library, "--modules", "20")
+    answer = run_probe(cache, EIGHT, "--library", library, "--modules", "20")
     assert answer.returncode == 2
     assert f"{library} has no wasmtime_config_wasm_compact_imports_set: its C API" in answer.stderr
-    assert f"the bindings of {NEWEST}. Choose others with --bindings RELEASE." in answer.stderr
+    assert (
+        f"the bindings of {NEWEST}. Choose other bindings with --bindings RELEASE." in answer.stderr
+    )
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 def test_a_file_that_is_no_library_for_this_machine_is_refused(
     cache: Path, library: Path, tmp_path: Path
 ) -> None:
@@ -128,61 +130,61 @@ def test_a_file_that_is_no_library_for_this_machine_is_refused(
     }
     for name, (written, said) in bad.items():
         (tmp_path / name).write_bytes(written)
-        answer = probe(cache, EIGHT, "--library", tmp_path / name, "--modules", "20")
+        answer = run_probe(cache, EIGHT, "--library", tmp_path / name, "--modules", "20")
         assert answer.returncode == 2, name
         assert said in answer.stderr
         assert "Traceback" not in answer.stderr
         if " is a library for " in said:
-            assert f"; this is linux, {platform.machine()}." in answer.stderr
+            assert f"; this machine is linux, {platform.machine()}." in answer.stderr
     for path, said in (("/nowhere.so", "No such file"), (tmp_path, "Is a directory")):
-        answer = probe(cache, EIGHT, "--library", path)
+        answer = run_probe(cache, EIGHT, "--library", path)
         assert answer.returncode == 2
         assert f"Cannot read {path}: {said}" in answer.stderr
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 def test_the_wheels_own_library_is_left_as_it_is(
     cache: Path, library: Path, tmp_path: Path
 ) -> None:
-    kept = library_of(installed(OLD, cache))
+    kept = library_of(install_in_cache(OLD, cache))
     changed = tmp_path / "libwasmtime.so"
     changed.write_bytes(library.read_bytes() + b"\0")
     before = kept.read_bytes()
     arguments = ("--library", changed, "--bindings", OLD, "--modules", "4")
-    (own,) = probe_json(cache, EIGHT, *arguments, "--unwinder", "system", valgrind=False)
+    (own,) = run_probe_json(cache, EIGHT, *arguments, "--unwinder", "system", valgrind=False)
     assert kept.read_bytes() == before
     assert own["timed"] == 4
 
 
 @pytest.mark.slow
-@posix
+@posix_only
 def test_a_python_is_measured_with_what_it_has_installed(cache: Path, tmp_path: Path) -> None:
     uv = os.environ.get("UV", "uv")
     command = [uv, "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv")]
     subprocess.run(command, check=True, timeout=DEADLINE)
     python = tmp_path / "venv/bin/python"
     arguments = (EIGHT, "--python", python, "--modules", "5")
-    answer = probe(cache, *arguments)
+    answer = run_probe(cache, *arguments)
     assert answer.returncode == 2
     assert f"--python {python} has no wasmtime installed." in answer.stderr
     # a version that is not pinned
     (packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
-    shutil.copytree(installed(OLD, cache) / "wasmtime", packages / "wasmtime")
+    shutil.copytree(install_in_cache(OLD, cache) / "wasmtime", packages / "wasmtime")
     metadata = packages / "wasmtime-99.9.dist-info/METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: wasmtime\nVersion: 99.9\n")
-    (one,) = probe_json(cache, *arguments, valgrind=False)
+    (one,) = run_probe_json(cache, *arguments, valgrind=False)
     assert one["build"] == "99.9 of --python"
     assert one["timed"] == 5
     # a process that dies is an error of its module
     program = packages / "wasmtime/__init__.py"
     text = program.read_text()
     program.write_text(f"{text}\nimport os, sys\nif 'benchmarks' in sys.modules: os._exit(7)\n")
-    (one,) = probe_json(cache, *arguments, code=2, valgrind=False)
+    (one,) = run_probe_json(cache, *arguments, code=2, valgrind=False)
     assert one["error"].startswith("the process ended with exit code 7")
     program.write_text(f"{text}\nraise RuntimeError('this very package')\n")
-    answer = probe(cache, *arguments)
+    answer = run_probe(cache, *arguments)
     assert answer.returncode == 2
     assert "this very package" in answer.stderr
 
@@ -196,8 +198,8 @@ def test_a_library_registers_like_the_release_whose_symbols_it_looks_up(tmp_path
         (b"", "13.0.0"),
     ):
         path.write_bytes(content)
-        assert registers_like(path) == release
-    assert registers_like(None) == "13.0.0"
+        assert find_equivalent_release(path) == release
+    assert find_equivalent_release(None) == "13.0.0"
 
 
 def test_two_probes_may_install_the_same_release_at_once(
@@ -229,14 +231,14 @@ def test_a_cache_that_cannot_be_written_is_told(
 def test_without_an_index_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     if shutil.which("uv") is None:
         pytest.skip("uv is not installed")
-    answer = probe(
+    answer = run_probe(
         tmp_path, EIGHT, UV_DEFAULT_INDEX="http://127.0.0.1:9", UV_INDEX="", UV_FIND_LINKS="",
         UV_EXTRA_INDEX_URL="", UV_HTTP_RETRIES="0", UV_NO_CACHE="1",
     )  # fmt: skip
     assert answer.returncode == 2
     assert answer.stdout == ""
     assert f"{NEWEST} cannot be installed" in answer.stderr
-    assert "Is the package index there?" in answer.stderr
+    assert "Is the package index reachable?" in answer.stderr
     assert not list((tmp_path / "wasmtime-teardown").iterdir())
 
 
