@@ -208,6 +208,12 @@ def valgrind() -> None:
         absent("valgrind is not installed (Debian: valgrind)")
 
 
+@pytest.fixture(scope="module")
+def probe_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder that the probe's tests of a file share."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(scope="session")
 def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Install a pinned release by hash, once a session; return the folder to import it from."""

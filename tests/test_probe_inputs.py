@@ -1,4 +1,4 @@
-"""The modules that the probe takes, those that it refuses, and the proposals that they use."""
+"""Tests of the modules to probe: those it accepts or rejects, and the proposals they use."""
 
 import gzip
 import os
@@ -19,13 +19,8 @@ from scripts.releases import pins
 from .probe_inputs import EIGHT, EMPTY, MODULES_BY_PROPOSAL, ROOT, linux_only, run_probe_json
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("a.wasm", b"hello", "is not WebAssembly: it does not start with \\0asm."),
         ("a.wasm", b"", "is empty."),
@@ -45,46 +40,46 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("a.wasm", b"\n (module)", "is a module in text format. Rename it to a.wat."),
     ],
 )
-def test_a_file_that_is_no_module_is_refused_with_a_remedy(
-    name: str, content: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_file_that_is_not_a_module_is_rejected_with_a_remedy(
+    name: str, content: bytes, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     assert command.main([str(path)]) == 2
     out, err = capsys.readouterr()
     assert err.startswith(f"{path} is ")
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1
     assert out == ""
 
 
 @linux_only
-def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_rejected_without_reading_it(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo.wasm"
     os.mkfifo(fifo)
     with pytest.raises(
         UserError, match=r"is a pipe or a device\. Save the module to a file, and pass that"
     ):
         find_modules([fifo])
-    answer = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "scripts.probe", "/dev/stdin"],
         cwd=ROOT, input=EIGHT.read_bytes(), capture_output=True, timeout=60, check=False,
     )  # fmt: skip
-    assert answer.returncode == 2
-    assert answer.stderr.startswith(b"/dev/stdin is a pipe")
+    assert completed.returncode == 2
+    assert completed.stderr.startswith(b"/dev/stdin is a pipe")
 
 
-def test_a_path_that_is_not_there_or_holds_nothing(tmp_path: Path) -> None:
+def test_a_missing_file_and_an_empty_folder_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "folder.wasm").mkdir()
-    for path, said in (
+    for path, message in (
         (Path("/nowhere.wasm"), "Cannot read /nowhere.wasm: No such file"),
         (tmp_path, "contains no .wasm or .wat file"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             find_modules([path])
 
 
-def test_modules_of_a_folder_are_found_once_and_told_apart_by_path(tmp_path: Path) -> None:
+def test_modules_of_a_folder_are_listed_once_with_unique_names(tmp_path: Path) -> None:
     for folder in ("one", "other/deeper"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "same.wasm").write_bytes(EMPTY)
@@ -92,20 +87,20 @@ def test_modules_of_a_folder_are_found_once_and_told_apart_by_path(tmp_path: Pat
     (tmp_path / "é [x].wat").write_text("(module)")
     (tmp_path / "bad.wasm").write_bytes(b"hello")
     (tmp_path / "link.wasm").symlink_to(tmp_path / "one/OK.WASM")
-    found = find_modules([tmp_path, tmp_path / "one/same.wasm"])
-    assert sorted(module.name for module in found) == [
+    modules = find_modules([tmp_path, tmp_path / "one/same.wasm"])
+    assert sorted(module.name for module in modules) == [
         "bad.wasm", "deeper/same.wasm", "link.wasm", "one/same.wasm", "é [x].wat"
     ]  # fmt: skip
-    assert [module.name for module in found if module.problem] == ["bad.wasm"]
+    assert [module.name for module in modules if module.problem] == ["bad.wasm"]
 
 
-def test_names_are_as_short_as_they_can_be() -> None:
+def test_names_are_the_shortest_unique_paths() -> None:
     paths = [Path("/a/b/m.wasm"), Path("/c/b/m.wasm"), Path("/c/n.wasm")]
     assert list(shorten_paths(paths).values()) == ["a/b/m.wasm", "c/b/m.wasm", "n.wasm"]
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (
             "failed to parse WebAssembly module\n\nCaused by:\n    exceptions proposal not enabled "
@@ -137,12 +132,12 @@ def test_names_are_as_short_as_they_can_be() -> None:
         ("unexpected end-of-file (at offset 0xc8)", "unexpected end-of-file (at offset 0xc8)"),
     ],
 )
-def test_a_refusal_names_the_release_that_takes_the_module(error: str, said: str) -> None:
-    assert said in explain_refusal(error)
+def test_a_refusal_names_the_release_that_accepts_the_module(error: str, message: str) -> None:
+    assert message in explain_refusal(error)
     assert "anyhow" not in explain_refusal(error)
 
 
-def test_a_proposal_brings_what_it_needs() -> None:
+def test_a_proposal_enables_the_proposals_it_needs() -> None:
     assert require_features("gc") == ["gc", "function-references"]
     assert require_features("tail_call, exceptions,") == [
         "tail-call", "exceptions", "gc", "function-references"
@@ -160,10 +155,10 @@ SETTER = "import sys; from wasmtime import _bindings; getattr(_bindings, sys.arg
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES_BY_PROPOSAL)
-def test_the_releases_that_have_a_proposal_on(
-    name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_table_of_proposals_agrees_with_the_releases(
+    name: str, probe_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(probe_cache))
     releases = pins.load_pins()
     versions = [release.version for release in releases]
 
@@ -186,20 +181,22 @@ def test_the_releases_that_have_a_proposal_on(
         assert not on or Version(since) <= Version(on)
         setter = f"wasmtime_config_wasm_{name.replace('-', '_')}_set"
         assert run(SETTER, setter, since).returncode == 0
-        at = versions.index(since)
-        assert at == 0 or run(SETTER, setter, versions[at - 1]).returncode != 0
+        index = versions.index(since)
+        assert index == 0 or run(SETTER, setter, versions[index - 1]).returncode != 0
 
 
 @pytest.mark.slow
 @linux_only
-def test_features_are_enabled_where_the_c_api_can(cache: Path, tmp_path: Path) -> None:
+def test_a_feature_is_enabled_if_the_c_api_can(probe_cache: Path, tmp_path: Path) -> None:
     path = tmp_path / "gc.wat"
     path.write_text(MODULES_BY_PROPOSAL["gc"])
     options = ("--release", "45.0.0", "--modules", "4")
-    (off,) = run_probe_json(cache, path, *options, code=2)
+    (off,) = run_probe_json(probe_cache, path, *options, code=2)
     assert "gc is on by default since 47.0.1" in off["error"]
-    (on,) = run_probe_json(cache, path, *options, "--wasm-features", "gc")
+    (on,) = run_probe_json(probe_cache, path, *options, "--wasm-features", "gc")
     assert on["fdes"] > 0
     assert on["timed"] == 4
-    (old,) = run_probe_json(cache, path, "--release", "19.0.0", "--wasm-features", "gc", code=2)
+    (old,) = run_probe_json(
+        probe_cache, path, "--release", "19.0.0", "--wasm-features", "gc", code=2
+    )
     assert "the C API of this release cannot enable gc" in old["error"]

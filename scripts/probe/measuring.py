@@ -22,7 +22,7 @@ from scripts.probe.proposals import explain_refusal
 from scripts.probe.unwinders import Unwinder, find_counting_problem
 from scripts.probe.verdict import Counts, Times, Verdict, judge
 
-LIMIT_FACTOR = 8  # a measurement may take this many times its estimate in CPU seconds
+LIMIT_FACTOR = 8  # a job may take this many times its estimate in CPU seconds, and a minute
 TOLERATED_INSTRUCTIONS = 40  # per module, by which builds of libunwind differ, see `SCANS`
 
 
@@ -33,7 +33,7 @@ class Request:
     Attributes:
         builds: the builds to measure; first the one of --against, if given.
         unwinders: the unwinders to measure each build under.
-        modules: how many modules the process has loaded for which advice is requested.
+        modules: the number of loaded modules for which advice is requested.
         minutes: time budget for all modules, or None for `DEFAULT_SECONDS` per measurement.
         times: whether dropping is timed.
         features: WebAssembly proposals to enable.
@@ -162,13 +162,13 @@ def compile_module(module: Input, build: Build, request: Request, stack: ExitSta
         build,
         {"job": "compile", "wasm": str(module.path), "images": files},
         files=list(files.values()),
-        variables=child_variables(request.unwinders[0], build, request),
+        variables=make_child_variables(request.unwinders[0], build, request),
         progress=Progress(f"{module.name}, {build.name}: compiling"),
     )
     return Compiled(files, facts)
 
 
-def child_variables(unwinder: Unwinder, build: Build, request: Request) -> dict[str, str]:
+def make_child_variables(unwinder: Unwinder, build: Build, request: Request) -> dict[str, str]:
     """Return the environment variables that a child needs."""
     option = unwinder.option if unwinder.supports(build.release) else "system"
     return {"UNWINDER": option, "WASM_FEATURES": ",".join(request.features)}
@@ -191,10 +191,10 @@ def record_compilation(result: Result, facts: Answer) -> None:
 def measure_run(
     result: Result, compiled: Compiled, plan: Plan, request: Request, counting_problem: str
 ) -> None:
-    """Count and time a module as planned, and judge it; a failed step leaves the other's result."""
+    """Count and time a module as planned, and judge it; if one fails, keep the other."""
     run = result.run
     assert run is not None  # noqa: S101
-    variables = child_variables(run.unwinder, run.build, request)
+    variables = make_child_variables(run.unwinder, run.build, request)
     if counting_problem:
         result.not_counted = counting_problem
         if not request.times:
@@ -287,10 +287,10 @@ def compare_builds(results: Sequence[Result], builds: int) -> None:
             for step in ("deregister", "register"):
                 before = getattr(baseline.counts, step)[baseline.counted]
                 after = getattr(result.counts, step)[result.counted]
-                result.growth[step] = growth_in_percent(after, before)
+                result.growth[step] = compute_growth(after, before)
 
 
-def growth_in_percent(after: float, before: float) -> float | None:
+def compute_growth(after: float, before: float) -> float | None:
     """Return the growth of a count in percent, or None if it grew from 0."""
     if before:
         return round(100 * (after - before) / before, 3)
