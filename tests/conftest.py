@@ -211,6 +211,12 @@ def valgrind() -> None:
         skip_missing("valgrind is not installed (Debian: valgrind)")
 
 
+@pytest.fixture(scope="module")
+def probe_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder that the probe's tests of a file share."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(scope="session")
 def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return a function that installs a pinned release by hash and returns its folder.

@@ -1,4 +1,4 @@
-"""What the tests of the probe share: small modules, made-up builds, and the probe as a command."""
+"""Shared by the tests of the probe: small modules, made-up builds, and the probe as a command."""
 
 import json
 import os
@@ -24,8 +24,8 @@ ONE, EIGHT, HUNDRED = (ROOT / f"fixtures/functions-{number}.wasm" for number in 
 NEWEST = pins.load_pins(ROOT / pins.PINS)[-1].version
 DEADLINE = 600  # seconds that a test waits for a command
 EMPTY = b"\0asm\x01\0\0\0"  # a module without functions
-# modules that use a proposal, in text format
-USES = {
+# modules in text format that use a proposal, by its name
+MODULES_BY_PROPOSAL = {
     "threads": "(module (memory 1 1 shared))",
     "tail-call": "(module (func $f return_call $f))",
     "relaxed-simd": (
@@ -52,26 +52,26 @@ USES = {
 LIBGCC_12 = Unwinder("system", "libgcc 12", Platform.LIBGCC_LIST)
 LIBGCC_14 = Unwinder("system", "libgcc 14", Platform.LIBGCC_TREE)
 LIBUNWIND = Unwinder("libunwind", "LLVM libunwind 19.1.7", Platform.LIBUNWIND)
-# the wasmtime of the environment that the tests run in: no wheel has to be installed
+# the wasmtime of the tests' own environment, so that no wheel has to be installed
 INSTALLED = Build("installed", "", "50.0.1")
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux")
-posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows requires unwind info")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux")
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows requires unwind info")
 needs_valgrind = pytest.mark.usefixtures("valgrind")
 
 
-def run_of(
+def make_run(
     fdes: int, release: str = "50.0.1", unwinder: Unwinder = LIBUNWIND, **facts: float
 ) -> Run:
-    """Return a module under a release, as if it were compiled."""
+    """Return a module under a release as if it had been compiled."""
     return Run(Build(release, "", release), unwinder, fdes, fdes, **facts)
 
 
-def result_of(
+def make_result(
     deregister: float, release: str = "50.0.1", *, counted: int = 100, **others: Any
 ) -> Result:
-    """Return a result as if it were counted."""
-    run = run_of(17, release, others.pop("unwinder", LIBUNWIND))
+    """Return a result as if it had been counted."""
+    run = make_run(17, release, others.pop("unwinder", LIBUNWIND))
     counts = Counts({counted: deregister}, {counted: 7174}) if counted else Counts()
     return Result(
         Input(EIGHT, EIGHT.name), run.build, run.unwinder, run, counted, counts,
@@ -80,15 +80,15 @@ def result_of(
 
 
 def environment(cache: Path, **variables: str) -> dict[str, str]:
-    """Return the environment of a probe that waits for no other measurement."""
-    ours = ("ASV_", "UNWINDER", "LIBUNWIND", "BENCHMARKS_STRICT", "LD_PRELOAD")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    """Return the environment of a probe with its own cache, and its own lock for measuring."""
+    cleared = ("ASV_", "UNWINDER", "LIBUNWIND", "BENCHMARKS_STRICT", "LD_PRELOAD")
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(cleared)}
     uv = os.environ.get("UV") or shutil.which("uv") or "uv"
-    return {**kept, "UV": uv, "XDG_CACHE_HOME": str(cache), "TMPDIR": str(cache), **variables}
+    return {**inherited, "UV": uv, "XDG_CACHE_HOME": str(cache), "TMPDIR": str(cache), **variables}
 
 
-def installed(version: str, cache: Path) -> Path:
-    """Return the folder of a release in the probe's cache, in which it is installed if need be."""
+def install_in_cache(version: str, cache: Path) -> Path:
+    """Install a release in the probe's cache if it is not there yet; return its folder."""
     before = os.environ.get("XDG_CACHE_HOME")
     os.environ["XDG_CACHE_HOME"] = str(cache)
     try:
@@ -101,12 +101,12 @@ def installed(version: str, cache: Path) -> Path:
 
 
 def without_valgrind(cache: Path) -> dict[str, str]:
-    """Return variables under which valgrind is not found, nor uv: what it installs is there."""
-    installed(NEWEST, cache)
+    """Install the newest release, and return variables that hide valgrind, and with it uv."""
+    install_in_cache(NEWEST, cache)
     return {"PATH": ""}
 
 
-def probe(
+def run_probe(
     cache: Path, *arguments: str | Path, valgrind: bool = True, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the probe as a command."""
@@ -118,15 +118,15 @@ def probe(
     )  # fmt: skip
 
 
-def probe_json(
+def run_probe_json(
     cache: Path, *arguments: str | Path, code: int = 0, valgrind: bool = True
 ) -> list[dict[str, Any]]:
-    """Run the probe and return its JSON, which has neither NaN nor Infinity."""
+    """Run the probe and return its JSON; fail on NaN and Infinity, which JSON does not have."""
 
     def refuse(name: str) -> None:
         raise AssertionError(name)
 
-    answer = probe(cache, *arguments, "--json", valgrind=valgrind)
-    assert answer.returncode == code, answer.stdout + answer.stderr
-    found: list[dict[str, Any]] = json.loads(answer.stdout, parse_constant=refuse)
-    return found
+    completed = run_probe(cache, *arguments, "--json", valgrind=valgrind)
+    assert completed.returncode == code, completed.stdout + completed.stderr
+    results: list[dict[str, Any]] = json.loads(completed.stdout, parse_constant=refuse)
+    return results

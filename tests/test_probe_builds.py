@@ -1,4 +1,4 @@
-"""Builds that the probe measures: pinned releases, libraries, and what a Python has installed."""
+"""Tests of the builds to measure: pinned releases, libraries, and the package of a Python."""
 
 import os
 import platform
@@ -12,112 +12,111 @@ from asv.util import UserError
 
 from scripts.base import files
 from scripts.probe import builds
-from scripts.probe.builds import registers_like
+from scripts.probe.builds import find_equivalent_release
 from scripts.releases import pins
 
 from .probe_inputs import (
     DEADLINE,
     EIGHT,
     NEWEST,
-    installed,
-    linux,
+    install_in_cache,
+    linux_only,
     needs_valgrind,
-    posix,
-    probe,
-    probe_json,
+    posix_only,
+    run_probe,
+    run_probe_json,
 )
 
 OLD = "49.0.0"
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 def library_of(folder: Path) -> Path:
-    """Return the library in a folder that a release is installed in."""
+    """Return the shared library in the folder of an installed release."""
     return next(folder.glob("wasmtime/*-*/_*wasmtime.*"))
 
 
 @pytest.fixture(scope="module")
-def library(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the library of 49.0.0, by another name."""
+def library(probe_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the library of 49.0.0 with another file name."""
     path = tmp_path_factory.mktemp("build") / "libwasmtime.so"
-    shutil.copy(library_of(installed(OLD, cache)), path)
+    shutil.copy(library_of(install_in_cache(OLD, probe_cache)), path)
     return path
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 @needs_valgrind
-def test_a_regression_on_macos_fails_the_check(cache: Path, library: Path) -> None:
-    """Under libgcc nothing grows; under libunwind, which stands in for macOS, all does."""
+def test_a_regression_on_the_macos_path_fails_the_check(probe_cache: Path, library: Path) -> None:
+    """No count grows under libgcc; all counts grow under libunwind, which stands in for macOS."""
     options = ("--library", library, "--bindings", OLD, "--against", "newest", "--counts-only")
-    found = probe_json(cache, EIGHT, *options, "--fail-above", "1", code=1)
-    assert [(one["build"].split()[0], one["unwinder"]) for one in found] == [
+    results = run_probe_json(probe_cache, EIGHT, *options, "--fail-above", "1", code=1)
+    assert [(result["build"].split()[0], result["unwinder"]) for result in results] == [
         (NEWEST, "system"), ("libwasmtime.so", "system"),
         (NEWEST, "libunwind"), ("libwasmtime.so", "libunwind"),
     ]  # fmt: skip
     removal = "instructions_to_remove"
-    assert found[1]["growth_in_percent"][removal] == 0
-    assert found[3]["counts"][removal]["1000"] == pytest.approx(1_156_765, rel=1e-3)
-    assert found[2]["counts"][removal]["1000"] == pytest.approx(68_043, rel=1e-3)
-    assert found[3]["growth_in_percent"][removal] == pytest.approx(1600, rel=1e-2)
-    assert "growth_in_percent" not in found[2]
-    answer = probe(cache, EIGHT, *options, "--unwinder", "system", "--fail-above", "1")
-    assert answer.returncode == 0, answer.stdout
-    assert "PASS: no count grew by more than 1 %" in answer.stdout
+    assert results[1]["growth_in_percent"][removal] == 0
+    assert results[3]["counts"][removal]["1000"] == pytest.approx(1_156_765, rel=1e-3)
+    assert results[2]["counts"][removal]["1000"] == pytest.approx(68_043, rel=1e-3)
+    assert results[3]["growth_in_percent"][removal] == pytest.approx(1600, rel=1e-2)
+    assert "growth_in_percent" not in results[2]
+    completed = run_probe(probe_cache, EIGHT, *options, "--unwinder", "system", "--fail-above", "1")
+    assert completed.returncode == 0, completed.stdout
+    assert "PASS: no count grew by more than 1 %" in completed.stdout
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 @needs_valgrind
-def test_releases_with_different_fdes_are_compared(cache: Path) -> None:
-    found = probe_json(
-        cache, EIGHT, "--release", "22.0.0", "--against", "21.0.0", "--unwinder", "libunwind",
+def test_releases_with_different_fdes_are_compared(probe_cache: Path) -> None:
+    old, new = run_probe_json(
+        probe_cache, EIGHT, "--release", "22.0.0", "--against", "21.0.0", "--unwinder", "libunwind",
         "--counts-only", "--fail-above", "1",
     )  # fmt: skip
-    old, new = found
     assert (old["fdes"], new["fdes"]) == (25, 17)
     assert old["counted"] == new["counted"] >= 100
     assert -60 < new["growth_in_percent"]["instructions_to_remove"] < -50
 
 
 @pytest.mark.slow
-@linux
+@linux_only
 @needs_valgrind
-def test_the_check_passes_the_other_way_round(cache: Path, library: Path) -> None:
+def test_an_improvement_passes_the_check(probe_cache: Path, library: Path) -> None:
     options = ("--unwinder", "libunwind", "--counts-only", "--modules", "40", "--fail-above", "1")
-    newer = library_of(installed(NEWEST, cache))
-    old, own = probe_json(cache, EIGHT, "--library", newer, "--against", OLD, *options)
+    newer = library_of(install_in_cache(NEWEST, probe_cache))
+    old, own = run_probe_json(probe_cache, EIGHT, "--library", newer, "--against", OLD, *options)
     assert own["growth_in_percent"]["instructions_to_remove"] < -50 < old["fdes"]
-    same, own = probe_json(
-        cache, EIGHT, "--library", library, "--bindings", OLD, "--against", OLD, *options
+    same, own = run_probe_json(
+        probe_cache, EIGHT, "--library", library, "--bindings", OLD, "--against", OLD, *options
     )
     assert set(own["growth_in_percent"].values()) == {0}
     assert same["counts"] == own["counts"]
 
 
 @pytest.mark.slow
-@posix
-def test_a_library_whose_c_api_does_not_fit_is_told_by_its_missing_symbol(
-    cache: Path, library: Path
+@posix_only
+def test_a_library_with_another_c_api_is_rejected_with_the_missing_function(
+    probe_cache: Path, library: Path
 ) -> None:
-    answer = probe(cache, EIGHT, "--library", library, "--modules", "20")
-    assert answer.returncode == 2
-    assert f"{library} has no wasmtime_config_wasm_compact_imports_set: its C API" in answer.stderr
-    assert f"the bindings of {NEWEST}. Choose others with --bindings RELEASE." in answer.stderr
+    completed = run_probe(probe_cache, EIGHT, "--library", library, "--modules", "20")
+    assert completed.returncode == 2
+    assert (
+        f"{library} has no wasmtime_config_wasm_compact_imports_set: its C API" in completed.stderr
+    )
+    assert (
+        f"the bindings of {NEWEST}. Choose other bindings with --bindings RELEASE."
+        in completed.stderr
+    )
 
 
 @pytest.mark.slow
-@linux
-def test_a_file_that_is_no_library_for_this_machine_is_refused(
-    cache: Path, library: Path, tmp_path: Path
+@linux_only
+def test_a_file_that_is_not_a_library_for_this_machine_is_rejected(
+    probe_cache: Path, library: Path, tmp_path: Path
 ) -> None:
     content = library.read_bytes()
     other = {"x86_64": b"\xb7\0"}.get(platform.machine(), b"\x3e\0")
-    bad = {
+    bad_files = {
         "garbage.so": (b"hello", "garbage.so is not a shared library."),
         "static.a": (b"!<arch>\n", "static.a is not a shared library."),
         "mac.dylib": (b"\xcf\xfa\xed\xfe\0", "mac.dylib is a library for darwin, "),
@@ -126,68 +125,68 @@ def test_a_file_that_is_no_library_for_this_machine_is_refused(
         "cut.so": (content[:100_000], "cut.so cannot be loaded: "),
         "short.so": (content[:40], "short.so cannot be loaded: "),
     }
-    for name, (written, said) in bad.items():
-        (tmp_path / name).write_bytes(written)
-        answer = probe(cache, EIGHT, "--library", tmp_path / name, "--modules", "20")
-        assert answer.returncode == 2, name
-        assert said in answer.stderr
-        assert "Traceback" not in answer.stderr
-        if " is a library for " in said:
-            assert f"; this is linux, {platform.machine()}." in answer.stderr
-    for path, said in (("/nowhere.so", "No such file"), (tmp_path, "Is a directory")):
-        answer = probe(cache, EIGHT, "--library", path)
-        assert answer.returncode == 2
-        assert f"Cannot read {path}: {said}" in answer.stderr
+    for name, (bad_content, message) in bad_files.items():
+        (tmp_path / name).write_bytes(bad_content)
+        completed = run_probe(probe_cache, EIGHT, "--library", tmp_path / name, "--modules", "20")
+        assert completed.returncode == 2, name
+        assert message in completed.stderr
+        assert "Traceback" not in completed.stderr
+        if " is a library for " in message:
+            assert f"; this machine is linux, {platform.machine()}." in completed.stderr
+    for path, reason in (("/nowhere.so", "No such file"), (tmp_path, "Is a directory")):
+        completed = run_probe(probe_cache, EIGHT, "--library", path)
+        assert completed.returncode == 2
+        assert f"Cannot read {path}: {reason}" in completed.stderr
 
 
 @pytest.mark.slow
-@linux
-def test_the_wheels_own_library_is_left_as_it_is(
-    cache: Path, library: Path, tmp_path: Path
+@linux_only
+def test_the_library_of_the_wheel_is_not_modified(
+    probe_cache: Path, library: Path, tmp_path: Path
 ) -> None:
-    kept = library_of(installed(OLD, cache))
+    kept = library_of(install_in_cache(OLD, probe_cache))
     changed = tmp_path / "libwasmtime.so"
     changed.write_bytes(library.read_bytes() + b"\0")
     before = kept.read_bytes()
     arguments = ("--library", changed, "--bindings", OLD, "--modules", "4")
-    (own,) = probe_json(cache, EIGHT, *arguments, "--unwinder", "system", valgrind=False)
+    (own,) = run_probe_json(probe_cache, EIGHT, *arguments, "--unwinder", "system", valgrind=False)
     assert kept.read_bytes() == before
     assert own["timed"] == 4
 
 
 @pytest.mark.slow
-@posix
-def test_a_python_is_measured_with_what_it_has_installed(cache: Path, tmp_path: Path) -> None:
+@posix_only
+def test_the_wasmtime_package_of_a_python_is_measured(probe_cache: Path, tmp_path: Path) -> None:
     uv = os.environ.get("UV", "uv")
     command = [uv, "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv")]
     subprocess.run(command, check=True, timeout=DEADLINE)
     python = tmp_path / "venv/bin/python"
     arguments = (EIGHT, "--python", python, "--modules", "5")
-    answer = probe(cache, *arguments)
-    assert answer.returncode == 2
-    assert f"--python {python} has no wasmtime installed." in answer.stderr
-    # a version that is not pinned
+    completed = run_probe(probe_cache, *arguments)
+    assert completed.returncode == 2
+    assert f"--python {python} has no wasmtime installed." in completed.stderr
+    # install a version that is not pinned
     (packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
-    shutil.copytree(installed(OLD, cache) / "wasmtime", packages / "wasmtime")
+    shutil.copytree(install_in_cache(OLD, probe_cache) / "wasmtime", packages / "wasmtime")
     metadata = packages / "wasmtime-99.9.dist-info/METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: wasmtime\nVersion: 99.9\n")
-    (one,) = probe_json(cache, *arguments, valgrind=False)
-    assert one["build"] == "99.9 of --python"
-    assert one["timed"] == 5
-    # a process that dies is an error of its module
+    (result,) = run_probe_json(probe_cache, *arguments, valgrind=False)
+    assert result["build"] == "99.9 of --python"
+    assert result["timed"] == 5
+    # a child that dies is reported as an error of its module
     program = packages / "wasmtime/__init__.py"
     text = program.read_text()
     program.write_text(f"{text}\nimport os, sys\nif 'benchmarks' in sys.modules: os._exit(7)\n")
-    (one,) = probe_json(cache, *arguments, code=2, valgrind=False)
-    assert one["error"].startswith("the process ended with exit code 7")
+    (result,) = run_probe_json(probe_cache, *arguments, code=2, valgrind=False)
+    assert result["error"].startswith("the process ended with exit code 7")
     program.write_text(f"{text}\nraise RuntimeError('this very package')\n")
-    answer = probe(cache, *arguments)
-    assert answer.returncode == 2
-    assert "this very package" in answer.stderr
+    completed = run_probe(probe_cache, *arguments)
+    assert completed.returncode == 2
+    assert "this very package" in completed.stderr
 
 
-def test_a_library_registers_like_the_release_whose_symbols_it_looks_up(tmp_path: Path) -> None:
+def test_symbols_of_a_library_tell_which_release_it_registers_like(tmp_path: Path) -> None:
     path = tmp_path / "library"
     for content, release in (
         (b"__unw_add_dynamic_fde\0__unw_add_dynamic_eh_frame_section", "50.0.0"),
@@ -196,19 +195,20 @@ def test_a_library_registers_like_the_release_whose_symbols_it_looks_up(tmp_path
         (b"", "13.0.0"),
     ):
         path.write_bytes(content)
-        assert registers_like(path) == release
-    assert registers_like(None) == "13.0.0"
+        assert find_equivalent_release(path) == release
+    assert find_equivalent_release(None) == "13.0.0"
 
 
-def test_two_probes_may_install_the_same_release_at_once(
+def test_two_probes_can_install_the_same_release_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     def install(command: list[str | Path], **_: str) -> subprocess.CompletedProcess[str]:
-        own = Path(command[-1])
-        for folder in (own, own.with_name(own.name.removesuffix(f".{os.getpid()}.tmp"))):
-            (folder / "wasmtime").mkdir(parents=True)  # the other one is faster
+        temporary = Path(command[-1])
+        final = temporary.with_name(temporary.name.removesuffix(f".{os.getpid()}.tmp"))
+        for folder in (temporary, final):  # as if another probe had finished first
+            (folder / "wasmtime").mkdir(parents=True)
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(builds, "_run", install)
@@ -217,7 +217,7 @@ def test_two_probes_may_install_the_same_release_at_once(
     assert [entry.name for entry in Path(build.path).parent.iterdir()] == [Path(build.path).name]
 
 
-def test_a_cache_that_cannot_be_written_is_told(
+def test_an_unwritable_cache_is_an_error_with_a_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -226,21 +226,21 @@ def test_a_cache_that_cannot_be_written_is_told(
         builds.install_release(pins.load_pins()[-1])
 
 
-def test_without_an_index_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_unreachable_index_is_an_error_and_leaves_no_files(tmp_path: Path) -> None:
     if shutil.which("uv") is None:
         pytest.skip("uv is not installed")
-    answer = probe(
+    completed = run_probe(
         tmp_path, EIGHT, UV_DEFAULT_INDEX="http://127.0.0.1:9", UV_INDEX="", UV_FIND_LINKS="",
         UV_EXTRA_INDEX_URL="", UV_HTTP_RETRIES="0", UV_NO_CACHE="1",
     )  # fmt: skip
-    assert answer.returncode == 2
-    assert answer.stdout == ""
-    assert f"{NEWEST} cannot be installed" in answer.stderr
-    assert "Is the package index there?" in answer.stderr
+    assert completed.returncode == 2
+    assert completed.stdout == ""
+    assert f"{NEWEST} cannot be installed" in completed.stderr
+    assert "Is the package index reachable?" in completed.stderr
     assert not list((tmp_path / "wasmtime-teardown").iterdir())
 
 
-def test_a_folder_appears_only_once_it_is_complete(tmp_path: Path) -> None:
+def test_a_folder_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     def fill(*, complete: bool) -> None:
         with files.replace_atomically(tmp_path / "folder") as new:
             (new / "deeper").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The modules that the probe takes, those that it refuses, and the proposals that they use."""
+"""Tests of the modules to probe: those it accepts or rejects, and the proposals they use."""
 
 import gzip
 import os
@@ -12,27 +12,22 @@ from packaging.version import Version
 
 from scripts.probe import __main__ as command
 from scripts.probe.builds import install_release
-from scripts.probe.inputs import find_modules, shorten
+from scripts.probe.inputs import find_modules, shorten_paths
 from scripts.probe.proposals import PROPOSALS, explain_refusal, require_features
 from scripts.releases import pins
 
-from .probe_inputs import EIGHT, EMPTY, ROOT, USES, linux, probe_json
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+from .probe_inputs import EIGHT, EMPTY, MODULES_BY_PROPOSAL, ROOT, linux_only, run_probe_json
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("a.wasm", b"hello", "is not WebAssembly: it does not start with \\0asm."),
         ("a.wasm", b"", "is empty."),
-        ("a.wasm", b"\0asm", "is cut short, or of an unknown version"),
-        ("a.wasm", b"\0asm\x02\0\0\0", "is cut short, or of an unknown version"),
+        ("a.wasm", b"\0asm", "is truncated, or of an unknown WebAssembly version"),
+        ("a.wasm", b"\0asm\x02\0\0\0", "is truncated, or of an unknown WebAssembly version"),
         ("a.wasm", b"\0asm\x0d\0\x01\0", "is a component, not a core module. Extract its core mod"),
-        ("a.cwasm", b"\x7fELF\x02", "is compiled already (.cwasm). Give the .wasm file"),
+        ("a.cwasm", b"\x7fELF\x02", "is already compiled (.cwasm). Pass the .wasm file"),
         (
             "a.wasm.gz",
             gzip.compress(EMPTY, mtime=0),
@@ -45,44 +40,46 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("a.wasm", b"\n (module)", "is a module in text format. Rename it to a.wat."),
     ],
 )
-def test_a_file_that_is_no_module_is_refused_with_a_remedy(
-    name: str, content: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_file_that_is_not_a_module_is_rejected_with_a_remedy(
+    name: str, content: bytes, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     assert command.main([str(path)]) == 2
     out, err = capsys.readouterr()
     assert err.startswith(f"{path} is ")
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1
     assert out == ""
 
 
-@linux
-def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+@linux_only
+def test_a_pipe_is_rejected_without_reading_it(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo.wasm"
     os.mkfifo(fifo)
-    with pytest.raises(UserError, match=r"is a pipe or a device\. Save the module to a file"):
+    with pytest.raises(
+        UserError, match=r"is a pipe or a device\. Save the module to a file, and pass that"
+    ):
         find_modules([fifo])
-    answer = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "scripts.probe", "/dev/stdin"],
         cwd=ROOT, input=EIGHT.read_bytes(), capture_output=True, timeout=60, check=False,
     )  # fmt: skip
-    assert answer.returncode == 2
-    assert answer.stderr.startswith(b"/dev/stdin is a pipe")
+    assert completed.returncode == 2
+    assert completed.stderr.startswith(b"/dev/stdin is a pipe")
 
 
-def test_a_path_that_is_not_there_or_holds_nothing(tmp_path: Path) -> None:
+def test_a_missing_file_and_an_empty_folder_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "folder.wasm").mkdir()
-    for path, said in (
+    for path, message in (
         (Path("/nowhere.wasm"), "Cannot read /nowhere.wasm: No such file"),
-        (tmp_path, "holds no .wasm or .wat file"),
+        (tmp_path, "contains no .wasm or .wat file"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             find_modules([path])
 
 
-def test_modules_of_a_folder_are_found_once_and_told_apart_by_path(tmp_path: Path) -> None:
+def test_modules_of_a_folder_are_listed_once_with_unique_names(tmp_path: Path) -> None:
     for folder in ("one", "other/deeper"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "same.wasm").write_bytes(EMPTY)
@@ -90,43 +87,43 @@ def test_modules_of_a_folder_are_found_once_and_told_apart_by_path(tmp_path: Pat
     (tmp_path / "é [x].wat").write_text("(module)")
     (tmp_path / "bad.wasm").write_bytes(b"hello")
     (tmp_path / "link.wasm").symlink_to(tmp_path / "one/OK.WASM")
-    found = find_modules([tmp_path, tmp_path / "one/same.wasm"])
-    assert sorted(module.name for module in found) == [
+    modules = find_modules([tmp_path, tmp_path / "one/same.wasm"])
+    assert sorted(module.name for module in modules) == [
         "bad.wasm", "deeper/same.wasm", "link.wasm", "one/same.wasm", "é [x].wat"
     ]  # fmt: skip
-    assert [module.name for module in found if module.problem] == ["bad.wasm"]
+    assert [module.name for module in modules if module.problem] == ["bad.wasm"]
 
 
-def test_names_are_as_short_as_they_can_be() -> None:
+def test_names_are_the_shortest_unique_paths() -> None:
     paths = [Path("/a/b/m.wasm"), Path("/c/b/m.wasm"), Path("/c/n.wasm")]
-    assert list(shorten(paths).values()) == ["a/b/m.wasm", "c/b/m.wasm", "n.wasm"]
+    assert list(shorten_paths(paths).values()) == ["a/b/m.wasm", "c/b/m.wasm", "n.wasm"]
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (
             "failed to parse WebAssembly module\n\nCaused by:\n    exceptions proposal not enabled "
             "(at offset 0x14)\n\nStack backtrace:\n   0: anyhow::error::gc proposal",
-            "exceptions proposal not enabled (at offset 0x14). exceptions is on from 47.0.1 on "
-            "(--release); --wasm-features exceptions enables it from 39.0.0 on.",
+            "exceptions proposal not enabled (at offset 0x14). exceptions is on by default since "
+            "47.0.1 (--release); --wasm-features exceptions enables it since 39.0.0.",
         ),
         (
             "rec group usage requires `gc` proposal to be enabled (at offset 0x16)",
-            "gc is on from 47.0.1 on",
+            "gc is on by default since 47.0.1",
         ),
-        ("tail calls support is not enabled", "tail-call is on from 22.0.0 on"),
+        ("tail calls support is not enabled", "tail-call is on by default since 22.0.0"),
         (
             "the custom page sizes proposal must be enabled to customize a memory's page size",
-            "custom-page-sizes is off in every release; --wasm-features custom-page-sizes enables",
+            "off by default in every release; --wasm-features custom-page-sizes enables it since",
         ),
         (
             "constant expression required: non-constant operator: i32.add (at offset 0x11)",
-            "extended-const is on from 25.0.0 on (--release).",
+            "extended-const is on by default since 25.0.0 (--release).",
         ),
         (
             "shared globals require the shared-everything-threads proposal",
-            "shared-everything-threads is off in every release.",
+            "shared-everything-threads is off by default in every release.",
         ),
         (
             "legacy_exceptions feature required for try instruction",
@@ -135,19 +132,19 @@ def test_names_are_as_short_as_they_can_be() -> None:
         ("unexpected end-of-file (at offset 0xc8)", "unexpected end-of-file (at offset 0xc8)"),
     ],
 )
-def test_a_refusal_names_the_release_that_takes_the_module(error: str, said: str) -> None:
-    assert said in explain_refusal(error)
+def test_a_refusal_names_the_release_that_accepts_the_module(error: str, message: str) -> None:
+    assert message in explain_refusal(error)
     assert "anyhow" not in explain_refusal(error)
 
 
-def test_a_proposal_brings_what_it_needs() -> None:
+def test_a_proposal_enables_the_proposals_it_needs() -> None:
     assert require_features("gc") == ["gc", "function-references"]
     assert require_features("tail_call, exceptions,") == [
         "tail-call", "exceptions", "gc", "function-references"
     ]  # fmt: skip
     assert require_features("") == []
     with pytest.raises(
-        UserError, match=r"thread is not a proposal to enable\. Did you mean threads"
+        UserError, match=r"thread is not a proposal that can be enabled\. Did you mean threads"
     ):
         require_features("thread")
 
@@ -157,11 +154,11 @@ SETTER = "import sys; from wasmtime import _bindings; getattr(_bindings, sys.arg
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", USES)
-def test_the_releases_that_have_a_proposal_on(
-    name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", MODULES_BY_PROPOSAL)
+def test_the_table_of_proposals_agrees_with_the_releases(
+    name: str, probe_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(probe_cache))
     releases = pins.load_pins()
     versions = [release.version for release in releases]
 
@@ -174,30 +171,32 @@ def test_the_releases_that_have_a_proposal_on(
 
     proposal = PROPOSALS[name]
     if on := proposal.on_since:
-        assert run(COMPILE, USES[name], on).returncode == 0
+        assert run(COMPILE, MODULES_BY_PROPOSAL[name], on).returncode == 0
     before = versions[versions.index(on) - 1] if on else versions[-1]
     if name != "custom-page-sizes":
-        refused = run(COMPILE, USES[name], before)
+        refused = run(COMPILE, MODULES_BY_PROPOSAL[name], before)
         assert refused.returncode != 0
         assert f"{name} is " in explain_refusal(refused.stderr)
     if since := proposal.settable_since:
         assert not on or Version(since) <= Version(on)
         setter = f"wasmtime_config_wasm_{name.replace('-', '_')}_set"
         assert run(SETTER, setter, since).returncode == 0
-        at = versions.index(since)
-        assert at == 0 or run(SETTER, setter, versions[at - 1]).returncode != 0
+        index = versions.index(since)
+        assert index == 0 or run(SETTER, setter, versions[index - 1]).returncode != 0
 
 
 @pytest.mark.slow
-@linux
-def test_features_are_enabled_where_the_c_api_can(cache: Path, tmp_path: Path) -> None:
+@linux_only
+def test_a_feature_is_enabled_if_the_c_api_can(probe_cache: Path, tmp_path: Path) -> None:
     path = tmp_path / "gc.wat"
-    path.write_text(USES["gc"])
+    path.write_text(MODULES_BY_PROPOSAL["gc"])
     options = ("--release", "45.0.0", "--modules", "4")
-    (off,) = probe_json(cache, path, *options, code=2)
-    assert "gc is on from 47.0.1 on" in off["error"]
-    (on,) = probe_json(cache, path, *options, "--wasm-features", "gc")
+    (off,) = run_probe_json(probe_cache, path, *options, code=2)
+    assert "gc is on by default since 47.0.1" in off["error"]
+    (on,) = run_probe_json(probe_cache, path, *options, "--wasm-features", "gc")
     assert on["fdes"] > 0
     assert on["timed"] == 4
-    (old,) = probe_json(cache, path, "--release", "19.0.0", "--wasm-features", "gc", code=2)
+    (old,) = run_probe_json(
+        probe_cache, path, "--release", "19.0.0", "--wasm-features", "gc", code=2
+    )
     assert "the C API of this release cannot enable gc" in old["error"]

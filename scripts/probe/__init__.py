@@ -1,1 +1,1 @@
-"""The probe: what unwind info costs for a module of the user's own, build by build."""
+"""The probe: measures what unwind info costs for the user's own module, build by build."""

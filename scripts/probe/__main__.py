@@ -1,9 +1,9 @@
-"""Tell what unwind info costs when your own module is unloaded, build by build, on this machine.
+"""Measure what unwind info costs on this machine when your own module is unloaded.
 
-A build is a pinned release, the wasmtime that a Python has installed, or a library of your own.
+A build is a pinned release, the wasmtime package of a Python, or your own library.
 
 Exit codes: 0 if all went well; 1 if a count grew by more than --fail-above; 2 if something failed;
-3 if counts could not be compared; 130 if it was interrupted.
+3 if counts could not be compared; 130 if the probe was interrupted.
 """
 
 import argparse
@@ -34,7 +34,7 @@ GREW, INTERRUPTED = CHANGED, 130
 
 
 class Output:
-    """Prints each module as it is done, in the format that is asked for."""
+    """Prints the results of each module once they are complete, in the requested format."""
 
     def __init__(self, format_: str) -> None:
         self.format = format_
@@ -43,8 +43,8 @@ class Output:
         )
         self.printed = 0
 
-    def show(self, results: Sequence[Result]) -> None:
-        """Print the results of a module."""
+    def print_results(self, results: Sequence[Result]) -> None:
+        """Print the results of one module."""
         if self.format == "json":
             for result in results:
                 entry = json.dumps(report.to_json(result), indent=1, allow_nan=False)
@@ -55,19 +55,19 @@ class Output:
         else:
             report.print_module(results, self.console)
 
-    def say(self, line: str) -> None:
-        """Print a line that is for people."""
+    def print_message(self, line: str) -> None:
+        """Print a message for people; on standard error if standard output is JSON."""
         print(line, file=sys.stderr if self.format == "json" else sys.stdout, flush=True)
 
     def close(self) -> None:
-        """End the list of JSON."""
+        """Close the JSON list, if the format is JSON."""
         if self.format == "json":
             print("\n]" if self.printed else "[]", flush=True)
 
 
 @contextmanager
 def open_output(format_: str) -> Iterator[Output]:
-    """Yield an output that ends well, however the measurement ends."""
+    """Yield an output, and close it even if measuring fails or is interrupted."""
     output = Output(format_)
     try:
         yield output
@@ -76,7 +76,7 @@ def open_output(format_: str) -> Iterator[Output]:
 
 
 def probe(options: argparse.Namespace) -> int:
-    """Measure all modules and print them; return the exit code."""
+    """Measure all modules and print their results; return the exit code."""
     modules = find_modules(options.module)
     features = require_features(options.wasm_features)
     unwinders = choose_unwinders(options.unwinder, both=options.library is not None)
@@ -89,14 +89,14 @@ def probe(options: argparse.Namespace) -> int:
         hold_machine(cache_folder())
         results = list[Result]()
         with open_output(options.format) as output:
-            for measured in measure_modules(modules, request):
-                output.show(measured)
-                results += measured
-            return conclude(results, options.fail_above, output)
+            for module_results in measure_modules(modules, request):
+                output.print_results(module_results)
+                results += module_results
+            return decide_exit_code(results, options.fail_above, output)
 
 
-def conclude(results: Sequence[Result], fail_above: float | None, output: Output) -> int:
-    """Return the exit code, and print what made a check fail."""
+def decide_exit_code(results: Sequence[Result], fail_above: float | None, output: Output) -> int:
+    """Return the exit code, and print the outcome of the --fail-above check."""
     code = 0
     if any(result.not_compared for result in results):
         code = UNKNOWN
@@ -108,19 +108,18 @@ def conclude(results: Sequence[Result], fail_above: float | None, output: Output
         for step, growth in result.growth.items():
             if growth is None or growth > fail_above:
                 code = GREW
-                output.say(
-                    f"FAIL: instructions to {step} {report.percent(growth)} > {fail_above:g} % "
-                    f"({result.module.name}, {result.build.name}, {result.unwinder.title})"
-                )
+                change = f"instructions to {step} {report.format_percent(growth)}"
+                measurement = f"{result.module.name}, {result.build.name}, {result.unwinder.title}"
+                output.print_message(f"FAIL: {change} > {fail_above:g} % ({measurement})")
     if code == 0:
-        output.say(f"PASS: no count grew by more than {fail_above:g} %")
+        output.print_message(f"PASS: no count grew by more than {fail_above:g} %")
     elif code != GREW:
-        output.say("UNKNOWN: not everything was compared, see above")
+        output.print_message("UNKNOWN: some counts were not compared; see the reasons above")
     return code
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options, or exit with 2 if they do not fit each other."""
+    """Return the options; exit with 2 if they are invalid or contradict each other."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.probe",
         description=__doc__,
@@ -128,39 +127,52 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("module", type=Path, nargs="+", help=".wasm or .wat files, or folders of them")
-    add("--release", action="append", default=[], help="a release; the newest by default")
-    add("--python", help="measure the wasmtime that this Python has installed")
-    add("--library", type=Path, help="measure this libwasmtime")
-    add("--bindings", metavar="RELEASE", help="Python bindings for --library; the newest's")
+    add(
+        "--release",
+        action="append",
+        default=[],
+        help="measure this pinned release; may be repeated (default: the newest)",
+    )
+    add("--python", help="measure the wasmtime package that this Python imports")
+    add("--library", type=Path, help="measure this shared libwasmtime")
+    add(
+        "--bindings",
+        metavar="RELEASE",
+        help="load --library with the Python bindings of this release (default: the newest)",
+    )
     add("--against", metavar="RELEASE", help="compare counts with this release, or 'newest'")
     add("--fail-above", type=float, metavar="PERCENT", help="exit with 1 if a count grew by more")
-    add("--modules", type=int, default=1000, help="how many are loaded at once (1000)")
-    add("--minutes", type=float, help="how long it may take (10 s a module, build and unwinder)")
+    add("--modules", type=int, default=1000, help="modules loaded at once (default: 1000)")
+    add(
+        "--minutes",
+        type=float,
+        help="time budget of the whole call (default: 10 s for each module, build and unwinder)",
+    )
     add(
         "--unwinder",
         choices=("system", "libunwind"),
-        help="libunwind stands in for macOS; --library is measured under both by default",
+        help="libunwind stands in for macOS (default: system; with --library, both)",
     )
     add("--wasm-features", default="", metavar="A,B", help="WebAssembly proposals to enable")
-    add("--counts-only", action="store_true", help="no times")
+    add("--counts-only", action="store_true", help="count instructions, but measure no times")
     add("--format", choices=("table", "markdown", "json"), default="table")
     add("--json", action="store_const", dest="format", const="json", help="--format json")
     options = parser.parse_args(arguments)
     if options.modules < 1:
-        parser.error(f"--modules {options.modules}: it must be 1 or more")
+        parser.error(f"--modules {options.modules}: must be 1 or more")
     if options.minutes is not None and not 0 < options.minutes < math.inf:
-        parser.error(f"--minutes {options.minutes:g}: it must be above 0")
+        parser.error(f"--minutes {options.minutes:g}: must be above 0")
     if options.bindings and not options.library:
-        parser.error("--bindings is for --library")
+        parser.error("--bindings needs --library")
     if options.fail_above is not None and not (options.against and options.fail_above >= 0):
         parser.error("--fail-above needs --against, and a percentage of 0 or more")
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Probe; the exit codes are those of the module's docstring."""
+    """Run the probe; return one of the exit codes in the module docstring."""
     options = parse(arguments)
-    # asv logs that the probe waits for another measurement
+    # so that asv reports that the probe waits for another measurement
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     try:
         with interruptible():

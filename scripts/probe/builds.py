@@ -1,4 +1,4 @@
-"""The builds to measure: pinned releases, kept in the cache, and copies of others."""
+"""The builds to measure: cached pinned releases, and copies of installed packages and libraries."""
 
 import hashlib
 import mmap
@@ -23,14 +23,14 @@ from scripts.releases.pins import Release
 
 HELPERS = Path("fixtures/helper-requirements.txt")
 NEWEST = "newest"  # stands for the newest pinned release with a wheel for this platform
-SYSTEMS = {b"\x7fE": "linux", b"MZ": "win32", b"\xcf\xfa": "darwin"}  # by a library's first bytes
-MACHINES = {b"\x3e\0": "x86_64", b"\xb7\0": "aarch64"}  # in the header of ELF
+SYSTEMS_BY_MAGIC = {b"\x7fE": "linux", b"MZ": "win32", b"\xcf\xfa": "darwin"}
+ELF_MACHINES = {b"\x3e\0": "x86_64", b"\xb7\0": "aarch64"}  # e_machine in the ELF header
 MISSING_SYMBOL = re.compile(r"(?:undefined symbol: |dlsym\(\w+, |function ')(\w+)")
-# Symbols that a library looks up, and the first release that does: it tells how a library that is
-# not a release registers.
-SYMBOLS = {b"__unw_add_dynamic_eh_frame_section": "50.0.0", b"__unw_add_dynamic_fde": "19.0.0"}
-OLDEST = "13.0.0"
-PACKAGE = """from importlib import metadata, util
+# Symbols that wasmtime looks up in libunwind, and the first release that does. They show how a
+# library that is not a release registers its unwind tables.
+SYMBOL_SINCE = {b"__unw_add_dynamic_eh_frame_section": "50.0.0", b"__unw_add_dynamic_fde": "19.0.0"}
+OLDEST_RELEASE = "13.0.0"
+PRINT_INSTALLED = """from importlib import metadata, util
 print(metadata.version('wasmtime'), util.find_spec('wasmtime').origin)"""
 _run = partial(subprocess.run, capture_output=True, text=True, check=False)
 
@@ -40,9 +40,9 @@ class Build:
     """A wasmtime to measure.
 
     Attributes:
-        name: how the report calls it.
-        path: the PYTHONPATH on which it is imported.
-        release: the release it registers like: its own, if it is one.
+        name: its name in the report.
+        path: the PYTHONPATH to import it with.
+        release: the release that registers unwind tables in the same way; a release names itself.
     """
 
     name: str
@@ -56,11 +56,11 @@ def cache_folder() -> Path:
 
 
 def choose_builds(options: Namespace, scratch: Path) -> list[Build]:
-    """Return the builds that are asked for, else the newest release; first the one of --against.
+    """Return the requested builds, or the newest release; the build of --against comes first.
 
     Raises:
-        UserError: a release is not pinned, a build cannot be used, or --against has nothing to
-            compare.
+        UserError: a release is not pinned, a build cannot be used, or --against has no second
+            build to compare.
     """
     pinned = {release.version: release for release in pins.load_pins()}
     newest = pins.newest_with_wheel(list(pinned.values()), list(platform_tags())).version
@@ -70,26 +70,26 @@ def choose_builds(options: Namespace, scratch: Path) -> list[Build]:
         return pinned[newest if name == NEWEST else name]
 
     against = [require_pin(options.against)] if options.against else []
-    named = [*map(require_pin, options.release)]
+    requested = [*map(require_pin, options.release)]
     bindings = require_pin(options.bindings or NEWEST)
-    own = []
+    unpinned = []
     if options.python is not None:
-        own.append(copy_installed(options.python, pinned[newest], scratch / "python"))
+        unpinned.append(copy_installed(options.python, pinned[newest], scratch / "python"))
     if options.library:
-        own.append(copy_library(options.library, bindings, scratch / "library"))
-    if not named and not own:
-        named = [pinned[newest]]
-    releases = {release.version: release for release in (*against, *named)}
-    if against and len(releases) + len(own) == 1:
+        unpinned.append(copy_library(options.library, bindings, scratch / "library"))
+    if not requested and not unpinned:
+        requested = [pinned[newest]]
+    releases = {release.version: release for release in (*against, *requested)}
+    if against and len(releases) + len(unpinned) == 1:
         raise UserError(f"--against {against[0].version} needs a second build to compare.")
-    return [*map(install_release, releases.values()), *own]
+    return [*map(install_release, releases.values()), *unpinned]
 
 
 def install_release(release: Release) -> Build:
-    """Return a pinned release, installed by hash on first use.
+    """Return a pinned release from the cache; install it by hash on first use.
 
     Raises:
-        UserError: it cannot be installed, or its folder in XDG_CACHE_HOME cannot be written.
+        UserError: the release cannot be installed, or the cache folder cannot be written.
     """
     content = release.requirements + HELPERS.read_text("utf-8") + sys.version
     cache = cache_folder()
@@ -104,90 +104,111 @@ def install_release(release: Release) -> Build:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with replace_atomically(folder) as new:
-            answer = _run([*command, new], input=release.requirements)
-            if answer.returncode != 0:
-                reason = f"({' '.join(answer.stderr.split())[-300:]}). Is the package index there?"
-                raise UserError(f"wasmtime {release.version} cannot be installed {reason}")
+            completed = _run([*command, new], input=release.requirements)
+            if completed.returncode != 0:
+                reason = " ".join(completed.stderr.split())[-300:]
+                raise UserError(
+                    f"wasmtime {release.version} cannot be installed ({reason}). "
+                    "Is the package index reachable?"
+                )
     except OSError as error:
-        if not folder.is_dir():  # or another probe was faster
-            message = f"{cache} cannot be written, or uv is missing: {error}. Set XDG_CACHE_HOME."
-            raise UserError(message) from error
+        if not folder.is_dir():  # otherwise another probe has just installed it
+            raise UserError(
+                f"{cache} cannot be written, or uv is not installed: {error}. "
+                "Set XDG_CACHE_HOME, or install uv."
+            ) from error
     return Build(release.version, str(folder), release.version)
 
 
 def copy_installed(python: str, release: Release, folder: Path) -> Build:
-    """Return a copy of the wasmtime that a Python has installed.
+    """Return a copy of the wasmtime package that a Python has installed.
 
     Raises:
-        UserError: the Python cannot be started, or has no wasmtime that can be imported.
+        UserError: the Python cannot be started, or has no wasmtime package that can be imported.
     """
     try:
-        answer = _run([python, "-c", PACKAGE])
+        completed = _run([python, "-c", PRINT_INSTALLED])
     except OSError as error:
         raise UserError(f"--python {python} cannot be started: {error.strerror}.") from error
-    if answer.returncode != 0:
+    if completed.returncode != 0:
         raise UserError(f"--python {python} has no wasmtime installed.")
-    version, origin = answer.stdout.strip().split(" ", 1)
+    version, origin = completed.stdout.strip().split(" ", 1)
     package = Path(origin).parent
-    path = _copy(package, release, folder)
+    path = _copy_to_import(package, release, folder)
     library = next(package.glob("*-*/_*wasmtime.*"), None)
-    return Build(f"{version} of --python", path, registers_like(library))
+    return Build(f"{version} of --python", path, find_equivalent_release(library))
 
 
 def copy_library(library: Path, bindings: Release, folder: Path) -> Build:
-    """Return a library with the bindings of a release.
+    """Return a build of a library and the Python bindings of a release.
 
     Raises:
-        UserError: there is no such file, it is not a library or one for another platform, or it
-            does not fit the bindings.
+        UserError: the file cannot be read, is not a library for this platform, or does not fit the
+            bindings.
     """
     try:
         content = library.read_bytes() if not library.is_fifo() else b""
     except OSError as error:
         raise UserError(f"Cannot read {library}: {error.strerror}.") from error
-    system = SYSTEMS.get(content[:2])
-    machine = platform.machine() if system != "linux" else MACHINES.get(content[18:20], "unknown")
+    system = SYSTEMS_BY_MAGIC.get(content[:2])
     if system is None:
         raise UserError(f"{library} is not a shared library.")
-    theirs, here = f"{system}, {machine}", f"{sys.platform}, {platform.machine()}"
-    if theirs != here:
-        raise UserError(f"{library} is a library for {theirs}; this is {here}.")
+    is_elf = system == "linux"
+    machine = ELF_MACHINES.get(content[18:20], "unknown") if is_elf else platform.machine()
+    target, host = f"{system}, {machine}", f"{sys.platform}, {platform.machine()}"
+    if target != host:
+        raise UserError(f"{library} is a library for {target}; this machine is {host}.")
     name = f"{library.name} {hashlib.sha256(content).hexdigest()[:8]}"
-    return Build(name, _copy(library, bindings, folder), registers_like(library))
+    return Build(name, _copy_to_import(library, bindings, folder), find_equivalent_release(library))
 
 
-def registers_like(library: Path | None) -> str:
-    """Return the oldest release that registers as a library does, by the symbols it looks up."""
+def find_equivalent_release(library: Path | None) -> str:
+    """Return the oldest release that registers unwind tables as a library does, by its symbols."""
     if library is None or not library.stat().st_size:
-        return OLDEST
-    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as bytes_:
-        return next(
-            (since for symbol, since in SYMBOLS.items() if bytes_.find(symbol) >= 0), OLDEST
-        )
+        return OLDEST_RELEASE
+    with (
+        library.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        for symbol, release in SYMBOL_SINCE.items():
+            if content.find(symbol) >= 0:
+                return release
+    return OLDEST_RELEASE
 
 
-def _copy(own: Path, release: Release, folder: Path) -> str:
-    """Return the PYTHONPATH of a copy: of a package, or of a release's with a library in it.
+def _copy_to_import(source: Path, release: Release, folder: Path) -> str:
+    """Copy a package, or a release's package with another library in it; return its PYTHONPATH.
 
-    A process of its own imports it first, because the bindings look up every symbol then, and a
-    damaged library may crash.
+    A separate process imports the copy first: on import the bindings look up every symbol, and a
+    damaged library may crash the process.
+
+    Args:
+        source: the folder of a package, or a library.
+        release: the release whose bindings load the library, and whose other packages are used.
+        folder: where the copy is created.
+
+    Raises:
+        UserError: the folder cannot be written, or the copy cannot be imported.
     """
-    beside = install_release(release).path
+    installed = install_release(release).path
     try:
-        shutil.copytree(own if own.is_dir() else Path(beside, "wasmtime"), folder / "wasmtime")
-        if own.is_file():
-            shutil.copyfile(own, next(folder.glob("wasmtime/*-*/_*wasmtime.*")))
+        package = source if source.is_dir() else Path(installed, "wasmtime")
+        shutil.copytree(package, folder / "wasmtime")
+        if source.is_file():
+            shutil.copyfile(source, next(folder.glob("wasmtime/*-*/_*wasmtime.*")))
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error}. Set TMPDIR.") from error
-    path = f"{folder}{os.pathsep}{beside}"
-    answer = _run([sys.executable, "-c", "import wasmtime"], env=os.environ | {"PYTHONPATH": path})
-    died = f"Python ended with {answer.returncode}. Is it cut short?"
-    last = [died, *answer.stderr.strip().splitlines()][-1]
-    if missing := MISSING_SYMBOL.search(last):
+    path = f"{folder}{os.pathsep}{installed}"
+    completed = _run(
+        [sys.executable, "-c", "import wasmtime"], env=os.environ | {"PYTHONPATH": path}
+    )
+    silent = f"Python ended with exit code {completed.returncode}. Is the file truncated?"
+    reason = [silent, *completed.stderr.strip().splitlines()][-1]
+    if missing := MISSING_SYMBOL.search(reason):
         raise UserError(
-            f"{own} has no {missing[1]}: its C API does not fit the bindings of {release.version}. "
-            "Choose others with --bindings RELEASE."
+            f"{source} has no {missing[1]}: its C API does not fit the bindings of "
+            f"{release.version}. Choose other bindings with --bindings RELEASE."
         )
-    if answer.returncode != 0:
-        raise UserError(f"{own} cannot be loaded: {last}")
+    if completed.returncode != 0:
+        raise UserError(f"{source} cannot be loaded: {reason}")
     return path

@@ -1,7 +1,7 @@
 """Child processes that measure: their progress, their limits, and how they end.
 
-Each child leads a process group, so that everything it starts is killed with it. It ends itself
-when the pipe to its standard input closes, which happens however this process ends.
+Each child leads a process group, so that everything it starts is killed with it. A child exits when
+the pipe to its standard input closes: the operating system closes it even if the probe is killed.
 """
 
 import json
@@ -19,51 +19,57 @@ import psutil
 
 from scripts.probe.builds import Build
 
-INTERVAL = 5.0  # seconds between two lines of progress
-SPARE = 0.05  # of the memory: with less left, the kernel would soon kill processes at random
-CAUSES = {
+CLEAR_LINE = "\r\x1b[K"  # on a terminal
+PROGRESS_INTERVAL = 5.0  # seconds between two progress lines
+FREE_MEMORY_SHARE = 0.05  # of all memory; with less, the kernel soon kills any process
+SIGNAL_CAUSES = {
     signal.SIGKILL: "most likely the system ran out of memory",
     signal.SIGABRT: "wasmtime aborted",
     signal.SIGSEGV: "the library crashed",
     signal.SIGBUS: "the library crashed, or its file changed",
     signal.SIGILL: "the library uses instructions that this processor lacks",
 }
-Answer = dict[str, Any]  # what a child prints: an `error`, or what its job describes
+Answer = dict[str, Any]  # the JSON that a child prints: an `error`, or the results of its job
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, which end the probe as Ctrl-C does."""
+    """Raised on SIGTERM or SIGHUP, which interrupt the probe as Ctrl-C does."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise Interrupted, unless they are ignored."""
+    """Raise Interrupted on SIGTERM and SIGHUP, unless the process ignores them."""
 
     def interrupt(*_: object) -> None:
         raise Interrupted
 
-    caught = {
+    previous_handlers = {
         number: handler
         for name in ("SIGTERM", "SIGHUP")
         if (number := getattr(signal, name, None)) is not None
         and (handler := signal.getsignal(number)) is not signal.SIG_IGN
     }
-    for number in caught:
+    for number in previous_handlers:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number, handler in caught.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
 
 
 class Progress:
-    """A line of progress every few seconds: on a terminal it replaces the one before."""
+    """Progress lines on standard error; on a terminal, each line replaces the previous one.
 
-    def __init__(self, what: str, seconds: float = 0) -> None:
-        self.what, self.seconds = what, seconds
+    Args:
+        activity: the text before the elapsed seconds.
+        estimate: how many seconds the activity takes, or 0 if that is unknown.
+    """
+
+    def __init__(self, activity: str, estimate: float = 0) -> None:
+        self.activity, self.estimate = activity, estimate
         self.started = self.printed = time.monotonic()
-        self.terminal = sys.stderr.isatty()
+        self.is_terminal = sys.stderr.isatty()
 
     @property
     def elapsed(self) -> float:
@@ -71,21 +77,22 @@ class Progress:
         return time.monotonic() - self.started
 
     def show(self) -> None:
-        """Print a line if it is time to."""
-        if time.monotonic() - self.printed < (1 if self.terminal else INTERVAL):
+        """Print a line if the last one is a few seconds old."""
+        if time.monotonic() - self.printed < (1 if self.is_terminal else PROGRESS_INTERVAL):
             return
         self.printed = time.monotonic()
-        late = f" s (estimated: {self.seconds:,.0f} s)" if self.seconds else " s"
-        about = f" of about {self.seconds:,.0f} s" if self.elapsed < self.seconds else late
-        start, end = ("\r\x1b[K", "") if self.terminal else ("", "\n")
-        print(
-            f"{start}{self.what}: {self.elapsed:,.0f}{about}", end=end, file=sys.stderr, flush=True
-        )
+        duration = f"{self.elapsed:,.0f} s"
+        if self.elapsed < self.estimate:
+            duration = f"{self.elapsed:,.0f} of about {self.estimate:,.0f} s"
+        elif self.estimate:
+            duration += f" (estimated: {self.estimate:,.0f} s)"
+        start, end = (CLEAR_LINE, "") if self.is_terminal else ("", "\n")
+        print(f"{start}{self.activity}: {duration}", end=end, file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Remove the line from a terminal."""
-        if self.terminal:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        """Remove the progress line from a terminal."""
+        if self.is_terminal:
+            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
 
 
 def run_job(
@@ -100,50 +107,56 @@ def run_job(
     """Run a job of `benchmarks._one_module` and return its answer.
 
     Args:
-        build: the wasmtime that is imported.
-        job: its name as `job`, and its arguments.
+        build: the wasmtime to import.
+        job: the name of the job under the key `job`, and its arguments.
         files: file descriptors that the job uses.
-        variables: more environment variables, such as UNWINDER.
-        progress: what is printed meanwhile.
-        limit: seconds of CPU time after which the child is killed: a busy machine is no reason.
+        variables: additional environment variables, such as UNWINDER.
+        progress: printed while the job runs.
+        limit: seconds of CPU time after which the child is killed. CPU time, because elapsed time
+            is longer on a busy machine.
     """
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("ASV_")}
-    environment = kept | {"PYTHONPATH": build.path, "BENCHMARKS_STRICT": "1"} | variables
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("ASV_")}
+    environment = inherited | {"PYTHONPATH": build.path, "BENCHMARKS_STRICT": "1"} | variables
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks._one_module"], env=environment, pass_fds=files,
             stdin=subprocess.PIPE, stdout=answer, stderr=output, start_new_session=True,
         )  # fmt: skip
         try:
-            with suppress(BrokenPipeError):  # a child that dies says why
+            with suppress(BrokenPipeError):  # the child has died; read_answer returns the reason
                 assert process.stdin is not None  # noqa: S101
                 process.stdin.write(json.dumps(job).encode() + b"\n")
                 process.stdin.flush()
-            problem = wait(process, progress, limit)
+            problem = wait_for_child(process, progress, limit)
         finally:
-            end(process)
+            end_child(process)
             progress.clear()
-        return {"error": problem} if problem else read_answer(process.returncode, answer, output)
+        if problem:
+            return {"error": problem}
+        return read_answer(process.returncode, answer, output)
 
 
-def wait(process: subprocess.Popen[bytes], progress: Progress, limit: float | None) -> str:
-    """Wait for a child; return why it has to be ended, or nothing if it ended."""
-    checked = 0.0
+def wait_for_child(
+    process: subprocess.Popen[bytes], progress: Progress, limit: float | None
+) -> str:
+    """Wait until a child ends; return an empty string, or the reason to kill it before that."""
+    last_check = 0.0
     while True:
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
             return ""
         progress.show()
-        if progress.elapsed - checked > 0.5:
-            checked, memory = progress.elapsed, psutil.virtual_memory()
+        if progress.elapsed - last_check > 0.5:
+            last_check, memory = progress.elapsed, psutil.virtual_memory()
             if limit and used_seconds(process.pid) > limit:
                 return f"stopped after {limit:,.0f} s of CPU time, longer than estimated"
-            if memory.available < SPARE * memory.total:
-                return f"stopped: it used {used_memory(process.pid):.1f} GB and little is left"
+            if memory.available < FREE_MEMORY_SHARE * memory.total:
+                used = f"{used_memory(process.pid):.1f} GB"
+                return f"stopped because memory ran low: the process used {used}"
 
 
 def process_tree(process_id: int) -> list[psutil.Process]:
-    """Return a process and all that it started."""
+    """Return a process and its descendants; nothing if it has ended."""
     with suppress(psutil.Error):
         process = psutil.Process(process_id)
         return [process, *process.children(recursive=True)]
@@ -151,7 +164,7 @@ def process_tree(process_id: int) -> list[psutil.Process]:
 
 
 def used_memory(process_id: int) -> float:
-    """Return the GB that a process and its children hold."""
+    """Return the resident memory of a process and its descendants, in units of 2**30 bytes."""
     total = 0
     for process in process_tree(process_id):
         with suppress(psutil.Error):
@@ -160,7 +173,7 @@ def used_memory(process_id: int) -> float:
 
 
 def used_seconds(process_id: int) -> float:
-    """Return the CPU seconds that a process and its children took, ended ones included."""
+    """Return the CPU seconds of a process and its descendants, including ended ones."""
     total = 0.0
     for process in process_tree(process_id):
         with suppress(psutil.Error):
@@ -169,8 +182,8 @@ def used_seconds(process_id: int) -> float:
     return total
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a child that still runs, and all that it started."""
+def end_child(process: subprocess.Popen[bytes]) -> None:
+    """Kill a child that still runs with its process group, and close its standard input."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -181,35 +194,35 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def read_answer(code: int, answer: IO[bytes], output: IO[bytes]) -> Answer:
-    """Return what a child printed, or why it printed nothing."""
+    """Return the answer that a child printed, or an error with its exit code and last output."""
     answer.seek(0)
     lines = answer.read().splitlines()
     if code == 0 and lines:
-        found: Answer = json.loads(lines[-1])
-        if "error" in found:
-            found["error"] = name_signals(found["error"])
-        return found
+        parsed: Answer = json.loads(lines[-1])
+        if "error" in parsed:
+            parsed["error"] = name_signals(parsed["error"])
+        return parsed
     output.seek(0)
-    last = [b"", *output.read().strip().splitlines()][-1].decode(errors="replace")
-    return {"error": f"{describe_end(code)}{f': {last}' if last else ''}"}
+    last_line = [b"", *output.read().strip().splitlines()][-1].decode(errors="replace")
+    return {"error": f"{describe_exit(code)}: {last_line}" if last_line else describe_exit(code)}
 
 
-def describe_end(code: int) -> str:
-    """Return how a process ended, and the likely cause if a signal killed it."""
+def describe_exit(code: int) -> str:
+    """Return how a process ended, with the likely cause if a signal killed it."""
     if code >= 0:
         return f"the process ended with exit code {code}"
     try:
         number = signal.Signals(-code)
     except ValueError:
         return f"the process was killed by signal {-code}"
-    cause = f" ({CAUSES[number]})" if number in CAUSES else ""
+    cause = f" ({SIGNAL_CAUSES[number]})" if number in SIGNAL_CAUSES else ""
     return f"the process was killed by {number.name}{cause}"
 
 
 def name_signals(error: str) -> str:
-    """Name the signal in the message of a process that saw another one die."""
-    start, found, rest = error.partition("ended with exit code -")
+    """Replace the negative exit code in an error message with the name of the signal."""
+    start, separator, rest = error.partition("ended with exit code -")
     digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-    if not found or not digits:
+    if not separator or not digits:
         return error
-    return f"{start}was killed: {describe_end(-int(digits))}{rest[len(digits) :].rstrip(': ')}"
+    return f"{start}was killed: {describe_exit(-int(digits))}{rest[len(digits) :].rstrip(': ')}"

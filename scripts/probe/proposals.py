@@ -1,4 +1,4 @@
-"""WebAssembly proposals that a module may need, and the releases that have them on."""
+"""WebAssembly proposals that a module may need, and the releases that enable them."""
 
 import re
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from scripts.base.names import did_you_mean
 
 @dataclass(frozen=True)
 class Proposal:
-    """A proposal, by what was seen in the pinned releases.
+    """A WebAssembly proposal, as observed in the pinned releases.
 
     Attributes:
-        error: how the error begins with which wasmtime refuses a module that uses it.
-        on_since: the first release that has it on, or nothing.
-        settable_since: the first release whose C API can enable it, or nothing.
-        needs: another proposal that has to be enabled with it.
+        error: a regular expression that finds wasmtime's errors for modules that use the proposal.
+        on_since: the first release that enables it by default, or an empty string.
+        settable_since: the first release whose C API can enable it, or an empty string.
+        needs: another proposal that has to be enabled with it, or an empty string.
     """
 
     error: str
@@ -53,13 +53,13 @@ PROPOSALS = {
 }
 LEGACY = "legacy_exceptions feature|legacy exceptions"
 TRANSLATE = (
-    "The module uses the exceptions that browsers had before the standard. Wasmtime has no support "
-    "for them. Translate it with Binaryen: wasm-opt --all-features --translate-to-exnref."
+    "The module uses legacy exceptions, from before the standard, which Wasmtime does not support. "
+    "Translate it with Binaryen: wasm-opt --all-features --translate-to-exnref."
 )
 
 
 def explain_refusal(error: str) -> str:
-    """Return the reason wasmtime gives for refusing a module, and the release that takes it."""
+    """Return wasmtime's reason for refusing a module, and which release accepts it."""
     error = error.split("Stack backtrace:")[0]
     causes = " ".join(error.partition("Caused by:")[2].split()) or " ".join(error.split())
     if re.search(LEGACY, error):
@@ -71,30 +71,30 @@ def explain_refusal(error: str) -> str:
 
 
 def describe_remedy(name: str, proposal: Proposal) -> str:
-    """Return which release has a proposal on, and how to enable it in others."""
-    said = f"{name} is off in every release"
+    """Return which release enables a proposal by default, and how to enable it in others."""
+    remedy = f"{name} is off by default in every release"
     if proposal.on_since:
-        said = f"{name} is on from {proposal.on_since} on (--release)"
+        remedy = f"{name} is on by default since {proposal.on_since} (--release)"
     if proposal.settable_since:
-        said += f"; --wasm-features {name} enables it from {proposal.settable_since} on"
-    return f"{said}."
+        remedy += f"; --wasm-features {name} enables it since {proposal.settable_since}"
+    return f"{remedy}."
 
 
 def require_features(text: str) -> list[str]:
-    """Return the proposals to enable that a comma-separated list names, with what they need.
+    """Return the proposals in a comma-separated list, and the proposals that they need.
 
     Raises:
-        UserError: no such proposal, or no C API that enables it.
+        UserError: a proposal is unknown, or no release has a C API that can enable it.
     """
-    settable = {name: one for name, one in PROPOSALS.items() if one.settable_since}
+    settable = [name for name in PROPOSALS if PROPOSALS[name].settable_since]
     features = list[str]()
     pending = [name.strip().replace("_", "-") for name in text.split(",") if name.strip()]
     for name in pending:
         if name not in settable:
             hint = did_you_mean(name, settable) or f" There are: {', '.join(settable)}."
-            raise UserError(f"--wasm-features: {name} is not a proposal to enable.{hint}")
-        if settable[name].needs:
-            pending.append(settable[name].needs)
+            raise UserError(f"--wasm-features: {name} is not a proposal that can be enabled.{hint}")
+        if needed := PROPOSALS[name].needs:
+            pending.append(needed)
         if name not in features:
             features.append(name)
     return features

@@ -19,8 +19,8 @@ from scripts.gap.advice import (
 )
 from scripts.gap.platforms import Platform
 from scripts.measuring import machines
-from scripts.probe.measuring import Result, law_differs
-from scripts.probe.verdict import USUAL
+from scripts.probe.measuring import Result, contradicts_model
+from scripts.probe.verdict import USUAL_MODULES
 
 STEPS = {"deregister": "instructions_to_remove", "register": "instructions_to_register"}
 Rows = list[list[str]]
@@ -28,18 +28,17 @@ Rows = list[list[str]]
 
 def describe_machine() -> str:
     """Return the system and processor architecture of this machine."""
-    return (
-        f"{machines.name_operating_system().split(', libgcc')[0]}, {machines.name_architecture()}"
-    )
+    system = machines.name_operating_system().split(", libgcc")[0]
+    return f"{system}, {machines.name_architecture()}"
 
 
 def print_module(results: Sequence[Result], console: Console) -> None:
-    """Print a module: for each unwinder the verdict, a table and notes."""
-    for title, group in by_unwinder(results):
+    """Print the results of a module: for each unwinder the verdict, a table and notes."""
+    for title, group in group_by_unwinder(results):
         console.print(title, style="bold", soft_wrap=True)
-        for line in verdict_lines(group):
+        for line in describe_verdicts(group):
             console.print(f"  {line}", highlight=False, soft_wrap=True)
-        rows = table_rows(group)
+        rows = build_rows(group)
         if rows:
             table = Table(box=SIMPLE)
             table.add_column("")
@@ -48,49 +47,49 @@ def print_module(results: Sequence[Result], console: Console) -> None:
             for row in rows:
                 table.add_row(*row)
             console.print(table)
-        for note in notes(group):
+        for note in list_notes(group):
             console.print(note, highlight=False, soft_wrap=True)
         console.print()
 
 
 def format_markdown(results: Sequence[Result]) -> str:
-    """Return a module for a pull request."""
+    """Return the results of a module as Markdown, for a pull request."""
     lines = []
-    for title, group in by_unwinder(results):
-        lines += [f"### {title}", "", *(f"- {line}" for line in verdict_lines(group)), ""]
-        if rows := table_rows(group):
-            head = ["", *(result.build.name for result in group)]
-            ruled = [head, ["---", *["--:"] * len(group)], *rows]
-            lines += [*(f"| {' | '.join(row)} |" for row in ruled), ""]
-        lines += [*(f"{note}\n" for note in notes(group))]
+    for title, group in group_by_unwinder(results):
+        lines += [f"### {title}", "", *(f"- {line}" for line in describe_verdicts(group)), ""]
+        if rows := build_rows(group):
+            header = ["", *(result.build.name for result in group)]
+            delimiter = ["---", *["--:"] * len(group)]
+            lines += [*(f"| {' | '.join(row)} |" for row in (header, delimiter, *rows)), ""]
+        lines += [*(f"{note}\n" for note in list_notes(group))]
     return "\n".join(lines)
 
 
-def by_unwinder(results: Sequence[Result]) -> Iterable[tuple[str, list[Result]]]:
-    """Yield a title and the results of each unwinder."""
+def group_by_unwinder(results: Sequence[Result]) -> Iterable[tuple[str, list[Result]]]:
+    """Yield the title and the results of each unwinder."""
     for unwinder, group in groupby(results, key=lambda result: result.unwinder):
         members = list(group)
-        stand_in = ", which stands in for macOS" if unwinder.stands_in else ""
+        stand_in = ", which stands in for macOS" if unwinder.is_stand_in else ""
         name = members[0].module.name
         yield f"{name}, {unwinder.title}{stand_in} ({describe_machine()})", members
 
 
-def verdict_lines(results: Sequence[Result]) -> list[str]:
-    """Return what to do, for each build: with as many modules as asked for and the usual ones."""
+def describe_verdicts(results: Sequence[Result]) -> list[str]:
+    """Return a line for each build: the advice for the requested number of modules, 20 and 1000."""
     lines = []
     for result in results:
         if result.verdict:
-            wanted = result.verdict.wanted
-            advice = result.verdict.advice[wanted]
-            others = [number for number in USUAL if number != wanted]
+            requested = result.verdict.requested
+            advice = result.verdict.advice[requested]
+            decision = f"{describe_decision(advice)} with {requested:,} modules loaded"
+            cost = f"{format_cost(advice)} per module unloaded, {describe_basis(result, advice)}"
             usual = "; ".join(
                 f"with {number:,} loaded, {describe_advice(result.verdict.advice[number])}"
-                for number in others
+                for number in USUAL_MODULES
+                if number != requested
             )
             lines.append(
-                f"{result.build.name}: {describe_decision(advice)} with {wanted:,} modules loaded. "
-                f"Unwind info costs {format_cost(advice)} for each module unloaded, "
-                f"{describe_basis(result, advice)}. {usual.capitalize()}."
+                f"{result.build.name}: {decision}. Unwind info costs {cost}. {usual.capitalize()}."
             )
         if result.error:
             lines.append(f"{result.build.name}: error: {result.error}")
@@ -113,67 +112,84 @@ def format_cost(advice: Advice) -> str:
 
 
 def describe_basis(result: Result, advice: Advice) -> str:
-    """Return how the cost is known."""
+    """Return whether the cost was measured, estimated or predicted."""
     if advice.basis is Basis.MEASURED:
         return "measured"
     return "estimated from exact counts" if result.counted else "predicted by the model"
 
 
 def describe_advice(advice: Advice) -> str:
-    """Return decision and cost in a cell."""
+    """Return the decision and the cost, such as `keep it (0.0017 to 0.0032 ms)`."""
     return f"{describe_decision(advice)} ({format_cost(advice)})"
 
 
-def table_rows(results: Sequence[Result]) -> Rows:
-    """Return at most 15 rows, a cell for each build; rows without any value are left out."""
+def build_rows(results: Sequence[Result]) -> Rows:
+    """Return at most 15 rows with a cell for each build, without rows that have no value."""
     first = next((result for result in results if result.verdict), None)
     if first is None or first.verdict is None:
         return []
-    counted = next((result.counted for result in results if result.counted), 0)
-    timed = next((result.times.modules for result in results if result.times), 0)
-    against = f"change against {results[0].build.name}"
-    rows = [["functions in the unwind table (FDEs)", *(
-        format_count(result.run.fdes if result.run else None) for result in results
-    )]]  # fmt: skip
-    for step in STEPS:
-        label = f"instructions to {step} a module, {counted:,} loaded"
-        rows.append(
-            [label, *(format_count(getattr(one.counts, step).get(counted)) for one in results)]
-        )
-        rows.append([f"  {against}", *(describe_growth(one.growth, step) for one in results)])
-    for number in sorted(first.verdict.advice):
-        if number != counted:
-            label = f"instructions to deregister, predicted with {number:,} loaded"
-            rows.append([label, *(predict(result, number) for result in results)])
-    for number in sorted(first.verdict.advice):
-        verdicts = [one.verdict for one in results]
+    numbers = sorted(first.verdict.advice)
+    fdes = [format_count(result.run.fdes if result.run else None) for result in results]
+    rows = [["functions in the unwind table (FDEs)", *fdes]]
+    rows += build_count_rows(results, numbers)
+    for number in numbers:
+        verdicts = [result.verdict for result in results]
         cells = [describe_advice(each.advice[number]) if each else "" for each in verdicts]
-        rows.append([f"advice with {number:,} loaded (ms a module)", *cells])
-    cells_of_times = [time_cells(result) for result in results]
-    labels = ("ms to unload a module", "  without unwind info", "  extra", "  extra, range")
-    for index, label in enumerate(labels):
-        title = f"{label}, {timed:,} loaded" if not index else label
-        rows.append([title, *(cells[index] for cells in cells_of_times)])
-    return [[row[0], *(cell or "n/a" for cell in row[1:])] for row in rows if any_value(row)]
+        rows.append([f"advice with {number:,} loaded (ms per module)", *cells])
+    rows += build_time_rows(results)
+    return [
+        [label, *(cell or "n/a" for cell in cells)] for label, *cells in rows if has_value(cells)
+    ]
 
 
-def any_value(row: Sequence[str]) -> bool:
-    """Whether a row has anything to show."""
-    return any(cell not in ("", "n/a") for cell in row[1:])
+def build_count_rows(results: Sequence[Result], numbers: Sequence[int]) -> Rows:
+    """Return rows of counts, their growth, and predictions for numbers that were not counted."""
+    rows = []
+    counted = next((result.counted for result in results if result.counted), 0)
+    for step in STEPS:
+        counts = [format_count(getattr(each.counts, step).get(counted)) for each in results]
+        growth = [format_growth(result.growth, step) for result in results]
+        rows.append([f"instructions to {step} a module, {counted:,} loaded", *counts])
+        rows.append([f"  change against {results[0].build.name}", *growth])
+    for number in numbers:
+        if number != counted:
+            predictions = [format_prediction(result, number) for result in results]
+            rows.append(
+                [f"instructions to deregister, predicted with {number:,} loaded", *predictions]
+            )
+    return rows
 
 
-def predict(result: Result, modules: int) -> str:
+def build_time_rows(results: Sequence[Result]) -> Rows:
+    """Return rows of times with and without unwind info, their difference and its range."""
+    timed = next((result.times.modules for result in results if result.times), 0)
+    labels = (
+        f"ms to unload a module, {timed:,} loaded",
+        "  without unwind info",
+        "  extra",
+        "  extra, range",
+    )
+    columns = [format_times(result) for result in results]
+    return [[label, *cells] for label, *cells in zip(labels, *columns, strict=True)]
+
+
+def has_value(cells: Sequence[str]) -> bool:
+    """Whether any cell of a row has a value."""
+    return any(cell not in ("", "n/a") for cell in cells)
+
+
+def format_prediction(result: Result, modules: int) -> str:
     """Return the instructions that are predicted with that many modules loaded."""
-    return format_count(result.counts.at(modules, result.run)) if result.run else ""
+    return format_count(result.counts.instructions(modules, result.run)) if result.run else ""
 
 
-def describe_growth(growth: dict[str, float | None], step: str) -> str:
-    """Return a change in percent, such as `+49,230 %`."""
-    return percent(growth[step]) if step in growth else ""
+def format_growth(growth: dict[str, float | None], step: str) -> str:
+    """Return the growth of a count, such as `+49,230 %`, or an empty string."""
+    return format_percent(growth[step]) if step in growth else ""
 
 
-def percent(value: float | None) -> str:
-    """Return a signed percentage; None is a rise from 0."""
+def format_percent(value: float | None) -> str:
+    """Return a signed percentage; None means growth from 0."""
     if value is None:
         return "up from 0"
     if not value:
@@ -181,8 +197,8 @@ def percent(value: float | None) -> str:
     return f"{value:+,.0f} %" if abs(value) >= 100 else f"{value:+.3g} %"
 
 
-def time_cells(result: Result) -> list[str]:
-    """Return milliseconds with unwind info, without, their difference and its range."""
+def format_times(result: Result) -> list[str]:
+    """Return the four times of a result: with unwind info, without, difference and its range."""
     if result.times is None:
         return [""] * 4
     times = result.times
@@ -197,44 +213,44 @@ def time_cells(result: Result) -> list[str]:
     ]
 
 
-def notes(results: Sequence[Result]) -> list[str]:
-    """Return what else the reader should know, once each."""
-    found = list[str]()
+def list_notes(results: Sequence[Result]) -> list[str]:
+    """Return what else the reader should know, without repetitions."""
+    notes = list[str]()
     for result in results:
         build, run, verdict = result.build.name, result.run, result.verdict
         if run is None or verdict is None:
             continue
-        advice = verdict.advice[verdict.wanted]
-        found += [advice.gives, *advice.notes]
-        if result.unwinder.stands_in and not has_benefit(Platform.APPLE_SILICON, run.build.release):
-            apple = describe_benefit(Platform.APPLE_SILICON, run.build.release)
-            found.append(f"{build} on Apple silicon: {apple}")
+        advice = verdict.advice[verdict.requested]
+        notes += [advice.gives, *advice.notes]
+        mac, release = Platform.APPLE_SILICON, run.build.release
+        if result.unwinder.is_stand_in and not has_benefit(mac, release):
+            notes.append(f"{build} on Apple silicon: {describe_benefit(mac, release)}")
         if result.reduced:
-            found.append(f"{result.counted:,} modules were counted: {result.reduced}.")
+            notes.append(f"Only {result.counted:,} modules were counted: {result.reduced}.")
         if result.not_counted and not result.error:
-            found.append(f"{build} was not counted: {result.not_counted}.")
+            notes.append(f"{build} was not counted: {result.not_counted}.")
         if result.not_timed and not result.error:
-            found.append(f"{build} was not timed: {result.not_timed}.")
+            notes.append(f"{build} was not timed: {result.not_timed}.")
         if result.not_compared:
-            found.append(f"{build} is not compared: {result.not_compared}.")
+            notes.append(f"{build} is not compared: {result.not_compared}.")
         if run.fdes_counted and run.fdes_counted != run.fdes:
-            found.append(
+            notes.append(
                 f"{build}: the counted code has {run.fdes_counted:,} FDEs. It is compiled for any "
-                "processor of this architecture, which takes a few helper functions more or less."
+                "processor of this architecture, so the number of helper functions may differ."
             )
-        if law_differs(result):
-            found.append(
-                f"{build}: the counts differ from the model of its releases by more than 1 %. "
-                "Does it register in another way?"
+        if contradicts_model(result):
+            notes.append(
+                f"{build}: the counts differ from the model by more than 1 %. "
+                "This build may register its unwind tables differently."
             )
         if verdict.unconfirmed:
-            found.append(f"{build}: {verdict.unconfirmed}")
-    return list(dict.fromkeys(found))
+            notes.append(f"{build}: {verdict.unconfirmed}")
+    return list(dict.fromkeys(notes))
 
 
 def to_json(result: Result) -> dict[str, Any]:
-    """Return every number of a result; `docs/using.md` describes the keys."""
-    found: dict[str, Any] = {
+    """Return a result as a JSON object; `docs/using.md` describes the keys."""
+    entry: dict[str, Any] = {
         "module": result.module.name,
         "path": str(result.module.path),
         "build": result.build.name,
@@ -244,22 +260,23 @@ def to_json(result: Result) -> dict[str, Any]:
     }
     run, verdict, times = result.run, result.verdict, result.times
     if run:
-        found["fdes"] = run.fdes
+        entry["fdes"] = run.fdes
         if run.fdes_counted:
-            found["fdes_counted"] = run.fdes_counted
+            entry["fdes_counted"] = run.fdes_counted
     if result.counted:
-        found["counted"] = result.counted
-        found["counts"] = {
+        entry["counted"] = result.counted
+        entry["counts"] = {
             key: {str(number): value for number, value in getattr(result.counts, step).items()}
             for step, key in STEPS.items()
         }
     if verdict and run:
-        found["instructions_to_remove_predicted"] = {
-            str(number): round(result.counts.at(number, run), 3) for number in verdict.advice
+        entry["instructions_to_remove_predicted"] = {
+            str(number): round(result.counts.instructions(number, run), 3)
+            for number in verdict.advice
         }
-        found["predicted_from"] = "counts" if result.counted else "model"
-        found["modules"] = verdict.wanted
-        found["advice"] = {
+        entry["predicted_from"] = "counts" if result.counted else "model"
+        entry["modules"] = verdict.requested
+        entry["advice"] = {
             str(number): {
                 "decision": advice.decision.value,
                 "cost_ms": [round(limit, 9) for limit in advice.cost] if advice.cost else None,
@@ -268,11 +285,11 @@ def to_json(result: Result) -> dict[str, Any]:
             for number, advice in verdict.advice.items()
         }
     if times:
-        found |= {
+        entry |= {
             "timed": times.modules, "on_ms": times.on, "off_ms": times.off,
             "extra_ms": times.extra, "extra_ms_range": [round(limit, 6) for limit in times.range],
         }  # fmt: skip
     if result.growth:
-        found["growth_in_percent"] = {STEPS[step]: value for step, value in result.growth.items()}
-    others = ("reduced", "not_counted", "not_timed", "not_compared", "error")
-    return found | {key: getattr(result, key) for key in others if getattr(result, key)}
+        entry["growth_in_percent"] = {STEPS[step]: value for step, value in result.growth.items()}
+    reasons = ("reduced", "not_counted", "not_timed", "not_compared", "error")
+    return entry | {key: getattr(result, key) for key in reasons if getattr(result, key)}

@@ -1,4 +1,4 @@
-"""The unwinders that a module is measured under, as they are on this machine."""
+"""The unwinders of this machine that a module can be measured under."""
 
 import os
 import platform
@@ -17,20 +17,20 @@ from scripts.gap.platforms import Platform
 from scripts.measuring import unwinders
 
 SYSTEM, LIBUNWIND = "system", "libunwind"
-# prints why LLVM's libunwind cannot be used here, or nothing
-MISSING = "from benchmarks._unwinder import missing_library; print(missing_library())"
-LISTS_UNTIL = 12  # the last major version of libgcc that keeps a list
+# a program that prints why LLVM's libunwind cannot be used, or an empty line
+PRINT_PROBLEM = "from benchmarks._unwinder import missing_library; print(missing_library())"
+LAST_LIST_MAJOR = 12  # last major version of libgcc that keeps modules in a list
 
 
 @dataclass(frozen=True)
 class Unwinder:
-    """An unwinder.
+    """An unwinder on this machine.
 
     Attributes:
-        option: what UNWINDER is set to: `system` or `libunwind`.
-        title: as the report calls it, such as `libgcc 12`.
+        option: the value of the variable UNWINDER: `system` or `libunwind`.
+        title: its name in the report, such as `libgcc 12`.
         platform: the platform that the advice is for.
-        package: its package and version, or nothing if no package manager knows.
+        package: its package with the version, or an empty string if that is unknown.
     """
 
     option: str
@@ -39,66 +39,70 @@ class Unwinder:
     package: str = ""
 
     @property
-    def stands_in(self) -> bool:
-        """Whether it is here in place of Apple's libunwind."""
+    def is_stand_in(self) -> bool:
+        """Whether it stands in for Apple's libunwind."""
         return self.platform is Platform.LIBUNWIND
 
     @property
     def scan(self) -> Scan:
-        """Instructions of a scan, by the build of libunwind that is nearest to this one."""
+        """Instructions of a scan, in the recorded build of libunwind that is most like this one."""
         arm = platform.machine() in ("arm64", "aarch64")
         return SCANS["Debian 13, arm64" if arm else "Debian 12, x86-64"]
 
-    def knows(self, release: str) -> bool:
-        """Whether a release registers with it."""
-        return not self.stands_in or Version(release) >= DETECTS_SINCE
+    def supports(self, release: str) -> bool:
+        """Whether a release registers unwind tables with this unwinder."""
+        return not self.is_stand_in or Version(release) >= DETECTS_SINCE
 
 
 def choose_unwinders(option: str | None, *, both: bool) -> list[Unwinder]:
-    """Return the unwinders to measure under: the one asked for, else the system's.
+    """Return the unwinders to measure under: the requested one, or the system's by default.
 
     Args:
-        option: what --unwinder says.
-        both: whether LLVM's libunwind is added where it is there and no option is given.
+        option: the value of --unwinder, if given.
+        both: whether LLVM's libunwind is added if it is installed and no option is given.
 
     Raises:
-        UserError: Windows, where unwind info cannot be turned off; or there is no libunwind.
+        UserError: this is Windows, where unwind info cannot be turned off, or libunwind is
+            requested and cannot be used.
     """
     if sys.platform == "win32":
         raise UserError("Windows requires unwind info: there is nothing to compare.")
-    missing = find_missing() if option == LIBUNWIND or (both and option is None) else "not needed"
-    if option == LIBUNWIND and missing:
-        raise UserError(f"--unwinder libunwind: {missing}")
-    found = [] if option == LIBUNWIND else [describe_system()]
-    return found if missing else [*found, describe_libunwind()]
+    if option == LIBUNWIND:
+        if problem := find_libunwind_problem():
+            raise UserError(f"--unwinder libunwind: {problem}")
+        return [find_libunwind()]
+    chosen = [find_system_unwinder()]
+    if both and option is None and not find_libunwind_problem():
+        chosen.append(find_libunwind())
+    return chosen
 
 
-def find_missing() -> str:
-    """Return why LLVM's libunwind cannot be used on this machine, or nothing if it can."""
+def find_libunwind_problem() -> str:
+    """Return why LLVM's libunwind cannot be used on this machine, or an empty string."""
     if sys.platform != "linux":
-        return "it is for Linux; on macOS the system's unwinder is measured."
+        return "only available on Linux. On macOS, omit it to measure Apple's libunwind."
     answer = subprocess.run(
-        [sys.executable, "-c", MISSING], env=os.environ | {"UNWINDER": LIBUNWIND},
+        [sys.executable, "-c", PRINT_PROBLEM], env=os.environ | {"UNWINDER": LIBUNWIND},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return answer.stdout.strip()
 
 
-def describe_system() -> Unwinder:
-    """Return the unwinder of the platform."""
+def find_system_unwinder() -> Unwinder:
+    """Return the system's unwinder: Apple libunwind or libgcc."""
     if sys.platform == "darwin":
         mac = Platform.APPLE_SILICON if platform.machine() == "arm64" else Platform.INTEL_MAC
         return Unwinder(SYSTEM, "Apple libunwind", mac)
     major = unwinders.libgcc_major()
     library = unwinders.find_library(unwinders.LIBGCC)
-    is_list = major.isdigit() and int(major) <= LISTS_UNTIL
-    where = Platform.LIBGCC_LIST if is_list else Platform.LIBGCC_TREE
+    is_list = major.isdigit() and int(major) <= LAST_LIST_MAJOR
+    linux = Platform.LIBGCC_LIST if is_list else Platform.LIBGCC_TREE
     package = unwinders.package_name(library) if library else ""
-    return Unwinder(SYSTEM, f"libgcc {major}".strip(), where, package)
+    return Unwinder(SYSTEM, f"libgcc {major}".strip(), linux, package)
 
 
-def describe_libunwind() -> Unwinder:
-    """Return LLVM's libunwind."""
+def find_libunwind() -> Unwinder:
+    """Return LLVM's libunwind, with its version if the package is known."""
     library = unwinders.find_library(os.environ.get("LIBUNWIND") or unwinders.LIBUNWIND)
     package = unwinders.package_name(library) if library else ""
     version = re.search(r"\d+\.\d+\.\d+", package)
@@ -106,8 +110,8 @@ def describe_libunwind() -> Unwinder:
     return Unwinder(LIBUNWIND, title, Platform.LIBUNWIND, package)
 
 
-def cannot_count() -> str:
-    """Return why instructions cannot be counted on this machine, or nothing if they can."""
+def find_counting_problem() -> str:
+    """Return why instructions cannot be counted on this machine, or an empty string."""
     if sys.platform != "linux":
         return "valgrind counts instructions on Linux only"
     if shutil.which("valgrind") is None:
