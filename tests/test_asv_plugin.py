@@ -78,12 +78,12 @@ def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(28, "No space left on device")
 
     path = tmp_path / "result.json"
-    monkeypatch.setattr(asv_plugin, "write_json", fill)
+    monkeypatch.setattr(asv_plugin, "asv_write_json", fill)
     with pytest.raises(OSError, match="No space") as caught:
         asv_plugin.write_json_atomically(str(path), {"value": 1})
-    assert asv_plugin.describe(caught.value) == (
+    assert asv_plugin.explain_error(caught.value) == (
         f"asv stopped: [Errno 28] No space left on device: '{path}'. "
-        "Releases that were finished are stored."
+        "Results of finished releases are stored."
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -95,7 +95,7 @@ def test_a_killed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
 
     path = tmp_path / "result.json"
     path.write_text("whole")
-    monkeypatch.setattr(asv_plugin, "write_json", die_half_way)
+    monkeypatch.setattr(asv_plugin, "asv_write_json", die_half_way)
     with pytest.raises(KeyboardInterrupt):
         asv_plugin.write_json_atomically(str(path), {"value": 1})
     assert path.read_text() == "whole"
@@ -195,7 +195,7 @@ def test_each_reason_for_na_follows_its_environment_and_is_repeated_at_the_end(
 
     log = SimpleNamespace(info=lambda line, **_: printed.append(line))
     monkeypatch.setattr(results, "log", log)
-    monkeypatch.setattr(asv_plugin, "run_benchmarks", run)
+    monkeypatch.setattr(asv_plugin, "asv_run", run)
     monkeypatch.setitem(ReleaseEnvironment.missing, LIBUNWIND, "no libunwind")
     conf = SimpleNamespace(results_dir=str(tmp_path))
     assert asv_plugin.run_and_explain(conf) == 2
@@ -330,7 +330,7 @@ def test_a_damaged_environment_is_made_anew(
     assert system.check_presence()  # no release is installed yet
     monkeypatch.setattr(Virtualenv, "_get_installed_commit_hash", lambda _: "0" * 40)
     assert not system.check_presence()
-    assert "RECORD of wasmtime is missing or was changed: making" in caplog.text
+    assert "RECORD of wasmtime is missing or was changed. Recreating" in caplog.text
     make_package(tmp_path, "wasmtime")
     assert not system.check_presence()
     site = make_package(tmp_path, "helper")
@@ -361,7 +361,9 @@ def test_programs_start_without_variables_that_change_a_measurement(
     (system,) = environments(SYSTEM)
     system.run_executable("python", [])
     system.run_executable("python", [], env={"PYTHONPATH": "/x", "UNWINDER": "system"})
-    assert not any(name.startswith(environment.UNWANTED) for env in started for name in env)
+    assert not any(
+        name.startswith(environment.UNWANTED_PREFIXES) for env in started for name in env
+    )
     assert started[0]["PIP_INDEX_URL"]
     assert started[1] == {"UNWINDER": "system"}
 
@@ -370,9 +372,9 @@ def test_programs_start_without_variables_that_change_a_measurement(
 def test_a_search_for_libunwind_that_fails_is_a_reason(
     script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment, "PROBE", script)
+    monkeypatch.setattr(environment, "LIBRARY_CHECK", script)
     reason = environment.find_missing_library({"UNWINDER": "libunwind"})
-    assert reason.startswith("Looking for it failed with exit code 1. ")
+    assert reason.startswith("Looking for the unwinder failed with exit code 1. ")
     assert reason.endswith(("no loader", "LookupError: 1"))
 
 
@@ -394,17 +396,17 @@ def test_the_lock_is_one_for_all_clones(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (KeyboardInterrupt(), "Interrupted. Releases that were finished are stored."),
+        (KeyboardInterrupt(), "Interrupted. Results of finished releases are stored."),
         (
             OSError(28, "No space left on device", "results/x.json.1.tmp"),
-            r"asv stopped: .*No space left on device: 'results/x.*finished are stored\.",
+            r"asv stopped: .*No space left on device: 'results/x.*finished releases are stored\.",
         ),
         (
             ProcessError(["python", "-mpip", "install", "x"], 1, "", "one\ntwo\n"),
             r"python -mpip install x … failed: two Is the package index reachable\?",
         ),
         (ProcessError(["git", "commit"], 1, "out", ""), "git commit … failed: out$"),
-        (re.error("missing )"), r"--bench is no regular expression: missing \)"),
+        (re.error("missing )"), r"--bench is not a regular expression: missing \)"),
     ],
 )
 def test_an_error_of_the_surroundings_ends_in_a_sentence(
@@ -449,4 +451,4 @@ def test_an_interrupt_that_python_drops_is_repeated(name: str) -> None:
     )  # fmt: skip
     assert answer.returncode != 0
     assert answer.stdout == "lost\n"
-    assert answer.stderr == "Interrupted. Releases that were finished are stored.\n"
+    assert answer.stderr == "Interrupted. Results of finished releases are stored.\n"

@@ -88,7 +88,7 @@ def test_a_library_of_another_release_is_not_measured(
     shutil.copy(other, library)
     answer = measured.asv(*QUICK, "50.0.1")
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert re.search(r"_libwasmtime\.\w+ is missing or was changed: making", answer.stdout)
+    assert re.search(r"_libwasmtime\.\w+ is missing or was changed\. Recreating", answer.stdout)
     (library,) = measured.copy.glob(".asv/env/*/**/_libwasmtime.*")
     assert library.read_bytes() == whole
     assert stored_releases(folder) == ["50.0.1"]
@@ -101,7 +101,7 @@ def test_a_half_deleted_environment_is_made_anew(measured: Measured) -> None:
     shutil.rmtree(pip)
     answer = measured.asv(*QUICK, "--dry-run", "50.0.1")
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "is missing or was changed: making" in check_output(answer)
+    assert "is missing or was changed. Recreating" in check_output(answer)
 
 
 @pytest.mark.usefixtures("folder")
@@ -120,7 +120,7 @@ def test_variables_of_the_user_reach_no_benchmark(measured: Measured, libunwind:
 def test_a_pattern_that_is_no_regular_expression(measured: Measured) -> None:
     answer = measured.asv("run", "--dry-run", "--bench", "time_(", "-E", SYSTEM, "50.0.1")
     assert answer.returncode == 1
-    assert re.search(r"--bench is no regular expression.*Write \\\(", check_output(answer))
+    assert re.search(r"--bench is not a regular expression.*Write \\\(", check_output(answer))
 
 
 def test_a_results_folder_that_is_a_file(measured: Measured, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_processes_that_a_killed_asv_left_are_ended(measured: Measured) -> None:
     threading.Thread(target=left.wait, daemon=True).start()  # as init does for an orphan
     try:
         answer = measured.asv("run", "--dry-run", "--bench", "nothing", "-E", SYSTEM, "50.0.1")
-        assert f"Ending process {left.pid}, which an earlier command left running" in answer.stdout
+        assert f"Killing process {left.pid}, which an earlier command left running" in answer.stdout
         assert left.wait(timeout=60) != 0
     finally:
         left.kill()

@@ -153,8 +153,8 @@ def test_results_of_all_machines_of_the_workflow_can_be_recorded(
         monkeypatch.setattr(machines, "name_architecture", lambda arch=arch: arch)
         machines.check_machine(name, Path("results"))
         write_results(Path("got", name), {NEWEST: {"1000x8": 8.0}}, name)
-    joined = record.join_results(record.machine_folders(Path("got"))[0], partial=True)
-    assert set(joined.taken) == set(names)
+    summary = record.merge_results(record.find_machine_folders(Path("got"))[0], partial=True)
+    assert set(summary.updated) == set(names)
     for one in include:  # a machine is named after the system that it runs on
         system = one["image"].removeprefix("python:3.11-").replace("alpine", "alpine-")
         label = system or one["os"].removesuffix("-arm").removesuffix("-intel")
