@@ -144,7 +144,7 @@ class Difference:
 
 
 def build_upstream_issue(path: Path) -> Issue | None:
-    """Return the issue about Wasmtime's dev release, or None if all counts changed by under 1 %.
+    """Return the issue about Wasmtime's dev release, or None if no count changed by 1 %.
 
     Raises:
         ProbeOutputError: the file is not the probe's JSON.

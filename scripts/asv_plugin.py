@@ -59,7 +59,7 @@ def setup() -> None:
     run_module.Results = MeasuredResults  # never replaces a value by n/a or by a failure
     util.load_json, util.write_json = load_checked_json, write_json_atomically
     for module in (compare, publish_module, show):
-        module.iter_machine_files = iter_sound_machine_files
+        module.iter_machine_files = iter_valid_machine_files
     # asv stores machines in ~/.asv-machine.json and prompts for a new one, which fails without a
     # terminal. This plugin derives the description from the host instead and stores nothing there.
     Machine.hardcoded_machine_name = machines.local_name()
@@ -124,7 +124,7 @@ def load_checked_json(path: str, *args: Any, **options: Any) -> Any:
         raise UserError(f"{path} is damaged ({printable(str(error), 150)}).") from error
 
 
-def iter_sound_machine_files(results: str) -> Iterator[str]:
+def iter_valid_machine_files(results: str) -> Iterator[str]:
     """Replace `asv.machine.iter_machine_files`: skip damaged descriptions with a warning.
 
     The first damaged description would stop asv.

@@ -81,14 +81,14 @@ def test_library_of_another_release_is_not_measured(
 ) -> None:
     assert measured.asv(*QUICK, "--dry-run", "50.0.1").returncode == 0  # installs it
     (library,) = measured.copy.glob(".asv/env/*/**/_libwasmtime.*")
-    whole = library.read_bytes()
+    original = library.read_bytes()
     (other,) = install("49.0.0").glob("wasmtime/*/_libwasmtime.*")
     shutil.copy(other, library)
     answer = measured.asv(*QUICK, "50.0.1")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert re.search(r"_libwasmtime\.\w+ is missing or was changed\. Recreating", answer.stdout)
     (library,) = measured.copy.glob(".asv/env/*/**/_libwasmtime.*")
-    assert library.read_bytes() == whole
+    assert library.read_bytes() == original
     assert stored_releases(folder) == ["50.0.1"]
 
 

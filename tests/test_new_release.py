@@ -150,7 +150,7 @@ def test_tests_pass_after_new_releases(tmp_path: Path, scenario: Scenario) -> No
             invent_results(source, arrived / RECORDED / RECORDED, release, factor)
             if source.stem.endswith("system"):
                 invent_results(source, arrived / MAC / MAC, release, factor)
-    step = "Join the results, draw the charts, commit and push"
+    step = "Merge the results, draw the charts, commit and push"
     # with BENCH, missing benchmarks are no failure
     assert runner.step(step, BENCH="recorded so far").returncode == 0
     pushed = runner.git("show", "--name-only", "--format=", "origin/main").split()

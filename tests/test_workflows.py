@@ -41,16 +41,16 @@ FIRST, SECOND = "chain-a", "chain-b"
 NEWEST = list(COMMITS)[-1]
 FAILED = "Open an issue when a scheduled run failed"
 STEPS = {  # every step that runs a shell, and where a test or `.ci/run` runs it
-    "Smoke test, which prints what is missing": "test_end_to_end",
-    "Lint, types and tests, with all optional tools": ".ci/run",
-    "Tests, which skip what needs a missing tool": ".ci/run",
+    "Smoke test that reports missing optional tools": "test_end_to_end",
+    "Lint, check types and run all tests, with all optional tools": ".ci/run",
+    "Run all tests, skipping those with a missing tool": ".ci/run",
     "Measure two releases": "test_end_to_end",
     "Install git and a compiler": "nowhere: needs Alpine",
     "Install LLVM's libunwind, and valgrind": ".ci/run",
     "Measure": "here",
     "Collect the results": "here",
-    "Join the results, draw the charts, commit and push": "here",
-    "Make the site": "here",
+    "Merge the results, draw the charts, commit and push": "here",
+    "Build the site": "here",
     "Open an issue when the newest release changed the cost": "here",
     FAILED: "here",
     "Pin new releases": "here",
@@ -224,7 +224,7 @@ def test_results_are_pushed_despite_another_push_and_a_failed_chart(tmp_path: Pa
     for arguments in (["add", "new"], ["-c", "user.name=t", "-c", "user.email=t", "commit", "-qm",
                                        "another"], ["push", "-q"]):  # fmt: skip
         subprocess.run(["git", *arguments], cwd=other, check=True)
-    step = "Join the results, draw the charts, commit and push"
+    step = "Merge the results, draw the charts, commit and push"
     answer = runner.step(step, BENCH=MIDDLE)
     assert answer.returncode == 1  # because of the chart
     assert "no paper" in answer.stderr
@@ -242,7 +242,7 @@ git update-ref refs/heads/main refs/heads/other
 
 
 @linux
-@pytest.mark.parametrize("name", ["Join the results, draw the charts, commit and push",
+@pytest.mark.parametrize("name", ["Merge the results, draw the charts, commit and push",
                                   "Pin new releases"])  # fmt: skip
 def test_push_that_loses_a_race_is_repeated(name: str, tmp_path: Path) -> None:
     """Another push, which also changes the charts, arrives first."""
@@ -307,14 +307,14 @@ def test_results_flow_from_measuring_to_the_alert(
     runner.git("clean", "-qfd")
 
     # with BENCH, missing benchmarks are no failure
-    recorded = runner.step("Join the results, draw the charts, commit and push", BENCH=MIDDLE)
+    recorded = runner.step("Merge the results, draw the charts, commit and push", BENCH=MIDDLE)
     assert recorded.returncode == 0
     message = runner.git("log", "-1", "--format=%B", "origin/main")
     assert message.split("\n\n")[1].split() == [
         f"{FIRST}:", "49.0.0", "50.0.1", f"{SECOND}:", "49.0.0", "50.0.1",
     ]  # fmt: skip
 
-    assert runner.step("Make the site").returncode == 0
+    assert runner.step("Build the site").returncode == 0
     index = json.loads((runner.clone / ".asv/html/index.json").read_text())
     assert set(index["machines"]) == {FIRST, SECOND}
     assert FIRST in (runner.clone / ".asv/html/index.html").read_text()

@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 def derive_gaps(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the gap and the extra time of each release and shape that has times with and without.
+    """Yield the gap and the extra time where there are times both with and without unwind info.
 
     The value is the ratio or the difference of the two medians. The range is a bootstrap interval:
     the middle 95 % of 1000 values, each from the medians of samples drawn with replacement.

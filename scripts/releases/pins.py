@@ -130,7 +130,7 @@ def _object_id(kind: str, content: bytes) -> str:
 
 
 def append_release(releases: Sequence[Release], new: Release) -> list[Release]:
-    """Return the releases and a newer one, to which this gives its commit id."""
+    """Compute the commit id of a newer release, and return the releases with it at the end."""
     parent = releases[-1].commit if releases else None
     return [*releases, replace(new, commit=compute_commit_id(new, parent))]
 
