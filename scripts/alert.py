@@ -1,8 +1,8 @@
-"""Open an issue about a change of the cost of teardown, or about a run that failed.
+"""Open an issue about a changed cost of teardown, or about a failed run.
 
-By default it is about the newest recorded release, with --upstream about Wasmtime's dev release. At
-most one issue of each kind is open: `gh` finds it by its label and updates it. Exits with 1 on an
-error, and with 2 if the file of --upstream is invalid.
+By default the issue is about the newest recorded release; with --upstream, about Wasmtime's dev
+release. At most one issue of each kind is open: `gh` finds it by its label and updates it. Exits
+with 1 on an error, and with 2 if the file of --upstream is invalid.
 """
 
 import argparse
@@ -25,14 +25,15 @@ from scripts.gap import tables, words
 from scripts.gap.report import Report, Series, build_report
 from scripts.history.read import read_history
 
+# labels
 CHANGED = "gap-moved"
 FAILED = "benchmarks-failed"
 UPSTREAM_MOVED = "upstream-moved"
-TITLE_LENGTH, BODY_LENGTH = 256, 65_536  # characters that GitHub accepts
+TITLE_LENGTH, BODY_LENGTH = 256, 65_536  # GitHub's limits, in characters
 
 
-class Listed(Struct, frozen=True):
-    """An issue that `gh` lists."""
+class ListedIssue(Struct, frozen=True):
+    """An issue in the output of `gh issue list`."""
 
     number: int
     title: str
@@ -41,30 +42,30 @@ class Listed(Struct, frozen=True):
 
 
 class Issue(NamedTuple):
-    """An issue on GitHub; the label says of which kind it is."""
+    """An issue to open or update; its label tells its kind."""
 
     label: str
     title: str
     body: str
 
 
-def gap_issue(site: str) -> Issue | None:
-    """Return the issue about the newest release, if it changed the cost or that is unknown."""
+def build_gap_issue(site: str) -> Issue | None:
+    """Return the issue about the newest release, or None if that did not change the cost."""
     report = build_report(read_history(Config.load("asv.conf.json")))
     for series in report.series:
         print(f"{series.machine}, {series.name}: {words.describe_verdict(series.verdict)}")
-    news = find_news(report)
-    if not news:
+    changed = find_changed_series(report)
+    if not changed:
         return None
     link = f"[The site]({site}) · [releases]({site}releases.html)\n\n" if site else ""
-    body = link + tables.to_markdown(replace(report, series=news))
-    return Issue(CHANGED, news_title(news), body)
+    body = link + tables.to_markdown(replace(report, series=changed))
+    return Issue(CHANGED, build_gap_title(changed), body)
 
 
-def find_news(report: Report) -> list[Series]:
-    """Return the series in which the newest release changed the cost, or may have done so.
+def find_changed_series(report: Report) -> list[Series]:
+    """Return the series in which the newest release changed the cost, or may have changed it.
 
-    A series without an earlier release has nothing to compare with, and is no news.
+    A series without an earlier release is left out, because it has nothing to compare with.
     """
     newest = max((Version(verdict.release) for verdict in report.verdicts), default=None)
     return [
@@ -75,18 +76,18 @@ def find_news(report: Report) -> list[Series]:
     ]
 
 
-def news_title(news: Sequence[Series]) -> str:
-    """Return the title of the issue about the newest release, changes first."""
-    where: dict[str, list[str]] = {}
-    for series in sorted(news, key=lambda series: not series.verdict.changed):
-        what = "changed the cost on" if series.verdict.changed else "may have changed the cost on"
-        where.setdefault(what, []).append(f"{series.machine} ({series.unwinder})")
-    said = "; ".join(f"{what} {', '.join(names)}" for what, names in where.items())
-    return f"{news[0].verdict.release} {said}"
+def build_gap_title(changed: Sequence[Series]) -> str:
+    """Return the title of the issue about the newest release, known changes first."""
+    places: dict[str, list[str]] = {}
+    for series in sorted(changed, key=lambda series: not series.verdict.changed):
+        verb = "changed" if series.verdict.changed else "may have changed"
+        places.setdefault(verb, []).append(f"{series.machine} ({series.unwinder})")
+    clauses = (f"{verb} the cost on {', '.join(names)}" for verb, names in places.items())
+    return f"{changed[0].verdict.release} {'; '.join(clauses)}"
 
 
 UPSTREAM_PERCENT = 1.0  # counts are exact, so a difference of 1 % is a change
-COUNTS = {  # names in the probe's JSON, and in the issue
+COUNTS = {  # name in the probe's JSON: name in the issue
     "instructions_to_remove": "instructions to deregister",
     "instructions_to_register": "instructions to register",
 }
@@ -96,9 +97,9 @@ Count = Annotated[float, Meta(ge=0, lt=1e15)]
 
 
 class Build(Struct, frozen=True):
-    """What the probe's JSON says of a module under one build.
+    """The counts of one module under one build, from the probe's JSON.
 
-    The library that was counted ran in the process that wrote this, so nothing in it is trusted.
+    The downloaded library ran in the process that wrote the JSON, so the content is not trusted.
     """
 
     build: str
@@ -115,8 +116,8 @@ class Build(Struct, frozen=True):
 Builds = Annotated[list[Build], Meta(min_length=2, max_length=100)]
 
 
-class InvalidError(UserError):
-    """A file is not the probe's JSON."""
+class ProbeOutputError(UserError):
+    """The file of --upstream is not the probe's JSON."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Difference:
 
     @property
     def percent(self) -> float:
-        """Change in percent; infinite if there was nothing before."""
+        """Change in percent; infinite if the count was zero before."""
         if self.before == self.after:
             return 0.0
         return 100 * (self.after - self.before) / self.before if self.before else math.inf
@@ -142,38 +143,39 @@ class Difference:
         return "new" if math.isinf(self.percent) else f"{self.percent:+,.1f} %"
 
 
-def upstream_issue(path: Path) -> Issue | None:
-    """Return the issue about Wasmtime's dev release, if a count changed by 1 % or more.
+def build_upstream_issue(path: Path) -> Issue | None:
+    """Return the issue about Wasmtime's dev release, or None if no count changed by 1 %.
 
     Raises:
-        InvalidError: the file is not the probe's JSON.
+        ProbeOutputError: the file is not the probe's JSON.
     """
     release, differences = read_differences(path)
-    moved = [one for one in differences if abs(one.percent) >= UPSTREAM_PERCENT]
-    moved.sort(key=lambda one: abs(one.percent), reverse=True)
-    if not moved:
+    changed = [
+        difference for difference in differences if abs(difference.percent) >= UPSTREAM_PERCENT
+    ]
+    changed.sort(key=lambda difference: abs(difference.percent), reverse=True)
+    if not changed:
         print(f"No count of Wasmtime's dev release differs from {release} by 1 % or more.")
         return None
-    first = moved[0]
-    return Issue(
-        UPSTREAM_MOVED,
-        f"Wasmtime's dev release differs from {release}: {first.count} {first.before:,.10g} → "
-        f"{first.after:,.10g} ({first.change}), {first.module}",
-        upstream_body(release, moved),
+    largest = changed[0]
+    title = (
+        f"Wasmtime's dev release differs from {release}: {largest.count} {largest.before:,.10g} → "
+        f"{largest.after:,.10g} ({largest.change}), {largest.module}"
     )
+    return Issue(UPSTREAM_MOVED, title, build_upstream_body(release, changed))
 
 
-def upstream_body(release: str, moved: Sequence[Difference]) -> str:
-    """Return the table of an upstream issue; text from the file stands in code spans."""
+def build_upstream_body(release: str, differences: Sequence[Difference]) -> str:
+    """Return the body of an upstream issue, a table; text from the file is put in code spans."""
     rows = [
-        f"| `{one.module}` | {one.count} | {one.loaded} | {one.before:,.10g} | {one.after:,.10g} "
-        f"| {one.change} |"
-        for one in moved
+        f"| `{difference.module}` | {difference.count} | {difference.loaded} "
+        f"| {difference.before:,.10g} | {difference.after:,.10g} | {difference.change} |"
+        for difference in differences
     ]
     return "\n".join(
         [
             "Wasmtime's `dev` release against the newest pinned release, per module, counted with "
-            "LLVM libunwind. The artifact `upstream` of the run has all counts.",
+            "LLVM libunwind. The artifact `upstream` of the workflow run has all counts.",
             "",
             f"| module | count | modules loaded | {release} | dev | change |",
             "|---|---|--:|--:|--:|--:|",
@@ -186,23 +188,23 @@ def read_differences(path: Path) -> tuple[str, list[Difference]]:
     """Return the pinned release, and every count under both builds.
 
     Raises:
-        InvalidError: the file is not a list of modules, each under a pinned release and a library.
+        ProbeOutputError: the file does not list each module under a pinned release and a library.
     """
     remedy = "See the log of the job that wrote it."
     try:
         builds = read_json(path, Builds, remedy)
         return builds[0].build, list(compare_builds(builds))
     except UserError as error:
-        raise InvalidError(str(error)) from error
+        raise ProbeOutputError(str(error)) from error
     except ValueError as error:
-        raise InvalidError(f"{path} is not the probe's JSON: {error}. {remedy}") from error
+        raise ProbeOutputError(f"{path} is not the probe's JSON: {error}. {remedy}") from error
 
 
 def compare_builds(builds: Sequence[Build]) -> Iterator[Difference]:
-    """Yield the counts of each module under both builds.
+    """Yield the difference between the two builds of each module, for every count.
 
     Raises:
-        ValueError: the builds do not belong together.
+        ValueError: the list does not alternate between a release and a library, module by module.
     """
     release = builds[0].build
     if len(builds) % 2 or not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", release):
@@ -213,48 +215,48 @@ def compare_builds(builds: Sequence[Build]) -> Iterator[Difference]:
             raise ValueError("the builds of a module do not belong together")
         for name, count in COUNTS.items():
             was, now = (build.counts[name][str(build.counted)] for build in (before, after))
-            yield Difference(clean_text(after.module), count, after.counted, was, now)
+            yield Difference(sanitize_text(after.module), count, after.counted, was, now)
 
 
-def clean_text(text: str) -> str:
-    """Replace all but letters, digits, spaces and `.,()_-`, and cut long text.
+def sanitize_text(text: str) -> str:
+    """Replace all characters except letters, digits, spaces and `.,()_-`; cut after 100.
 
-    No markup, mention, link or workflow command is left when it stands in a code span.
+    In a code span, the rest cannot be markup, a mention, a link or a workflow command.
     """
     return re.sub(r"[^A-Za-z0-9 .,()_-]", "?", text[:100])
 
 
 def open_or_update_issue(issue: Issue) -> None:
-    """Update the open issue of that label, or open one unless a closed issue has that title.
+    """Update the open issue with this label, or open one unless a closed issue has this title.
 
-    A failed run is reported again: its issue has the same title every time.
+    The issue about a failed run always has the same title, so a closed one does not count.
     """
     label = issue.label
-    title, body = clean_markdown(issue.title, TITLE_LENGTH), clean_markdown(issue.body, BODY_LENGTH)
-    title = " ".join(title.split())
+    title = " ".join(sanitize_markdown(issue.title, TITLE_LENGTH).split())
+    body = sanitize_markdown(issue.body, BODY_LENGTH)
     query = ("--label", label, "--state", "all", "--limit", "100")
     answer = _gh("issue", "list", *query, "--json", "number,title,body,state")
     try:
-        issues = parse_json(answer.encode(), list[Listed])
+        issues = parse_json(answer.encode(), list[ListedIssue])
     except ValueError as error:
-        raise UserError(f"gh issue list printed no list of issues: {error}") from error
-    if found := next((found for found in issues if found.state == "OPEN"), None):
-        if (found.title, found.body.strip()) != (title, body.strip()):
-            number = str(found.number)
+        raise UserError(f"gh issue list did not print a list of issues: {error}") from error
+    if existing := next((listed for listed in issues if listed.state == "OPEN"), None):
+        if (existing.title, existing.body.strip()) != (title, body.strip()):
+            number = str(existing.number)
             _gh("issue", "edit", number, "--title", title, "--body", body)
             _gh("issue", "comment", number, "--body", f"Updated: `{title}`")
-    elif label == FAILED or title not in [found.title for found in issues]:
+    elif label == FAILED or title not in [listed.title for listed in issues]:
         _gh("label", "create", label, "--force")
         _gh("issue", "create", "--label", label, "--title", title, "--body", body)
 
 
-def clean_markdown(text: str, length: int) -> str:
+def sanitize_markdown(text: str, length: int) -> str:
     """Return Markdown without control characters and mentions, cut to a length.
 
-    A machine, or what was measured on it, must not call people to an issue.
+    The name or the results of a machine must not notify people.
     """
     lines = ("".join(filter(str.isprintable, line)) for line in text.split("\n"))
-    text = re.sub(r"@(?=\w)", "@\u2060", "\n".join(lines))  # an invisible joiner
+    text = re.sub(r"@(?=\w)", "@\u2060", "\n".join(lines))  # U+2060 WORD JOINER is invisible
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
@@ -265,38 +267,42 @@ def _gh(*arguments: str) -> str:
             capture_output=True, encoding="utf-8", errors="replace", timeout=120, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UserError(f"gh cannot be started: {error}. Install the GitHub CLI.") from error
+        raise UserError(f"Cannot run gh: {error}. Install the GitHub CLI.") from error
     if answer.returncode != 0:
         raise UserError(f"gh {' '.join(arguments[:2])} failed: {answer.stderr.strip()}")
     return answer.stdout
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the options."""
     parser = argparse.ArgumentParser(prog="python -m scripts.alert", description=__doc__)
     parser.add_argument(
-        "--site", default="", type=https, help="address of the published site, with a slash"
+        "--site", default="", type=parse_link, help="URL of the published site, ending in a slash"
     )
     reason = parser.add_mutually_exclusive_group()
     reason.add_argument(
-        "--failed", metavar="RUN", type=https, help="the address of a run that failed"
+        "--failed", metavar="RUN", type=parse_link, help="URL of a failed workflow run"
     )
     reason.add_argument(
-        "--upstream", type=Path, metavar="FILE", help="the probe's JSON on Wasmtime's dev release"
+        "--upstream", type=Path, metavar="FILE", help="the probe's JSON for Wasmtime's dev release"
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the issue instead")
+    parser.add_argument("--dry-run", action="store_true", help="print the issue, do not open it")
     return parser.parse_args(arguments)
 
 
-def https(link: str) -> str:
-    """Return a link, or nothing; raise ValueError for anything else."""
+def parse_link(link: str) -> str:
+    """Return an https link, or an empty string.
+
+    Raises:
+        ArgumentTypeError: the text is anything else.
+    """
     if link and not re.fullmatch(r"https://[\w./%-]{1,200}", link):
-        raise ValueError(link)
+        raise argparse.ArgumentTypeError(f"{link!r} is not an https:// link")
     return link
 
 
 def build_issue(options: argparse.Namespace) -> Issue | None:
-    """Return the issue that the options ask for, or None if there is no reason for one.
+    """Return the issue that the options ask for, or None if there is nothing to report.
 
     Raises:
         UserError: results or the probe's JSON cannot be read.
@@ -304,19 +310,22 @@ def build_issue(options: argparse.Namespace) -> Issue | None:
     if options.failed:
         return Issue(FAILED, "A scheduled run failed", f"See {options.failed}.")
     if options.upstream:
-        return upstream_issue(options.upstream)
-    return gap_issue(options.site)
+        return build_upstream_issue(options.upstream)
+    return build_gap_issue(options.site)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Open or update an issue if there is reason for one; the docstring has the exit codes."""
-    options = parse(arguments)
+    """Open or update an issue if there is something to report, and return the exit code."""
+    options = parse_arguments(arguments)
     try:
-        if issue := build_issue(options):
-            open_or_update_issue(issue) if not options.dry_run else print(*issue, sep="\n\n")
+        issue = build_issue(options)
+        if issue and options.dry_run:
+            print(*issue, sep="\n\n")
+        elif issue:
+            open_or_update_issue(issue)
     except UserError as error:
         print(error, file=sys.stderr)
-        return 2 if isinstance(error, InvalidError) else 1
+        return 2 if isinstance(error, ProbeOutputError) else 1
     return 0
 
 

@@ -1,8 +1,8 @@
-"""The main plugin of `asv.conf.json`: what this repository adds to asv and changes in it.
+"""The main plugin named in `asv.conf.json`: it extends asv and replaces some of its functions.
 
-asv finds `ReleaseRepo`, `ReleaseEnvironment` and `GapPage` among the subclasses of its own classes,
-once they are imported. The functions that `setup` replaces are those for which asv has no extension
-point; each says why it is replaced.
+asv discovers `ReleaseRepo`, `ReleaseEnvironment` and `GapPage` as subclasses of its own classes
+once this module has imported them. `setup` replaces functions where asv has no extension point; the
+docstring of each replacement gives the reason.
 """
 
 import re
@@ -27,7 +27,7 @@ from asv.util import ProcessError, UserError
 from scripts.base.files import replace_atomically
 from scripts.base.schema import printable
 from scripts.history.machine import read_description
-from scripts.history.results import read_known, read_results
+from scripts.history.results import read_benchmarks, read_results
 from scripts.measuring import machines
 from scripts.measuring.results import MeasuredResults, print_reasons
 from scripts.releases import repo
@@ -36,89 +36,90 @@ from scripts.site.publisher import GapPage
 
 __all__ = ["repo", "setup"]
 
-run_benchmarks, publish = Run.run, Publish.run  # asv's own
-load_json, write_json = util.load_json, util.write_json
+# asv's originals, which the replacements call
+asv_run, asv_publish = Run.run, Publish.run
+asv_load_json, asv_write_json = util.load_json, util.write_json
 
 
 def setup() -> None:
-    """Change asv; asv calls this when it has loaded the plugin.
+    """Replace functions of asv. asv calls this after it has loaded the plugin.
 
-    scripts/dependencies.py has checked before that this is the version of asv that was reviewed.
+    scripts/dependencies.py has checked before that the version of asv is the pinned one.
     """
     Run.run = run_and_explain
     Publish.run = publish_and_check
-    run_module.Results = MeasuredResults  # a value is never replaced by n/a or a failure
+    run_module.Results = MeasuredResults  # never replaces a value by n/a or by a failure
     util.load_json, util.write_json = load_checked_json, write_json_atomically
     for module in (compare, publish_module, show):
-        module.iter_machine_files = sound_machine_files
-    # asv keeps machines in ~/.asv-machine.json, asks about an unknown one, and fails without a
-    # terminal. Here the description follows from the host, so there is nothing to ask or to keep.
+        module.iter_machine_files = iter_valid_machine_files
+    # asv stores machines in ~/.asv-machine.json and prompts for a new one, which fails without a
+    # terminal. This plugin derives the description from the host instead and stores nothing there.
     Machine.hardcoded_machine_name = machines.local_name()
     MachineCollection.load = staticmethod(lambda name, _path=None: machines.describe_machine(name))
     MachineCollection.save = staticmethod(lambda name, fields, _path=None: None)
     sys.excepthook = print_exception
     sys.unraisablehook = repeat_lost_interrupt
-    for name in ("SIGTERM", "SIGHUP"):  # so that asv ends its children before it ends itself
+    for name in ("SIGTERM", "SIGHUP"):  # as on Ctrl-C, asv then ends its children before it exits
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
 
 
 def run_and_explain(conf: Any, **options: Any) -> Any:
-    """Replace `asv run`: store samples, and end with reasons for n/a and the next command.
+    """Replace `asv run`: store samples, then print the reasons for n/a and the next command.
 
-    Without samples, `asv compare` cannot tell a change from noise, and no configuration key of asv
-    stores them.
+    `asv compare` needs samples to tell a change from noise, and asv has no configuration key that
+    makes it store them.
     """
     machine = options.get("machine")
-    machine = machines.local_name() if machine is None else machine  # an empty name is refused
+    machine = machines.local_name() if machine is None else machine  # check_machine rejects ""
     machines.check_machine(machine, Path(conf.results_dir))
     if options.get("set_commit_hash") is not None:
-        # asv would store whatever is installed under the name of that release
-        raise UserError("--set-commit-hash is not supported: name the release to run.")
-    code = run_benchmarks(conf, **{**options, "record_samples": True})
+        # asv would measure whatever is installed and store it as results of that release
+        raise UserError("--set-commit-hash is not supported. Name the release to run instead.")
+    exit_code = asv_run(conf, **{**options, "record_samples": True})
     print_reasons([*ReleaseEnvironment.missing.values(), *MeasuredResults.reasons])
-    if not code and not options.get("dry_run") and options.get("bench") != ["just-discover"]:
+    if not exit_code and not options.get("dry_run") and options.get("bench") != ["just-discover"]:
         log.info(
             "Times are totals for all modules of a shape. To see what unwind info costs: "
             f"uv run python -m scripts.gap --machine {machine}"
         )
-    return code
+    return exit_code
 
 
 def publish_and_check(conf: Any, *args: Any, **options: Any) -> None:
-    """Replace `asv publish`: end with where the site is, and fail after all of it is written.
+    """Replace `asv publish`: print where the site is, then fail if the report had problems.
 
-    asv writes index.json last, so a publisher that raised an error would leave a broken site.
+    asv writes index.json last. An error raised earlier, by a publisher, would leave a broken site.
     """
-    publish(conf, *args, **options)
+    asv_publish(conf, *args, **options)
     log.info(f"The site is in {conf.html_dir}. To see it: uv run asv preview")
     if GapPage.problems:
         raise UserError("\n".join(GapPage.problems))
 
 
 def load_checked_json(path: str, *args: Any, **options: Any) -> Any:
-    """Replace `asv.util.load_json`: refuse damaged files of results in a sentence.
+    """Replace `asv.util.load_json`: reject a damaged result file with a one-line error.
 
-    asv takes them as they come: a wrong type ends in a traceback, and a file under the name of
-    another one in a false comparison. asv leaves out what a `UserError` refuses.
+    asv does not validate these files: a wrong type ends in a traceback, and a misnamed file in a
+    false comparison. asv skips files for which this raises `UserError`.
     """
     file = Path(path)
     if file.name == "benchmarks.json":
-        read_known(file.parent)
+        read_benchmarks(file.parent)
     elif file.name == "machine.json" and file.exists():
         read_description(file.parent)
     elif re.match(r"[0-9a-f]{8}-", file.name):
         read_results(file)
     try:
-        return load_json(path, *args, **options)
+        return asv_load_json(path, *args, **options)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({printable(str(error), 150)}).") from error
 
 
-def sound_machine_files(results: str) -> Iterator[str]:
-    """Replace `asv.machine.iter_machine_files`: leave out damaged descriptions.
+def iter_valid_machine_files(results: str) -> Iterator[str]:
+    """Replace `asv.machine.iter_machine_files`: skip damaged descriptions with a warning.
 
-    asv would end with the first of them.
+    The first damaged description would stop asv.
     """
     for path in iter_machine_files(results):
         try:
@@ -132,46 +133,48 @@ def sound_machine_files(results: str) -> Iterator[str]:
 def write_json_atomically(path: str, *args: Any, **options: Any) -> None:
     """Replace `asv.util.write_json`: write JSON files all or nothing.
 
-    asv rewrites result files in place; a killed process would leave half a file that stops every
-    later command.
+    asv rewrites result files in place. If it were killed, it would leave half a file, which stops
+    every later command.
     """
     with replace_atomically(Path(path)) as scratch:
-        write_json(str(scratch), *args, **options)
+        asv_write_json(str(scratch), *args, **options)
 
 
 def print_exception(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """Print one sentence for what ended a command, instead of a traceback, where it helps."""
-    if sentence := describe(error):
-        print(sentence, file=sys.stderr)
+    """Print a one-line explanation of an error, or the traceback if the error is a bug."""
+    if explanation := explain_error(error):
+        print(explanation, file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
 
 
 def repeat_lost_interrupt(unraisable: Any) -> None:
-    """Interrupt once more if Python has dropped an interrupt.
+    """Repeat an interrupt that Python has discarded.
 
-    It drops what is raised in a callback, as of `os.fork`, and asv forks for every benchmark.
+    Python discards exceptions raised in callbacks such as those of `os.fork`, and asv forks for
+    every benchmark.
     """
     if unraisable.exc_type is KeyboardInterrupt and hasattr(signal, "pthread_kill"):
-        # to the main thread, which may be waiting in a system call
-        again = [threading.main_thread().ident, signal.SIGTERM]
-        threading.Timer(0.1, signal.pthread_kill, again).start()
+        # signal the main thread, because it may be blocked in a system call
+        arguments = [threading.main_thread().ident, signal.SIGTERM]
+        threading.Timer(0.1, signal.pthread_kill, arguments).start()
     else:
         sys.__unraisablehook__(unraisable)
 
 
-def describe(error: BaseException) -> str:
-    """Return what happened and what to do, or nothing for an error of the code."""
+def explain_error(error: BaseException) -> str:
+    """Return what happened and what to do, in one line; an empty string if the error is a bug."""
     if isinstance(error, KeyboardInterrupt):
-        return "Interrupted. Releases that were finished are stored."
+        return "Interrupted. Results of finished releases are stored."
     if isinstance(error, ProcessError):
-        output = (error.stderr or error.stdout).strip().splitlines()[-1:]
+        command = " ".join(map(str, error.args[:5]))
+        last_line = "".join((error.stderr or error.stdout).strip().splitlines()[-1:])
         hint = " Is the package index reachable?" if "install" in error.args else ""
-        return f"{' '.join(map(str, error.args[:5]))} … failed: {' '.join(output)}{hint}"
+        return f"{command} … failed: {last_line}{hint}"
     if isinstance(error, re.error):
-        return f"--bench is no regular expression: {error}. Write \\( for a parenthesis."
+        return f"--bench is not a regular expression: {error}. Write \\( for a parenthesis."
     if isinstance(error, OSError):
-        return f"asv stopped: {error}. Releases that were finished are stored."
+        return f"asv stopped: {error}. Results of finished releases are stored."
     return ""

@@ -1,4 +1,4 @@
-"""A fake `gh`, which keeps issues in a file and refuses what GitHub refuses."""
+"""A fake `gh` that stores issues in a file and enforces GitHub's limits."""
 
 import json
 import os
@@ -26,7 +26,7 @@ parser = argparse.ArgumentParser(allow_abbrev=False)
 for option in OPTIONS[command]:
     flag = {"action": "store_true"} if option == "--force" else {}
     parser.add_argument(option, **flag)
-parser.set_defaults(state="open", limit=30)  # gh's own
+parser.set_defaults(state="open", limit=30)  # the defaults of gh
 asked = parser.parse_args(sys.argv[3:])
 for option, limit in (("title", 256), ("body", 65536)):
     if len(getattr(asked, option, None) or "") > limit:
@@ -52,14 +52,14 @@ state.write_text(json.dumps([issues, calls]))
 
 
 def write_program(path: Path, command: str) -> None:
-    """Write a shell script that runs a command; after `#!`, no path may hold a space."""
+    """Write a shell script that runs a command, whose path may have spaces, unlike after `#!`."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
     path.chmod(0o755)
 
 
 def fake_gh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a `gh` on PATH; return the file that holds its issues and the calls made."""
+    """Put a fake `gh` on PATH; return the file with its issues and the calls."""
     state, script, program = folder / "issues.json", folder / "gh.py", folder / "bin/gh"
     state.write_text("[[], []]")
     script.write_text(GH)
@@ -69,17 +69,17 @@ def fake_gh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def issues(state: Path) -> Any:
-    """Return the issues of a fake GitHub."""
+    """Return the issues of the fake `gh`."""
     return json.loads(state.read_text())[0]
 
 
 def comments(state: Path) -> list[list[str]]:
-    """Return the arguments of the comments made."""
+    """Return the arguments of each `gh issue comment` call."""
     return [call[2:] for call in json.loads(state.read_text())[1] if call[1] == "comment"]
 
 
 def close_issue(state: Path) -> None:
-    """Close the last issue."""
-    found, calls = json.loads(state.read_text())
-    found[-1]["state"] = "CLOSED"
-    state.write_text(json.dumps([found, calls]))
+    """Close the newest issue."""
+    issues, calls = json.loads(state.read_text())
+    issues[-1]["state"] = "CLOSED"
+    state.write_text(json.dumps([issues, calls]))

@@ -1,4 +1,4 @@
-"""A package index on this machine, which holds the pinned releases and what a test adds."""
+"""A local package index with the pinned releases and the files that a test adds."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ JSON = "application/vnd.pypi.simple.v1+json"
 
 
 class Index:
-    """A package index that serves one project page, with whatever a test makes of it."""
+    """A package index that serves the page of wasmtime-py; tests change its files and answers."""
 
     def __init__(self) -> None:
         self.files: list[dict[str, Any]] = []
@@ -33,12 +33,12 @@ class Index:
         self.files.append(file if time is None else {**file, "upload-time": time})
 
     def add_wheel(self, name: str, time: str, library: bytes, **more: Any) -> None:
-        """Add a wheel that can be downloaded, with a macOS library in it."""
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
+        """Add a wheel that can be downloaded and contains a macOS library."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as wheel:
             wheel.writestr("wasmtime/darwin-aarch64/_libwasmtime.dylib", library)
-        self.contents[name] = packed.getvalue()
-        self.add(name, time, hashlib.sha256(packed.getvalue()).hexdigest(), **more)
+        self.contents[name] = archive.getvalue()
+        self.add(name, time, hashlib.sha256(archive.getvalue()).hexdigest(), **more)
 
     def add_release(
         self,
@@ -61,16 +61,16 @@ class Index:
 
     @contextlib.contextmanager
     def serve(self) -> Iterator[None]:
-        """Serve it for a while, under `url`."""
-        served = self
+        """Serve the index on localhost inside the `with` block, and set `url`."""
+        index = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.send_response(served.status)
+                self.send_response(index.status)
                 self.send_header("Content-Type", JSON)
                 self.end_headers()
-                content = served.contents.get(self.path.rpartition("/")[2])
-                self.wfile.write(served.page() if content is None else content)
+                content = index.contents.get(self.path.rpartition("/")[2])
+                self.wfile.write(index.page() if content is None else content)
 
             def log_message(self, *_: Any) -> None:
                 pass

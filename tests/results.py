@@ -1,4 +1,4 @@
-"""Write result files with known costs, in the format of asv."""
+"""Write result files with known costs, in asv's format."""
 
 import json
 import shutil
@@ -21,9 +21,9 @@ REMOVAL, REGISTRATION, FUNCTION, LIBRARY = (
 )
 DATES = {release.version: release.timestamp * 1000 for release in pins.load_pins(ROOT / pins.PINS)}
 OFF = 14e-6  # seconds per module without unwind info
-BUILD = 0x80AAA6B01F4C  # build id of the counted library
-FDES_OF = {"1": 3, "8": 17, "100": 108}  # by functions, from 22.0.0 on
-# Simulations draw the same numbers, whatever is pinned later.
+BUILD = 0x80AAA6B01F4C  # first digits of the build id of the counted library
+FDES_BY_FUNCTIONS = {"1": 3, "8": 17, "100": 108}  # FDEs of a module since 22.0.0
+# ends at 50.0.1, so that simulations draw the same numbers after new releases are pinned
 RELEASES = list(COMMITS)[: list(COMMITS).index("50.0.1") + 1]
 SESSION = 1_790_000_000_000  # milliseconds since the epoch
 HOUR = 3_600_000
@@ -36,17 +36,16 @@ SAMPLES = 8
 
 
 def repository(folder: Path) -> Path:
-    """Copy what a report needs beside results; return the results folder, which has none yet."""
-    for name in ("asv.conf.json", "fixtures"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+    """Create a repository without results, sufficient for a report; return its results folder."""
+    shutil.copy(ROOT / "asv.conf.json", folder)
+    shutil.copytree(ROOT / "fixtures", folder / "fixtures")
     (folder / "results").mkdir()
-    know_benchmarks(folder / "results")
+    copy_benchmarks(folder / "results")
     return folder / "results"
 
 
-def know_benchmarks(results: Path) -> None:
-    """Copy the list of benchmarks."""
+def copy_benchmarks(results: Path) -> None:
+    """Copy `benchmarks.json` into a results folder."""
     shutil.copy(ROOT / "results/benchmarks.json", results)
 
 
@@ -62,10 +61,10 @@ def write_results(
     registered: Mapping[str, Mapping[str, float]] | None = None,
     build: int = BUILD,
 ) -> None:
-    """Write what asv would store after measuring these gaps, by release and shape, in one session.
+    """Write the results that asv would store in one session, with these gaps by release and shape.
 
-    `noise` is that of each process. `counts` and `registered` are instructions per module to
-    deregister and to register, by release and shape; `build` identifies the counted library.
+    `noise` is the relative spread of samples. `counts` and `registered` are instructions per module
+    to deregister and to register, by release and shape. `build` identifies the counted library.
     """
     describe_machine(results, machine)
     random = np.random.default_rng(seed)
@@ -80,13 +79,13 @@ def write_results(
         # parameters, and an entry for each of their combinations
         stored: dict[str, tuple[list[list[str]], list[Any]]] = {
             TEARDOWN: ([quote(("on", "off")), quote(TIMED)], times),
-            FDES: ([list(FDES_OF)], list(FDES_OF.values())),
+            FDES: ([list(FDES_BY_FUNCTIONS)], list(FDES_BY_FUNCTIONS.values())),
         }
         if counts:
             removal = counts.get(release, {})
             by_section = release.startswith("50")
             scan = f"__unw_remove_dynamic_{'eh_frame_section' if by_section else 'fde'}"
-            (functions,) = known_params(FUNCTION)
+            (functions,) = read_params(FUNCTION)
             stored[REMOVAL] = [quote(SHAPES)], [removal.get(shape) for shape in SHAPES]
             stored[FUNCTION] = (
                 [functions],
@@ -100,14 +99,14 @@ def write_results(
 
 
 def off_seconds(shape: str) -> float:
-    """Return the time to drop the modules of a shape without unwind info."""
+    """Return the seconds to drop the modules of a shape without unwind info."""
     return OFF * HEADLINE[shape].modules
 
 
 def describe_machine(results: Path, machine: str) -> dict[str, str]:
-    """Write the description of a machine; return it."""
+    """Write the `machine.json` of a machine, and return the fields."""
     systems = {"macos": "macOS 15", "windows": "Windows 2025"}
-    described = {
+    description = {
         "arch": "arm64" if "arm64" in machine else "x86_64",
         "cpu": "x86-64, 2 cores", "machine": machine, "num_cpu": "2",
         "os": systems.get(machine.split("-")[0], "Debian 12, libgcc 12"),
@@ -115,24 +114,24 @@ def describe_machine(results: Path, machine: str) -> dict[str, str]:
     }  # fmt: skip
     (results / machine).mkdir(parents=True, exist_ok=True)
     path = results / machine / "machine.json"
-    path.write_text(json.dumps({**described, "version": 1}))
-    return described
+    path.write_text(json.dumps({**description, "version": 1}))
+    return description
 
 
 def quote(names: Sequence[str]) -> list[str]:
-    """Return parameters as asv writes them."""
+    """Return parameters as asv stores them."""
     return list(map(repr, names))
 
 
-def known_params(benchmark: str) -> list[list[str]]:
-    """Return the parameters of a benchmark of the checkout."""
+def read_params(benchmark: str) -> list[list[str]]:
+    """Return the parameters of a benchmark from the repository's `benchmarks.json`."""
     known = json.loads((ROOT / "results/benchmarks.json").read_text())
     params: list[list[str]] = known[benchmark]["params"]
     return params
 
 
 def draw_samples(center: float, noise: float, random: np.random.Generator) -> list[float]:
-    """Return samples around a value."""
+    """Return random samples around a value; `noise` is their relative spread."""
     samples: list[float] = (center * np.exp(random.normal(0, noise, SAMPLES))).tolist()
     return samples
 
@@ -145,9 +144,9 @@ def write_file(
     stored: Mapping[str, tuple[list[list[str]], list[Any]]],
     started: int = SESSION,
 ) -> Path:
-    """Write the result file of one release.
+    """Write the result file of a release, and return its path.
 
-    `stored` holds, by benchmark, the parameters and an entry for each combination of them: a list
+    `stored` maps each benchmark to its parameters and an entry for each combination of them: a list
     of samples, a value without samples, or None for a failure.
     """
     known = json.loads((ROOT / "results/benchmarks.json").read_text())
@@ -177,19 +176,21 @@ def make_row(
     values = [
         float(np.median(entry)) if isinstance(entry, list) else entry for entry in entries
     ]  # fmt: skip
-    statistics: list[list[Any]] = [
-        [one and min(one) for one in sampled], [one and max(one) for one in sampled],
-        [one and float(np.quantile(one, 0.25)) for one in sampled],
-        [one and float(np.quantile(one, 0.75)) for one in sampled],
-        [one and 1 for one in sampled], [one and len(one) for one in sampled],
-    ]  # fmt: skip
     if not any(sampled):
         return [values, params, version, started, 1.0]
+    statistics: list[list[Any]] = [
+        [samples and min(samples) for samples in sampled],
+        [samples and max(samples) for samples in sampled],
+        [samples and float(np.quantile(samples, 0.25)) for samples in sampled],
+        [samples and float(np.quantile(samples, 0.75)) for samples in sampled],
+        [samples and 1 for samples in sampled],
+        [samples and len(samples) for samples in sampled],
+    ]
     return [values, params, version, started, 1.0, *statistics, sampled]
 
 
 def edit(results: Path, version: str, change: Any, unwinder: str = "libunwind") -> Path:
-    """Change the content of the result file of a release."""
+    """Apply a change to the content of a release's result file; return the file's path."""
     path = next(results.glob(f"*/{COMMITS[version][:8]}-*{unwinder}.json"))
     content = json.loads(path.read_text())
     change(content)

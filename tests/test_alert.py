@@ -1,4 +1,4 @@
-"""Issues about a gap that changed, or a failed run, in a fake GitHub."""
+"""Issues about a changed gap or a failed run, against a fake `gh`."""
 
 import sys
 from pathlib import Path
@@ -17,18 +17,18 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fake gh is 
 
 @pytest.fixture
 def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file of a fake GitHub; the working folder is empty."""
+    """Return the state file of a fake `gh`; the working directory is empty."""
     monkeypatch.chdir(tmp_path)
     return fake_gh(tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def history(github: Path) -> Path:
-    """Return the results folder of a repository in the working folder, with a fake GitHub."""
+    """Return the results folder of a repository in the working directory, with a fake `gh`."""
     return repository(github.parent)
 
 
-def test_a_gap_that_changed_has_one_issue_that_is_updated(github: Path, history: Path) -> None:
+def test_changed_gap_opens_one_issue_and_later_updates_it(github: Path, history: Path) -> None:
     write_results(history, {"48.0.0": HALF, "49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64")
     write_results(history, {"49.0.0": NEW, "50.0.1": NEW}, "ubuntu", unwinder="system")
     assert alert.main(["--site", "https://example.org/site/"]) == 0
@@ -38,7 +38,7 @@ def test_a_gap_that_changed_has_one_issue_that_is_updated(github: Path, history:
     assert "→ 1.3× at 1000x8" in issue["body"]
     assert "#14304" in issue["body"]
     assert "ubuntu" not in issue["body"]
-    # without news the issue stays as it is
+    # nothing new: the issue stays as it is
     before = issues(github)
     assert alert.main(["--site", "https://example.org/site/"]) == 0
     assert issues(github) == before
@@ -51,26 +51,26 @@ def test_a_gap_that_changed_has_one_issue_that_is_updated(github: Path, history:
     assert comments(github) == [["1", "--body", f"Updated: `{issue['title']}`"]]
 
 
-def test_a_closed_issue_is_not_opened_again(github: Path, history: Path) -> None:
+def test_closed_issue_is_not_opened_again(github: Path, history: Path) -> None:
     write_results(history, {"49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64")
     assert alert.main([]) == 0
     close_issue(github)
     assert alert.main([]) == 0
     assert len(issues(github)) == 1
-    # the same change on another machine is news
+    # the same change on another machine opens a new issue
     write_results(history, {"49.0.0": HALF, "50.0.1": NEW}, "ubuntu-24.04")
     assert alert.main([]) == 0
-    assert [one["state"] for one in issues(github)] == ["CLOSED", "OPEN"]
+    assert [issue["state"] for issue in issues(github)] == ["CLOSED", "OPEN"]
 
 
-def test_a_machine_without_the_newest_release_has_no_issue(github: Path, history: Path) -> None:
+def test_change_before_the_newest_release_opens_no_issue(github: Path, history: Path) -> None:
     write_results(history, {"48.0.0": HALF, "49.0.0": NEW}, "macos-14-arm64")
     write_results(history, {"49.0.0": NEW, "50.0.1": NEW}, "macos-15-arm64")
     assert alert.main([]) == 0
     assert issues(github) == []
 
 
-def test_a_gap_that_did_not_change_has_no_issue(
+def test_unchanged_gap_opens_no_issue(
     github: Path, history: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_results(history, {"49.0.0": NEW, "50.0.1": NEW}, "macos-15-arm64")
@@ -79,12 +79,12 @@ def test_a_gap_that_did_not_change_has_no_issue(
     assert issues(github) == []
 
 
-def test_a_newest_release_that_is_unknown_has_an_issue(github: Path, history: Path) -> None:
+def test_damaged_result_of_the_newest_release_is_reported(github: Path, history: Path) -> None:
     for machine in ("macos-15-arm64", "ubuntu-24.04"):
         write_results(history, {"49.0.0": HALF, "50.0.1": NEW}, machine)
     (path,) = (history / "ubuntu-24.04").glob(f"{COMMITS['50.0.1'][:8]}-*.json")
     path.write_text("{")
-    write_results(history, {"50.0.1": NEW}, "new")  # has nothing to compare yet
+    write_results(history, {"50.0.1": NEW}, "new")  # has no earlier release to compare with
     assert alert.main([]) == 0
     (issue,) = issues(github)
     assert issue["title"] == (
@@ -97,7 +97,7 @@ def test_a_newest_release_that_is_unknown_has_an_issue(github: Path, history: Pa
     )
 
 
-def test_a_count_of_libgcc_that_changed_has_an_issue(github: Path, history: Path) -> None:
+def test_changed_libgcc_count_opens_an_issue(github: Path, history: Path) -> None:
     counts = {"49.0.0": LIBGCC, "50.0.1": LIBGCC | {"1000x8": 53}}
     write_results(history, dict.fromkeys(counts, FLAT), unwinder="system", counts=counts)
     assert alert.main([]) == 0
@@ -105,43 +105,43 @@ def test_a_count_of_libgcc_that_changed_has_an_issue(github: Path, history: Path
     assert "instructions per module 51 → 53 at 1000x8" in issue["body"]
 
 
-def test_failed_runs_have_an_issue_of_their_own(github: Path) -> None:
-    run = "https://example.org/runs/{}".format
-    assert alert.main(["--failed", run(1)]) == 0
-    assert alert.main(["--failed", run(2)]) == 0
+def test_failed_runs_share_one_open_issue(github: Path) -> None:
+    run_url = "https://example.org/runs/{}".format
+    assert alert.main(["--failed", run_url(1)]) == 0
+    assert alert.main(["--failed", run_url(2)]) == 0
     (issue,) = issues(github)
     assert issue["label"] == alert.FAILED
-    assert run(2) in issue["body"]
+    assert run_url(2) in issue["body"]
     # a closed issue does not hide the next failure
     close_issue(github)
-    assert alert.main(["--failed", run(3)]) == 0
-    assert [one["state"] for one in issues(github)] == ["CLOSED", "OPEN"]
+    assert alert.main(["--failed", run_url(3)]) == 0
+    assert [issue["state"] for issue in issues(github)] == ["CLOSED", "OPEN"]
 
 
-def test_a_dry_run_prints_the_issue(
+def test_dry_run_prints_the_issue(
     github: Path, history: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_results(history, {"49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64")
     assert alert.main(["--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert "50.0.1 changed the cost on macos-15-arm64 (libunwind)\n\n" in said
-    assert "#14304" in said
+    output = capsys.readouterr().out
+    assert "50.0.1 changed the cost on macos-15-arm64 (libunwind)\n\n" in output
+    assert "#14304" in output
     assert issues(github) == []
 
 
-def test_a_refusal_of_gh_is_an_error(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failing_gh_is_an_error(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_program(github.parent / "bin/gh", "echo '[]'; echo no rights >&2; exit 4")
     assert alert.main(["--failed", "https://example.org/runs/1"]) == 1
     assert "gh issue list failed: no rights" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("github")
-def test_without_gh_it_is_an_error(
+def test_missing_gh_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert alert.main(["--failed", "https://example.org/runs/1"]) == 1
-    assert "gh cannot be started" in capsys.readouterr().err
+    assert "Cannot run gh: " in capsys.readouterr().err
 
 
 def test_failed_and_upstream_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,7 +150,7 @@ def test_failed_and_upstream_exclude_each_other(capsys: pytest.CaptureFixture[st
     assert "not allowed with" in capsys.readouterr().err
 
 
-def test_titles_and_bodies_fit_what_github_accepts(github: Path) -> None:
+def test_titles_and_bodies_are_cut_to_the_limits_of_github(github: Path) -> None:
     for title in ("x" * 256, "x" * 257):
         alert.open_or_update_issue(alert.Issue("label", title, "x" * 65_537))
     first, second = issues(github)[0], issues(github)[-1]
@@ -158,7 +158,7 @@ def test_titles_and_bodies_fit_what_github_accepts(github: Path) -> None:
     assert second["body"] == "x" * 65_535 + "…"
 
 
-def test_nobody_is_called_to_an_issue_and_no_control_character_gets_in(github: Path) -> None:
+def test_mentions_and_control_characters_are_removed(github: Path) -> None:
     alert.open_or_update_issue(alert.Issue("label", "@everyone \x1b[31m\n", "a\r\n@team/x \x00b"))
     (issue,) = issues(github)
     assert issue["title"] == "@\u2060everyone [31m"
@@ -166,17 +166,17 @@ def test_nobody_is_called_to_an_issue_and_no_control_character_gets_in(github: P
 
 
 @pytest.mark.parametrize("link", ["http://x.org", "javascript:x", "https://x.org/ y", "x"])
-def test_links_are_https(link: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_https_links_are_accepted(link: str, capsys: pytest.CaptureFixture[str]) -> None:
     for option in ("--site", "--failed"):
         with pytest.raises(SystemExit, match="2"):
             alert.main([option, link])
-        assert f"invalid https value: {link!r}" in capsys.readouterr().err
+        assert f"{link!r} is not an https:// link" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("answer", ["", "{}", "[[]]", "no JSON"])
-def test_an_answer_of_gh_that_is_no_list(
+def test_unreadable_output_of_gh_is_an_error(
     answer: str, github: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_program(github.parent / "bin/gh", f"echo '{answer}'")
     assert alert.main(["--failed", "https://example.org/runs/1"]) == 1
-    assert "gh issue list printed no list of issues" in capsys.readouterr().err
+    assert "gh issue list did not print a list of issues" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Changes to asv that a user would notice, without a measurement."""
+"""The asv plugin and its environments, without measurements."""
 
 import base64
 import hashlib
@@ -37,24 +37,24 @@ from .conftest import asv as run_asv
 BENCHMARK: dict[str, Any] = {"name": NAME, "version": "1", "params": [["'on'", "'off'"]]}
 
 
-def test_set_commit_hash_is_refused(copy: Path) -> None:
+def test_set_commit_hash_is_rejected(copy: Path) -> None:
     answer = run_asv(copy, "run", "-E", "existing", "--set-commit-hash", "49.0.0")
     assert answer.returncode == 1
     assert "--set-commit-hash is not supported" in answer.stdout + answer.stderr
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b"])
-def test_a_machine_that_is_no_folder_is_refused(name: str, copy: Path) -> None:
+def test_machine_name_that_cannot_be_a_folder_is_rejected(name: str, copy: Path) -> None:
     answer = run_asv(copy, "run", "--dry-run", f"--machine={name}", "50.0.1")
     assert answer.returncode == 1
     assert f"--machine {name!r}: a name has letters" in answer.stdout + answer.stderr
     assert [path.name for path in (copy / "results").iterdir()] == ["benchmarks.json"]
 
 
-# Files that are written all or nothing
+# Atomic writes
 
 
-def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     asv_plugin.write_json_atomically(str(path), {"value": 1}, 2, compact=True)
     assert util.load_json(str(path), 2) == {"value": 1}
@@ -65,48 +65,52 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fill(path: str, data: Any) -> None:
+def test_error_on_a_full_disk_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_disk(path: str, data: Any) -> None:
         Path(path).write_text(json.dumps(data)[:5])
         raise OSError(28, "No space left on device")
 
     path = tmp_path / "result.json"
-    monkeypatch.setattr(asv_plugin, "write_json", fill)
+    monkeypatch.setattr(asv_plugin, "asv_write_json", fill_disk)
     with pytest.raises(OSError, match="No space") as caught:
         asv_plugin.write_json_atomically(str(path), {"value": 1})
-    assert asv_plugin.describe(caught.value) == (
+    assert asv_plugin.explain_error(caught.value) == (
         f"asv stopped: [Errno 28] No space left on device: '{path}'. "
-        "Releases that were finished are stored."
+        "Results of finished releases are stored."
     )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die_half_way(path: str, data: Any) -> None:
+def test_interrupted_write_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt_write(path: str, data: Any) -> None:
         Path(path).write_text(json.dumps(data)[:5])
         raise KeyboardInterrupt
 
     path = tmp_path / "result.json"
-    path.write_text("whole")
-    monkeypatch.setattr(asv_plugin, "write_json", die_half_way)
+    path.write_text("old")
+    monkeypatch.setattr(asv_plugin, "asv_write_json", interrupt_write)
     with pytest.raises(KeyboardInterrupt):
         asv_plugin.write_json_atomically(str(path), {"value": 1})
-    assert path.read_text() == "whole"
+    assert path.read_text() == "old"
 
 
 # Values, samples and reasons for n/a
 
 
 @pytest.fixture(autouse=True)
-def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each test begin without noted reasons, and leave the hosts of this checkout alone."""
+def _reset_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start each test without stored reasons, and do not record this host."""
     monkeypatch.setattr(MeasuredResults, "reasons", {})
     monkeypatch.setattr(ReleaseEnvironment, "missing", {})
     monkeypatch.setattr(machines, "record_host", lambda _: None)
 
 
-def sampled(*values: list[float] | float | None, stderr: str = "") -> BenchmarkResult:
-    """Return what a benchmark process hands to asv: samples, nan for n/a or None for a failure."""
+def make_result(*values: list[float] | float | None, stderr: str = "") -> BenchmarkResult:
+    """Return the result of a benchmark process: samples, NaN for n/a, or None for a failure."""
     samples = [value if isinstance(value, list) else None for value in values]
     return BenchmarkResult(
         result=[True if isinstance(value, list) else value for value in values],
@@ -121,7 +125,7 @@ def store(folder: Path, *values: list[float] | float | None, **options: Any) -> 
     benchmark = {**BENCHMARK, "version": options.pop("version", "1")}
     run = MeasuredResults({"machine": "here"}, {}, "0" * 40, 0, "3.11", "env", {})
     run.load_data(str(folder))
-    run.add_result(benchmark, sampled(*values), **{"record_samples": True, **options})
+    run.add_result(benchmark, make_result(*values), **{"record_samples": True, **options})
     run.save(str(folder))
     return read_columns(folder)
 
@@ -133,7 +137,7 @@ def read_columns(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("worse", [math.nan, None])
-def test_na_and_failures_replace_no_value(tmp_path: Path, worse: float | None) -> None:
+def test_na_and_failures_never_replace_a_value(tmp_path: Path, worse: float | None) -> None:
     first = store(tmp_path, [1.0, 1.2, 1.1], [0.1, 0.2], duration=9)
     second = store(tmp_path, worse, [0.5], duration=1)
     assert second["result"] == [1.1, 0.5]
@@ -143,32 +147,32 @@ def test_na_and_failures_replace_no_value(tmp_path: Path, worse: float | None) -
     assert first["result"] == pytest.approx([1.1, 0.15])
     third = store(tmp_path, worse, worse, duration=2)
     assert third["result"] == [1.1, 0.5]
-    assert third["duration"] == 1  # that of the run whose values are kept
+    assert third["duration"] == 1  # the duration of the run whose values are kept
     assert third["started_at"] == second["started_at"]
 
 
-def test_values_without_samples_replace_no_samples(tmp_path: Path) -> None:
+def test_value_without_samples_never_replaces_one_with_samples(tmp_path: Path) -> None:
     store(tmp_path, [1.0, 1.2, 1.1], [0.1, 0.2])
     after = store(tmp_path, math.nan, [0.5], selected_idx={1}, record_samples=False)
     assert after["samples"] == [[1.0, 1.2, 1.1], [0.1, 0.2]]
     assert after["result"][1] == pytest.approx(0.15)
 
 
-def test_na_is_stored_where_there_is_no_value(tmp_path: Path) -> None:
+def test_na_is_stored_if_there_is_no_value(tmp_path: Path) -> None:
     store(tmp_path, [0.3], [0.4], version="old")
     na = store(tmp_path, math.nan, math.nan, version="new")["result"]
     assert all(map(math.isnan, na))  # values of another version of the benchmark do not count
     assert store(tmp_path, [0.5], math.nan, version="new")["result"][0] == 0.5
 
 
-def test_a_release_that_was_not_installed_is_not_stored(tmp_path: Path) -> None:
+def test_release_without_any_value_is_not_stored(tmp_path: Path) -> None:
     run = MeasuredResults({"machine": "here"}, {}, "0" * 40, 0, "3.11", "env", {})
-    run.add_result(BENCHMARK, sampled(None, None))
+    run.add_result(BENCHMARK, make_result(None, None))
     run.save(str(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
-def test_each_reason_for_na_follows_its_environment_and_is_repeated_at_the_end(
+def test_reasons_for_na_are_printed_once_per_environment_and_again_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = (
@@ -180,15 +184,15 @@ def test_each_reason_for_na_follows_its_environment_and_is_repeated_at_the_end(
 
     def run(_: Any, **__: Any) -> int:
         for _ in range(2):  # two releases
-            one = MeasuredResults({"machine": "here"}, {}, "0" * 40, 0, "3.11", "env", {})
-            one.add_result(BENCHMARK, sampled([1.0], math.nan, stderr=output))
-            one.save(str(tmp_path))
+            stored = MeasuredResults({"machine": "here"}, {}, "0" * 40, 0, "3.11", "env", {})
+            stored.add_result(BENCHMARK, make_result([1.0], math.nan, stderr=output))
+            stored.save(str(tmp_path))
         assert printed == reasons
         return 2
 
     log = SimpleNamespace(info=lambda line, **_: printed.append(line))
     monkeypatch.setattr(results, "log", log)
-    monkeypatch.setattr(asv_plugin, "run_benchmarks", run)
+    monkeypatch.setattr(asv_plugin, "asv_run", run)
     monkeypatch.setitem(ReleaseEnvironment.missing, LIBUNWIND, "no libunwind")
     conf = SimpleNamespace(results_dir=str(tmp_path))
     assert asv_plugin.run_and_explain(conf) == 2
@@ -198,54 +202,54 @@ def test_each_reason_for_na_follows_its_environment_and_is_repeated_at_the_end(
 # Environments
 
 
-def missing_libunwind(monkeypatch: pytest.MonkeyPatch, strict: str) -> None:
+def hide_libunwind(monkeypatch: pytest.MonkeyPatch, strict: str) -> None:
     monkeypatch.setenv("LIBUNWIND", "/nowhere.so")
     monkeypatch.setenv("BENCHMARKS_STRICT", strict)
 
 
-def environments(*names: str) -> list[Any]:
+def create_environments(*names: str) -> list[Any]:
     return list(get_environments(Config.load("asv.conf.json"), list(names)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="libunwind is an environment of Linux")
 @pytest.mark.parametrize("names", [(), (SYSTEM, LIBUNWIND), ("release",)])
-def test_without_libunwind_its_environment_is_left_out_with_reason_and_remedy(
+def test_missing_libunwind_leaves_out_its_environment_with_a_remedy(
     names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    missing_libunwind(monkeypatch, strict="0")
+    hide_libunwind(monkeypatch, strict="0")
     monkeypatch.setattr(logging.getLogger("asv"), "propagate", True)
-    assert [made.name for made in environments(*names)] == [SYSTEM]
+    assert [created.name for created in create_environments(*names)] == [SYSTEM]
     assert f"{LIBUNWIND} is left out: /nowhere.so is missing" in caplog.text
     assert "apt install libunwind-19" in caplog.text
     assert "apt install libunwind-19" in ReleaseEnvironment.missing[LIBUNWIND]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="libunwind is an environment of Linux")
-def test_under_strict_a_missing_libunwind_is_an_error_of_its_environment_only(
+def test_missing_libunwind_is_an_error_of_its_environment_if_strict(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    missing_libunwind(monkeypatch, strict="1")
+    hide_libunwind(monkeypatch, strict="1")
     monkeypatch.setattr(environment, "hold_machine", lambda _: None)
     monkeypatch.setattr(Virtualenv, "create", lambda _: None)
-    (system,) = environments(SYSTEM)
+    (system,) = create_environments(SYSTEM)
     system.create()
-    (libunwind,) = environments(LIBUNWIND)
+    (libunwind,) = create_environments(LIBUNWIND)
     with pytest.raises(UserError, match=r"/nowhere\.so is missing.*apt install libunwind-19"):
         libunwind.create()
 
 
 @pytest.mark.parametrize("strict", ["0", "1"])
-def test_libunwind_is_left_out_with_musl(strict: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libunwind_is_left_out_on_musl(strict: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCHMARKS_STRICT", strict)
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    assert [made.name for made in environments()] == [SYSTEM]
+    assert [created.name for created in create_environments()] == [SYSTEM]
 
 
 @pytest.mark.parametrize(
     ("system", "unwinders"),
     [("linux", ["system", "libunwind"]), ("darwin", ["system"]), ("win32", ["system"])],
 )
-def test_libunwind_is_an_environment_of_linux_only(
+def test_libunwind_environment_exists_only_on_linux(
     monkeypatch: pytest.MonkeyPatch, system: str, unwinders: list[str]
 ) -> None:
     monkeypatch.setattr(sys, "platform", system)
@@ -254,13 +258,13 @@ def test_libunwind_is_an_environment_of_linux_only(
     assert [entry["env_nobuild", "UNWINDER"] for entry in entries] == unwinders
 
 
-def test_a_changed_list_of_helpers_is_installed(
+def test_changed_helper_requirements_change_the_install_checksum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     helpers = tmp_path / "helpers.txt"
     monkeypatch.setattr(environment, "HELPERS", helpers)
     helpers.write_text("pyelftools==0.32")
-    (system,) = environments(SYSTEM)
+    (system,) = create_environments(SYSTEM)
     before = system._get_install_checksum()
     assert before == system._get_install_checksum()
     helpers.write_text("pyelftools==0.33")
@@ -268,7 +272,7 @@ def test_a_changed_list_of_helpers_is_installed(
 
 
 def make_package(folder: Path, name: str, content: bytes = b"library") -> Path:
-    """Install a package of one file in the folder of an environment."""
+    """Install a package with one file into an environment; return its site-packages folder."""
     site = Path(sysconfig.get_path("purelib", "venv", vars={"base": str(folder)}))
     info = site / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
@@ -300,7 +304,7 @@ def make_package(folder: Path, name: str, content: bytes = b"library") -> Path:
         ),
     ],
 )
-def test_a_file_that_is_not_as_installed_is_found(
+def test_missing_or_changed_file_is_found(
     damage: Callable[[Path], object], damaged: str, tmp_path: Path
 ) -> None:
     for name in ("pip", "wasmtime"):
@@ -310,39 +314,39 @@ def test_a_file_that_is_not_as_installed_is_found(
     assert Path(found) == Path(damaged)
 
 
-def test_a_damaged_environment_is_made_anew(
+def test_damaged_environment_is_recreated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(logging.getLogger("asv"), "propagate", True)
     monkeypatch.setattr(Virtualenv, "check_presence", lambda _: True)
     monkeypatch.setattr(environment, "read_helpers", lambda: "helper==1.0 \\\n  --hash=sha256:0")
-    (system,) = environments(SYSTEM)
+    (system,) = create_environments(SYSTEM)
     monkeypatch.setattr(system, "_path", str(tmp_path))
     for name in ("pip", "asv_runner"):
         make_package(tmp_path, name)
     assert system.check_presence()  # no release is installed yet
     monkeypatch.setattr(Virtualenv, "_get_installed_commit_hash", lambda _: "0" * 40)
     assert not system.check_presence()
-    assert "RECORD of wasmtime is missing or was changed: making" in caplog.text
+    assert "RECORD of wasmtime is missing or was changed. Recreating" in caplog.text
     make_package(tmp_path, "wasmtime")
     assert not system.check_presence()
     site = make_package(tmp_path, "helper")
     assert system.check_presence()
-    (site / "wasmtime/_lib.so").write_bytes(b"that of another release")
+    (site / "wasmtime/_lib.so").write_bytes(b"library of another release")
     assert not system.check_presence()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000, b'{"version": "1"}'])
-def test_a_damaged_note_of_what_is_installed_means_nothing_is(
+def test_damaged_install_status_means_that_no_release_is_installed(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (system,) = environments(SYSTEM)
+    (system,) = create_environments(SYSTEM)
     monkeypatch.setattr(system, "_path", str(tmp_path))
     (tmp_path / "asv-install-status.json").write_bytes(content)
     assert system.installed_commit_hash is None
 
 
-def test_programs_start_without_variables_that_change_a_measurement(
+def test_programs_run_without_variables_that_change_a_measurement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("PYTHONTRACEMALLOC", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES"):
@@ -351,67 +355,69 @@ def test_programs_start_without_variables_that_change_a_measurement(
     started: list[dict[str, str]] = []
     run = lambda *_, env, **__: started.append(env)  # noqa: E731
     monkeypatch.setattr(Virtualenv, "run_executable", run)
-    (system,) = environments(SYSTEM)
+    (system,) = create_environments(SYSTEM)
     system.run_executable("python", [])
     system.run_executable("python", [], env={"PYTHONPATH": "/x", "UNWINDER": "system"})
-    assert not any(name.startswith(environment.UNWANTED) for env in started for name in env)
+    assert not any(
+        name.startswith(environment.UNWANTED_PREFIXES) for env in started for name in env
+    )
     assert started[0]["PIP_INDEX_URL"]
     assert started[1] == {"UNWINDER": "system"}
 
 
 @pytest.mark.parametrize("script", ["import sys; sys.exit('no loader')", "raise LookupError(1)"])
-def test_a_search_for_libunwind_that_fails_is_a_reason(
+def test_failed_search_for_libunwind_is_a_reason_to_leave_it_out(
     script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment, "PROBE", script)
+    monkeypatch.setattr(environment, "LIBRARY_CHECK", script)
     reason = environment.find_missing_library({"UNWINDER": "libunwind"})
-    assert reason.startswith("Looking for it failed with exit code 1. ")
+    assert reason.startswith("Looking for the unwinder failed with exit code 1. ")
     assert reason.endswith(("no loader", "LookupError: 1"))
 
 
-def test_the_lock_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_on_windows_has_no_user_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "getuid", raising=False)
     assert environment.lock_path().name == "wasmtime-teardown-user.lock"
 
 
-def test_the_lock_is_one_for_all_clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = environment.lock_path()
+def test_all_clones_share_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = environment.lock_path()
     monkeypatch.chdir(tmp_path)
-    assert environment.lock_path() == here
-    assert here.is_absolute()
+    assert environment.lock_path() == path
+    assert path.is_absolute()
 
 
-# What ends a command
+# Errors that end a command
 
 
 @pytest.mark.parametrize(
-    ("error", "sentence"),
+    ("error", "message"),
     [
-        (KeyboardInterrupt(), "Interrupted. Releases that were finished are stored."),
+        (KeyboardInterrupt(), "Interrupted. Results of finished releases are stored."),
         (
             OSError(28, "No space left on device", "results/x.json.1.tmp"),
-            r"asv stopped: .*No space left on device: 'results/x.*finished are stored\.",
+            r"asv stopped: .*No space left on device: 'results/x.*finished releases are stored\.",
         ),
         (
             ProcessError(["python", "-mpip", "install", "x"], 1, "", "one\ntwo\n"),
             r"python -mpip install x … failed: two Is the package index reachable\?",
         ),
         (ProcessError(["git", "commit"], 1, "out", ""), "git commit … failed: out$"),
-        (re.error("missing )"), r"--bench is no regular expression: missing \)"),
+        (re.error("missing )"), r"--bench is not a regular expression: missing \)"),
     ],
 )
-def test_an_error_of_the_surroundings_ends_in_a_sentence(
-    error: BaseException, sentence: str, capsys: pytest.CaptureFixture[str]
+def test_expected_error_is_printed_as_one_line(
+    error: BaseException, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asv_plugin.print_exception(type(error), error, None)
     printed = capsys.readouterr().err
-    assert re.search(sentence, printed)
+    assert re.search(message, printed)
     assert printed.count("\n") == 1
 
 
-def test_an_error_of_the_code_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unexpected_error_is_printed_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        raise LookupError("a mistake")
+        raise LookupError("a bug")
     except LookupError as error:
         asv_plugin.print_exception(type(error), error, error.__traceback__)
     assert "Traceback" in capsys.readouterr().err
@@ -434,12 +440,12 @@ time.sleep(300)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_an_interrupt_that_python_drops_is_repeated(name: str) -> None:
-    """Python drops what is raised in a callback; with asv, mostly in one of `os.fork`."""
-    answer = subprocess.run(
+def test_interrupt_that_python_discards_is_repeated(name: str) -> None:
+    """Python discards exceptions raised in callbacks; in asv, mostly in those of `os.fork`."""
+    result = subprocess.run(
         [sys.executable, "-c", INTERRUPT.format(name=name)],
         cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE,
     )  # fmt: skip
-    assert answer.returncode != 0
-    assert answer.stdout == "lost\n"
-    assert answer.stderr == "Interrupted. Releases that were finished are stored.\n"
+    assert result.returncode != 0
+    assert result.stdout == "lost\n"
+    assert result.stderr == "Interrupted. Results of finished releases are stored.\n"

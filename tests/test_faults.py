@@ -1,4 +1,4 @@
-"""Runs that go wrong: each ends with a sentence, and no stored value is lost."""
+"""Runs that fail: each ends with a one-line message, and no stored value is lost."""
 
 import json
 import re
@@ -30,14 +30,14 @@ needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="sends a sign
 
 @pytest.fixture
 def folder(measured: Measured) -> Iterator[Path]:
-    """The results of a machine of this test's own."""
+    """Return the results folder of a machine that only this test uses."""
     folder = measured.copy / "results/faults"
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_output(answer: subprocess.CompletedProcess[str]) -> str:
-    """Return all output of a command, which must hold no traceback."""
+    """Return all output of a command; fail if it has a traceback."""
     output = answer.stdout + answer.stderr
     assert "Traceback" not in output
     return output
@@ -52,9 +52,7 @@ def stored_releases(folder: Path) -> list[str]:
 # Installing
 
 
-def test_a_failed_install_stores_nothing_and_is_tried_again(
-    measured: Measured, folder: Path
-) -> None:
+def test_failed_install_stores_nothing_and_is_tried_again(measured: Measured, folder: Path) -> None:
     assert measured.asv(*QUICK, "--dry-run", "50.0.1").returncode == 0  # installs it
     answer = measured.asv(*QUICK, "50.0.1 47.0.1", **NO_INDEX)
     assert answer.returncode == 2
@@ -65,7 +63,7 @@ def test_a_failed_install_stores_nothing_and_is_tried_again(
     assert stored_releases(folder) == ["47.0.1", "50.0.1"]
 
 
-def test_without_an_index_no_environment_is_made(measured: Measured, tmp_path: Path) -> None:
+def test_unreachable_index_is_suggested_as_the_cause(measured: Measured, tmp_path: Path) -> None:
     conf = tmp_path / "conf/asv.conf.json"
     shutil.copytree(
         measured.copy, conf.parent, ignore=shutil.ignore_patterns(".asv", ".git", "results")
@@ -78,34 +76,34 @@ def test_without_an_index_no_environment_is_made(measured: Measured, tmp_path: P
     assert "Is the package index reachable?" in check_output(answer)
 
 
-def test_a_library_of_another_release_is_not_measured(
+def test_library_of_another_release_is_not_measured(
     measured: Measured, folder: Path, install: Callable[[str], Path]
 ) -> None:
     assert measured.asv(*QUICK, "--dry-run", "50.0.1").returncode == 0  # installs it
     (library,) = measured.copy.glob(".asv/env/*/**/_libwasmtime.*")
-    whole = library.read_bytes()
+    original = library.read_bytes()
     (other,) = install("49.0.0").glob("wasmtime/*/_libwasmtime.*")
     shutil.copy(other, library)
     answer = measured.asv(*QUICK, "50.0.1")
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert re.search(r"_libwasmtime\.\w+ is missing or was changed: making", answer.stdout)
+    assert re.search(r"_libwasmtime\.\w+ is missing or was changed\. Recreating", answer.stdout)
     (library,) = measured.copy.glob(".asv/env/*/**/_libwasmtime.*")
-    assert library.read_bytes() == whole
+    assert library.read_bytes() == original
     assert stored_releases(folder) == ["50.0.1"]
 
 
-@pytest.mark.usefixtures("folder")  # asv describes the machine in a dry run as well
-def test_a_half_deleted_environment_is_made_anew(measured: Measured) -> None:
+@pytest.mark.usefixtures("folder")  # asv writes machine.json even in a dry run
+def test_half_deleted_environment_is_recreated(measured: Measured) -> None:
     assert measured.asv(*QUICK, "--dry-run", "50.0.1").returncode == 0
     (pip,) = measured.copy.glob(".asv/env/*/**/site-packages/pip")
     shutil.rmtree(pip)
     answer = measured.asv(*QUICK, "--dry-run", "50.0.1")
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "is missing or was changed: making" in check_output(answer)
+    assert "is missing or was changed. Recreating" in check_output(answer)
 
 
 @pytest.mark.usefixtures("folder")
-def test_variables_of_the_user_reach_no_benchmark(measured: Measured, libunwind: str) -> None:
+def test_user_variables_do_not_reach_benchmarks(measured: Measured, libunwind: str) -> None:
     answer = measured.asv(
         *QUICK, "--dry-run", "--show-stderr", "50.0.1",
         LD_PRELOAD=libunwind, PYTHONTRACEMALLOC="10", PYTHONPATH="/nowhere",
@@ -117,13 +115,13 @@ def test_variables_of_the_user_reach_no_benchmark(measured: Measured, libunwind:
 # Input
 
 
-def test_a_pattern_that_is_no_regular_expression(measured: Measured) -> None:
+def test_invalid_regular_expression_is_rejected(measured: Measured) -> None:
     answer = measured.asv("run", "--dry-run", "--bench", "time_(", "-E", SYSTEM, "50.0.1")
     assert answer.returncode == 1
-    assert re.search(r"--bench is no regular expression.*Write \\\(", check_output(answer))
+    assert re.search(r"--bench is not a regular expression.*Write \\\(", check_output(answer))
 
 
-def test_a_results_folder_that_is_a_file(measured: Measured, tmp_path: Path) -> None:
+def test_results_folder_that_is_a_file_is_an_error(measured: Measured, tmp_path: Path) -> None:
     results = measured.copy / "results"
     shutil.move(results, tmp_path / "results")
     results.touch()
@@ -137,7 +135,7 @@ def test_a_results_folder_that_is_a_file(measured: Measured, tmp_path: Path) -> 
     assert "results/faults" in check_output(answer)
 
 
-def test_a_dry_run_leaves_tracked_files_alone(measured: Measured) -> None:
+def test_dry_run_changes_no_tracked_file(measured: Measured) -> None:
     folder = measured.copy / "results/dry"
     shutil.copytree(measured.copy / "results" / machines.local_name(), folder)
     for path in folder.glob("*.json*"):
@@ -155,7 +153,7 @@ def test_a_dry_run_leaves_tracked_files_alone(measured: Measured) -> None:
         subprocess.run(["git", "rm", "-rqf", folder], cwd=measured.copy, check=True)
 
 
-def test_a_machine_that_contradicts_its_description_is_refused(
+def test_machine_that_contradicts_its_description_is_rejected(
     measured: Measured, folder: Path
 ) -> None:
     folder.mkdir()
@@ -172,14 +170,14 @@ def test_a_machine_that_contradicts_its_description_is_refused(
 # Other processes
 
 
-def start(measured: Measured, *arguments: str) -> RunningCommand:
+def start_asv(measured: Measured, *arguments: str) -> RunningCommand:
     command = [sys.executable, "-u", "-m", "asv", *arguments]
     return RunningCommand(command, measured.copy, measured.environment())
 
 
-def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
+def test_second_run_waits_for_the_first(measured: Measured) -> None:
     lock = FileLock(environment.lock_path())
-    with lock, start(measured, "run", *OPTIONS, "--dry-run", "50.0.1") as second:
+    with lock, start_asv(measured, "run", *OPTIONS, "--dry-run", "50.0.1") as second:
         second.wait_for("has finished measuring (Ctrl-C to stop)")
         assert second.process.poll() is None
         assert "Benchmarking" not in second.output
@@ -189,9 +187,9 @@ def test_a_second_run_waits_for_the_first(measured: Measured) -> None:
 
 
 @needs_signals
-def test_a_run_that_waits_can_be_interrupted(measured: Measured) -> None:
+def test_waiting_run_can_be_interrupted(measured: Measured) -> None:
     lock = FileLock(environment.lock_path())
-    with lock, start(measured, "run", *OPTIONS, "50.0.1") as second:
+    with lock, start_asv(measured, "run", *OPTIONS, "50.0.1") as second:
         second.wait_for("has finished measuring (Ctrl-C to stop)")
         second.process.send_signal(signal.SIGINT)
         assert second.end() != 0
@@ -217,10 +215,10 @@ def find_leftovers(environments: Path) -> list[psutil.Process]:
         ("Benchmarking", signal.SIGINT),
     ],
 )
-def test_an_interrupted_run_ends_with_a_sentence_and_leaves_no_process(
+def test_interrupted_run_prints_a_message_and_leaves_no_process(
     moment: str, stop: signal.Signals, measured: Measured, folder: Path
 ) -> None:
-    with start(measured, *QUICK, "49.0.0 50.0.1") as run:  # one of them is not installed
+    with start_asv(measured, *QUICK, "49.0.0 50.0.1") as run:  # one of them is not installed
         run.wait_for(moment)
         run.process.send_signal(stop)
         assert run.end(seconds=60) != 0, run.output
@@ -231,10 +229,10 @@ def test_an_interrupted_run_ends_with_a_sentence_and_leaves_no_process(
 
 
 @needs_signals
-def test_finished_releases_of_an_interrupted_run_are_kept_and_the_next_run_goes_on(
+def test_run_after_an_interrupted_run_measures_only_the_rest(
     measured: Measured, folder: Path
 ) -> None:
-    with start(measured, *QUICK, "50.0.1 49.0.0") as run:
+    with start_asv(measured, *QUICK, "50.0.1 49.0.0") as run:
         run.wait_for("<49.0.0>:")
         run.process.send_signal(signal.SIGINT)
         assert run.end() != 0
@@ -246,25 +244,27 @@ def test_finished_releases_of_an_interrupted_run_are_kept_and_the_next_run_goes_
     assert measured.results("faults", "50.0.1") == before
 
 
-def test_processes_that_a_killed_asv_left_are_ended(measured: Measured) -> None:
-    (home,) = (measured.copy / ".asv/env").glob("*/pyvenv.cfg")
+def test_processes_left_by_a_killed_asv_are_killed(measured: Measured) -> None:
+    (config,) = (measured.copy / ".asv/env").glob("*/pyvenv.cfg")
     (python,) = [
         path
         for name in ("bin/python", "Scripts/python.exe")
-        if (path := home.parent / name).exists()
+        if (path := config.parent / name).exists()
     ]
-    left = subprocess.Popen([python, "-c", "import time; time.sleep(600)"])
-    threading.Thread(target=left.wait, daemon=True).start()  # as init does for an orphan
+    leftover = subprocess.Popen([python, "-c", "import time; time.sleep(600)"])
+    # reap the process when it ends, as init does for an orphan
+    threading.Thread(target=leftover.wait, daemon=True).start()
     try:
         answer = measured.asv("run", "--dry-run", "--bench", "nothing", "-E", SYSTEM, "50.0.1")
-        assert f"Ending process {left.pid}, which an earlier command left running" in answer.stdout
-        assert left.wait(timeout=60) != 0
+        message = f"Killing process {leftover.pid}, which an earlier command left running"
+        assert message in answer.stdout
+        assert leftover.wait(timeout=60) != 0
     finally:
-        left.kill()
-    assert not psutil.pid_exists(left.pid)
+        leftover.kill()
+    assert not psutil.pid_exists(leftover.pid)
 
 
-def test_asv_finds_no_problems_in_the_suite(measured: Measured) -> None:
+def test_asv_check_finds_no_problems(measured: Measured) -> None:
     answer = measured.asv("check", "-E", SYSTEM)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "No problems found" in answer.stdout

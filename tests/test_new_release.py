@@ -1,7 +1,7 @@
-"""New releases, which the workflows pin and record by themselves, leave every test green.
+"""The tests still pass after the workflows have pinned and recorded new releases.
 
-Invented releases are pinned in a copy, the step of the workflow records invented results there,
-and the tests that read pins, results or prose run there.
+This pins invented releases in a copy of the repository, records invented results with the step of
+the workflow, and runs the tests that read pins, results or prose in the copy.
 """
 
 import hashlib
@@ -28,8 +28,8 @@ from .test_workflows import Runner
 pytestmark = pytest.mark.slow
 
 RECORDED, MAC = "linux-x86_64", "macos-15-arm64"
-DEADLINE = 300  # seconds; a command takes a tenth of that
-READERS = (  # of pins, results or prose, and quick
+DEADLINE = 300  # seconds; ten times what a command takes
+READERS = (  # quick tests that read pins, results or prose
     "alert",
     "fixtures",
     "gap_report",
@@ -47,13 +47,13 @@ VALUES = {"result", "samples", "stats_ci_99_a", "stats_ci_99_b", "stats_q_25", "
 
 
 @dataclass(frozen=True)
-class Story:
-    """The newest of the invented releases.
+class Scenario:
+    """The results of the newest invented release, and what they lead to.
 
     Attributes:
-        factor: of its gap and counts, against the newest release that is recorded.
-        check: the exit code of `python -m scripts.gap --check`.
-        readers: the tests to run; the second story only adds other results.
+        factor: its gap and counts, relative to the newest recorded release.
+        check: the expected exit code of `python -m scripts.gap --check`.
+        readers: the tests to run.
     """
 
     factor: float
@@ -61,14 +61,14 @@ class Story:
     readers: tuple[str, ...]
 
 
-STORIES = {
-    "the same story": Story(1.02, 0, READERS),
-    "the gap moved again": Story(3.0, CHANGED, ("prose",)),
+SCENARIOS = {
+    "unchanged cost": Scenario(1.02, 0, READERS),
+    "changed cost": Scenario(3.0, CHANGED, ("prose",)),
 }
 
 
 def invent_releases(releases: list[Release]) -> list[Release]:
-    """Return the pins and two more: the patch release and the major release that may come next."""
+    """Return the pins and two more: the next patch release and the next major release."""
     newest = Version(releases[-1].version)
     for version in (f"{newest.major}.{newest.minor}.{newest.micro + 1}", f"{newest.major + 1}.0.0"):
         last = releases[-1]
@@ -84,13 +84,14 @@ def invent_releases(releases: list[Release]) -> list[Release]:
 
 
 def scale(value: Any, factor: float) -> Any:
+    """Multiply all numbers in nested lists."""
     if isinstance(value, list):
-        return [scale(one, factor) for one in value]
+        return [scale(entry, factor) for entry in value]
     return None if value is None else value * factor
 
 
 def invent_results(source: Path, target: Path, release: Release, factor: float) -> None:
-    """Write the results of another release, a day later, with another gap and other counts."""
+    """Write results of a release, a day later than `source`, with its gap and counts scaled."""
     content = json.loads(source.read_text())
     columns = content["result_columns"]
     content |= {"commit_hash": release.commit, "date": 1000 * release.timestamp}
@@ -104,11 +105,11 @@ def invent_results(source: Path, target: Path, release: Release, factor: float) 
         for column, value in enumerate(row):
             if columns[column] not in VALUES or value is None:
                 continue
-            if name == TEARDOWN:  # first all values with unwind info, then those without
+            if name == TEARDOWN:  # the first half of the values is with unwind info
                 half = len(value) // 2
                 row[column] = [*scale(value[:half], factor), *value[half:]]
             elif name == REMOVAL:
-                # a count is exact: it moves when the gap does, and not with its noise
+                # rounded, because an exact count does not change with the noise of the gap
                 row[column] = scale(value, round(factor))
     target.mkdir(parents=True, exist_ok=True)
     (target / "machine.json").write_text(json.dumps(machine))
@@ -116,7 +117,7 @@ def invent_results(source: Path, target: Path, release: Release, factor: float) 
 
 
 def newest_results(folder: Path) -> list[Path]:
-    """Return the files of the newest release that a machine measured, with both unwinders."""
+    """Return the result files of a machine's newest release, one for each unwinder."""
     by_release = [sorted(folder.glob(f"{commit[:8]}-*.json")) for commit in COMMITS.values()]
     newest = [files for files in by_release if files][-1]
     assert len(newest) == 2
@@ -131,13 +132,13 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="its step is that of a Linux runner")
-@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
-def test_new_releases_leave_every_test_green(tmp_path: Path, story: Story) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="runs a step of a Linux runner")
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_tests_pass_after_new_releases(tmp_path: Path, scenario: Scenario) -> None:
     runner = Runner(tmp_path, recorded=True)
-    before = pins.load_pins()
-    releases = invent_releases(before)
-    patch, major = releases[len(before) :]
+    pinned = pins.load_pins()
+    releases = invent_releases(pinned)
+    patch, major = releases[len(pinned) :]
     pins.save_pins(releases, runner.clone / pins.PINS)
     identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
     runner.git(*identity, "commit", "-qam", "Pin new releases")
@@ -145,12 +146,13 @@ def test_new_releases_leave_every_test_green(tmp_path: Path, story: Story) -> No
 
     arrived = runner.temporary / "measured"
     for source in newest_results(runner.clone / "results" / RECORDED):
-        for release, factor in ((patch, 1.0), (major, story.factor)):
+        for release, factor in ((patch, 1.0), (major, scenario.factor)):
             invent_results(source, arrived / RECORDED / RECORDED, release, factor)
             if source.stem.endswith("system"):
                 invent_results(source, arrived / MAC / MAC, release, factor)
-    step = "Join the results, draw the charts, commit and push"
-    assert runner.step(step, BENCH="recorded so far").returncode == 0  # counts are not yet
+    step = "Merge the results, draw the charts, commit and push"
+    # with BENCH, missing benchmarks are no failure
+    assert runner.step(step, BENCH="recorded so far").returncode == 0
     pushed = runner.git("show", "--name-only", "--format=", "origin/main").split()
     for chart in ("docs/gap-light.svg", "docs/gap-dark.svg"):
         assert chart in pushed
@@ -158,11 +160,11 @@ def test_new_releases_leave_every_test_green(tmp_path: Path, story: Story) -> No
     assert sum(name.startswith(f"results/{RECORDED}/{major.commit[:8]}") for name in pushed) == 2
     assert runner.git("status", "--porcelain") == ""
     check = run(runner.clone, "scripts.gap", "--check", "--machine", RECORDED)
-    assert check.returncode == story.check, check.stdout + check.stderr
+    assert check.returncode == scenario.check, check.stdout + check.stderr
 
     tests = run(
         runner.clone, "pytest", "-q", "-n0", "-p", "no:cacheprovider",
-        *(f"tests/test_{name}.py" for name in story.readers),
+        *(f"tests/test_{name}.py" for name in scenario.readers),
     )  # fmt: skip
     assert tests.returncode == 0, tests.stdout + tests.stderr
     assert re.search(r"\d\d passed", tests.stdout)

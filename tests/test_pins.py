@@ -1,4 +1,4 @@
-"""The pin file: its content, and errors when it is damaged."""
+"""The pin file: its content, and the errors if it is damaged."""
 
 import json
 import subprocess
@@ -15,21 +15,21 @@ NEW = Release(
 )
 
 
-def test_the_committed_pins_are_the_releases_that_can_be_compared() -> None:
+def test_committed_pins_include_all_comparable_releases() -> None:
     releases = pins.load_pins()
     versions = [release.version for release in releases]
     assert versions[0] == "13.0.0"
     assert {"17.0.1", "18.0.2", "27.0.2", "49.0.0", "50.0.1"} <= set(versions)
     assert "27.0.0" not in versions  # yanked
-    known = releases[: versions.index("50.0.1") + 1]
-    assert len(known) == 42
-    for release in known:  # which wheels a later one has is for its makers to say
+    checked = releases[: versions.index("50.0.1") + 1]
+    assert len(checked) == 42
+    for release in checked:  # a later release may have other wheels
         platforms = " ".join(release.wheels)
         for platform in ("manylinux1_x86_64", "manylinux2014_aarch64", "macosx", "win_amd64"):
             assert platform in platforms
 
 
-def test_every_commit_id_is_the_one_git_computes(tmp_path: Path) -> None:
+def test_commit_id_is_what_git_computes(tmp_path: Path) -> None:
     oldest, second = pins.load_pins()[:2]
     git = ["git", "-C", str(tmp_path)]
     subprocess.run([*git, "init", "-q"], check=True)
@@ -45,10 +45,10 @@ def test_every_commit_id_is_the_one_git_computes(tmp_path: Path) -> None:
     subprocess.run([*git, "commit", "-qm", message], check=True, env=identity)
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
     assert head.stdout.strip() == oldest.commit
-    assert second.commit != pins.commit_id(second, None)  # the parent is part of it
+    assert second.commit != pins.compute_commit_id(second, None)  # the id depends on the parent
 
 
-def test_saved_pins_are_loaded_again(tmp_path: Path) -> None:
+def test_saved_pins_can_be_loaded(tmp_path: Path) -> None:
     path = tmp_path / "releases.json"
     releases = pins.append_release(pins.load_pins(), NEW)
     pins.save_pins(releases, path)
@@ -76,9 +76,7 @@ def test_saving_the_committed_pins_changes_nothing(tmp_path: Path) -> None:
         ("}", "", ),
     ],
 )  # fmt: skip
-def test_a_hand_edited_pin_file_names_file_and_remedy(
-    tmp_path: Path, before: str, after: str
-) -> None:
+def test_edited_pin_file_is_rejected_with_a_remedy(tmp_path: Path, before: str, after: str) -> None:
     path = tmp_path / "releases.json"
     text = pins.PINS.read_text()
     assert before in text
@@ -87,7 +85,7 @@ def test_a_hand_edited_pin_file_names_file_and_remedy(
         pins.load_pins(path)
 
 
-def test_a_changed_hash_is_found_by_the_commit_id(tmp_path: Path) -> None:
+def test_changed_wheel_hash_contradicts_the_commit_id(tmp_path: Path) -> None:
     path = tmp_path / "releases.json"
     data = json.loads(pins.PINS.read_text())
     wheels = data["releases"][5]["wheels"]
@@ -98,7 +96,7 @@ def test_a_changed_hash_is_found_by_the_commit_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, -3])
-def test_a_cut_off_or_missing_pin_file_is_an_error(tmp_path: Path, size: int) -> None:
+def test_truncated_or_missing_pin_file_is_an_error(tmp_path: Path, size: int) -> None:
     path = tmp_path / "releases.json"
     with pytest.raises(UserError, match="git checkout"):
         pins.load_pins(path)
@@ -107,14 +105,14 @@ def test_a_cut_off_or_missing_pin_file_is_an_error(tmp_path: Path, size: int) ->
         pins.load_pins(path)
 
 
-def test_an_empty_list_of_pins_is_an_error(tmp_path: Path) -> None:
+def test_empty_list_of_pins_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "releases.json"
     path.write_text('{"releases": []}')
     with pytest.raises(UserError, match="it is empty"):
         pins.load_pins(path)
 
 
-def test_nothing_is_saved_that_could_not_be_loaded(tmp_path: Path) -> None:
+def test_invalid_pins_are_not_saved(tmp_path: Path) -> None:
     path = tmp_path / "releases.json"
     with pytest.raises(ValueError, match="commit id"):
         pins.save_pins([*pins.load_pins(), NEW], path)
@@ -134,5 +132,5 @@ def test_nothing_is_saved_that_could_not_be_loaded(tmp_path: Path) -> None:
         ("android_26_x86_64", False),
     ],
 )
-def test_only_native_wheels_are_pinned(platform: str, native: bool) -> None:
+def test_native_wheels_are_recognized_by_platform(platform: str, native: bool) -> None:
     assert pins.is_native(f"wasmtime-50.0.1-py3-none-{platform}.whl") is native

@@ -1,4 +1,4 @@
-"""Joining results into the recorded history: nothing is lost, nothing unsound gets in."""
+"""Merging results into the recorded history: no value is lost, and no invalid result is merged."""
 
 import json
 import os
@@ -23,7 +23,7 @@ MAC, LINUX = "macos-15-arm64", "ubuntu-24.04-x86_64"
 
 @pytest.fixture
 def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository without results."""
+    """Change to a repository without results; return its folder."""
     clone = tmp_path / "main"
     (clone / "results").mkdir(parents=True)
     shutil.copy(ROOT / "asv.conf.json", clone)
@@ -33,81 +33,83 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return clone
 
 
-def sources(folder: Path) -> list[Path]:
+def machine_folders(folder: Path) -> list[Path]:
     return sorted({path.parent for path in folder.rglob("*-*.json")})
 
 
-def stored(path: Path) -> Any:
+def load(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def result(folder: Path, version: str) -> Path:
+def result_path(folder: Path, version: str) -> Path:
     (path,) = folder.glob(f"{COMMITS[version][:8]}-*.json")
     return path
 
 
-def test_machines_are_joined(main: Path, tmp_path: Path) -> None:
+def test_results_of_two_machines_are_merged(main: Path, tmp_path: Path) -> None:
     for machine in (MAC, LINUX):
         write_results(tmp_path / "got" / machine, {"49.0.0": BOTH, "50.0.1": BOTH}, machine)
-    joined = record.join_results(sources(tmp_path / "got"))
-    assert joined.message.splitlines() == [
+    summary = record.merge_results(machine_folders(tmp_path / "got"))
+    assert summary.message.splitlines() == [
         f"Record results of {MAC}, {LINUX}", "", f"{MAC}: 49.0.0 50.0.1", f"{LINUX}: 49.0.0 50.0.1",
     ]  # fmt: skip
     assert (main / f"results/{MAC}/machine.json").exists()
-    # only part of the suite was measured, and that is said; a second time there is nothing to do
-    assert any("track_removal is missing" in problem for problem in joined.problems)
-    assert record.join_results(sources(tmp_path / "got")).taken == {}
+    # only a part of the suite was measured
+    assert any("track_removal is missing" in problem for problem in summary.problems)
+    # merging again changes nothing
+    assert record.merge_results(machine_folders(tmp_path / "got")).updated == {}
 
 
 def ratios(path: Path) -> list[float | None]:
     """Return time with unwind info / without, by shape."""
-    content = stored(path)
+    content = load(path)
     values = content["results"][TEARDOWN][content["result_columns"].index("result")]
     pairs = zip(values[:3], values[3:], strict=True)
     return [on / off if on and off else None for on, off in pairs]
 
 
-def test_the_later_run_counts_and_no_value_is_lost(main: Path, tmp_path: Path) -> None:
+def test_later_run_wins_and_no_value_is_lost(main: Path, tmp_path: Path) -> None:
     target = main / "results" / MAC
     write_results(tmp_path / "first", {"50.0.1": BOTH}, MAC)
-    record.join_results(sources(tmp_path / "first"))  # asv writes the file, in its own format
+    # now the recorded file has asv's own format
+    record.merge_results(machine_folders(tmp_path / "first"))
 
-    def offer(gap: float, started: int, sizes: int = 3) -> record.Joined:
-        some = dict(list(dict.fromkeys(BOTH, gap).items())[:sizes])
+    def merge(gap: float, started: int, shapes: int = 3) -> record.MergeSummary:
+        gaps = dict(list(dict.fromkeys(BOTH, gap).items())[:shapes])
         shutil.rmtree(tmp_path / "got", ignore_errors=True)
-        write_results(tmp_path / "got", {"50.0.1": some}, MAC, started=started)
-        return record.join_results(sources(tmp_path / "got"))
+        write_results(tmp_path / "got", {"50.0.1": gaps}, MAC, started=started)
+        return record.merge_results(machine_folders(tmp_path / "got"))
 
-    before = result(target, "50.0.1").read_bytes()
+    before = result_path(target, "50.0.1").read_bytes()
     for earlier in (SESSION - HOUR, SESSION):
-        assert offer(3.0, earlier).taken == {}
-    assert result(target, "50.0.1").read_bytes() == before
-    assert offer(3.0, SESSION + HOUR, sizes=2).taken == {MAC: {"50.0.1"}}
-    assert ratios(result(target, "50.0.1")) == pytest.approx([3, 3, 60], rel=0.02)
-    assert offer(4.0, SESSION + 2 * HOUR).taken == {MAC: {"50.0.1"}}
-    assert ratios(result(target, "50.0.1")) == pytest.approx([4, 4, 4], rel=0.02)
-    # a damaged file is no better than anything
-    result(target, "50.0.1").write_text("{")
-    assert offer(2.0, SESSION - HOUR).taken == {MAC: {"50.0.1"}}
+        assert merge(3.0, earlier).updated == {}
+    assert result_path(target, "50.0.1").read_bytes() == before
+    assert merge(3.0, SESSION + HOUR, shapes=2).updated == {MAC: {"50.0.1"}}
+    assert ratios(result_path(target, "50.0.1")) == pytest.approx([3, 3, 60], rel=0.02)
+    assert merge(4.0, SESSION + 2 * HOUR).updated == {MAC: {"50.0.1"}}
+    assert ratios(result_path(target, "50.0.1")) == pytest.approx([4, 4, 4], rel=0.02)
+    # even an earlier run replaces a damaged file
+    result_path(target, "50.0.1").write_text("{")
+    assert merge(2.0, SESSION - HOUR).updated == {MAC: {"50.0.1"}}
     assert not list(main.rglob("*.tmp"))
 
 
-def test_an_earlier_run_adds_what_the_later_one_lacks(main: Path, tmp_path: Path) -> None:
+def test_earlier_run_adds_values_that_the_later_run_lacks(main: Path, tmp_path: Path) -> None:
     write_results(main / "results", {"50.0.1": {"1000x8": 3.0}}, MAC, started=SESSION + HOUR)
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
-    assert record.join_results(sources(tmp_path / "got")).taken == {MAC: {"50.0.1"}}
-    values = ratios(result(main / "results" / MAC, "50.0.1"))
+    assert record.merge_results(machine_folders(tmp_path / "got")).updated == {MAC: {"50.0.1"}}
+    values = ratios(result_path(main / "results" / MAC, "50.0.1"))
     assert values == pytest.approx([1.2, 3.0, 60], rel=0.02)
 
 
 @pytest.mark.usefixtures("main")
-def test_what_is_unsound_is_named_and_the_rest_is_joined(tmp_path: Path) -> None:
+def test_invalid_files_are_reported_and_valid_files_are_merged(tmp_path: Path) -> None:
     got = tmp_path / "got"
     write_results(got, {"48.0.0": BOTH, "49.0.0": BOTH, "50.0.1": BOTH}, MAC)
-    result(got / MAC, "48.0.0").write_text('{"version": 2, "resu')
-    stray = stored(result(got / MAC, "49.0.0")) | {"commit_hash": "0" * 40}
-    result(got / MAC, "49.0.0").write_text(json.dumps(stray))
-    named = result(got / MAC, "49.0.0").name.replace(COMMITS["49.0.0"][:8], "0" * 8)
+    result_path(got / MAC, "48.0.0").write_text('{"version": 2, "resu')
+    stray = load(result_path(got / MAC, "49.0.0")) | {"commit_hash": "0" * 40}
+    result_path(got / MAC, "49.0.0").write_text(json.dumps(stray))
+    named = result_path(got / MAC, "49.0.0").name.replace(COMMITS["49.0.0"][:8], "0" * 8)
     (got / MAC / named).write_text(json.dumps(stray))
     write_results(got, {"50.0.1": BOTH}, "local-linux-x86_64")
     write_results(got, {"50.0.1": BOTH}, "named-wrongly")
@@ -115,40 +117,40 @@ def test_what_is_unsound_is_named_and_the_rest_is_joined(tmp_path: Path) -> None
     write_results(got, {"50.0.1": BOTH}, "undescribed")
     (got / "undescribed/machine.json").unlink()
     (got / MAC / "notes.txt").write_text("not a result")
-    joined = record.join_results(sources(got))
-    assert joined.taken == {MAC: {"50.0.1"}}
-    said = "\n".join(joined.problems)
+    summary = record.merge_results(machine_folders(got))
+    assert summary.updated == {MAC: {"50.0.1"}}
+    messages = "\n".join(summary.problems)
     for problem in (
         "is damaged (",
-        "holds what belongs into macos-15-arm64/00000000-",
-        "00000000 is no pinned release",
+        "has the content of macos-15-arm64/00000000-",
+        "00000000 is not a pinned release",
         "results of local machines are not recorded",
-        "renamed/machine.json describes another machine than renamed",
+        "renamed/machine.json describes named-wrongly, not renamed",
         "undescribed/machine.json is missing",
     ):
-        assert problem in said
+        assert problem in messages
     assert sorted(path.name for path in Path("results").iterdir()) == ["benchmarks.json", MAC]
     assert not Path("results", MAC, "notes.txt").exists()
 
 
-def test_another_kind_of_machine_is_a_conflict(main: Path, tmp_path: Path) -> None:
+def test_machine_that_differs_from_the_recorded_one_is_rejected(main: Path, tmp_path: Path) -> None:
     write_results(main / "results", {"49.0.0": BOTH}, MAC)
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
     described = tmp_path / "got" / MAC / "machine.json"
     described.write_text(described.read_text().replace("24 GB", "8 GB"))
-    joined = record.join_results(sources(tmp_path / "got"))
-    assert joined.taken == {}
-    assert "is another kind of machine" in joined.problems[0]
+    summary = record.merge_results(machine_folders(tmp_path / "got"))
+    assert summary.updated == {}
+    assert "is another kind of machine" in summary.problems[0]
 
 
-def test_a_failed_benchmark_is_recorded_and_said(main: Path, tmp_path: Path) -> None:
+def test_failed_benchmark_is_recorded_and_reported(main: Path, tmp_path: Path) -> None:
     write_results(tmp_path / "got", {"50.0.1": {"1000x8": 8.0}}, MAC)  # the other sizes failed
-    joined = record.join_results(sources(tmp_path / "got"))
-    assert any(f"{TEARDOWN} failed" in problem for problem in joined.problems)
-    assert result(main / "results" / MAC, "50.0.1").exists()
+    summary = record.merge_results(machine_folders(tmp_path / "got"))
+    assert any(f"{TEARDOWN} failed" in problem for problem in summary.problems)
+    assert result_path(main / "results" / MAC, "50.0.1").exists()
 
 
-def test_hosts_are_joined_by_time(main: Path, tmp_path: Path) -> None:
+def test_hosts_are_merged_by_time(main: Path, tmp_path: Path) -> None:
     times = [f"2026-10-0{day}T00:00:00+00:00" for day in range(1, 9)]
     lines = [f"{json.dumps({'since': since, 'facts': {}})}\n" for since in times]
     write_results(main / "results", {"49.0.0": BOTH}, MAC)
@@ -156,83 +158,83 @@ def test_hosts_are_joined_by_time(main: Path, tmp_path: Path) -> None:
     recorded.write_text("".join(lines[::3]))
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
     (tmp_path / "got" / MAC / "hosts.jsonl").write_text("".join(lines[1:]))
-    record.join_results(sources(tmp_path / "got"))
-    assert recorded.read_text() == "".join(lines)  # each once
-    # where no result is taken, its host is nobody's
+    record.merge_results(machine_folders(tmp_path / "got"))
+    assert recorded.read_text() == "".join(lines)  # no line twice
+    # a host is not added if none of its results is
     (tmp_path / "got" / MAC / "hosts.jsonl").write_text(lines[0].replace("10-01", "10-11"))
-    assert record.join_results(sources(tmp_path / "got")).taken == {}
+    assert record.merge_results(machine_folders(tmp_path / "got")).updated == {}
     assert recorded.read_text() == "".join(lines)
 
 
 @pytest.mark.usefixtures("main")
-def test_the_command_fails_when_something_is_wrong(
+def test_command_fails_if_there_is_a_problem(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
     assert record.main([str(tmp_path / "got")]) == 1
-    said = capsys.readouterr()
-    assert f"{MAC}: 50.0.1" in said.out
-    assert "error: " in said.err
-    assert record.main([str(tmp_path / "got")]) == 0  # the same again
+    captured = capsys.readouterr()
+    assert f"{MAC}: 50.0.1" in captured.out
+    assert "error: " in captured.err
+    assert record.main([str(tmp_path / "got")]) == 0  # the same results again
     assert "Nothing to record." in capsys.readouterr().out
     assert record.main([str(tmp_path / "nothing")]) == 1
-    assert "Nothing has arrived" in capsys.readouterr().err
+    assert "There are no results in " in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("main")
-def test_a_part_that_was_asked_for_is_not_incomplete(tmp_path: Path) -> None:
+def test_missing_benchmarks_are_no_problem_with_partial(tmp_path: Path) -> None:
     write_results(tmp_path / "got", {"50.0.1": BOTH}, MAC)
     assert record.main(["--partial", str(tmp_path / "got")]) == 0
 
 
 @pytest.mark.usefixtures("main")
-def test_a_failure_is_one_also_in_a_part(
+def test_failed_benchmark_is_a_problem_even_with_partial(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_results(tmp_path / "got", {"50.0.1": {"1000x8": 8.0}}, MAC)  # the other sizes failed
+    write_results(tmp_path / "got", {"50.0.1": {"1000x8": 8.0}}, MAC)  # the other shapes failed
     assert record.main(["--partial", str(tmp_path / "got")]) == 1
-    said = capsys.readouterr().err
-    assert f"{TEARDOWN} failed" in said
-    assert "is missing" not in said
+    output = capsys.readouterr().err
+    assert f"{TEARDOWN} failed" in output
+    assert "is missing" not in output
 
 
-def test_values_of_an_older_benchmark_version_are_left_behind(main: Path, tmp_path: Path) -> None:
+def test_values_of_an_older_benchmark_version_are_not_kept(main: Path, tmp_path: Path) -> None:
     write_results(main / "results", {"50.0.1": BOTH}, MAC)
-    recorded = result(main / "results" / MAC, "50.0.1")
-    content = stored(recorded)
+    recorded = result_path(main / "results" / MAC, "50.0.1")
+    content = load(recorded)
     content["results"][TEARDOWN][content["result_columns"].index("version")] = "0"
     recorded.write_text(json.dumps(content))
     write_results(tmp_path / "got", {"50.0.1": {"1000x8": 3.0}}, MAC, started=SESSION + HOUR)
-    assert record.join_results(sources(tmp_path / "got")).taken == {MAC: {"50.0.1"}}
+    assert record.merge_results(machine_folders(tmp_path / "got")).updated == {MAC: {"50.0.1"}}
     assert ratios(recorded)[1] == pytest.approx(3, rel=0.02)
-    assert ratios(recorded)[0] is None  # not 1.2, which was another thing
+    assert ratios(recorded)[0] is None  # not 1.2, which the older version measured
 
 
 @pytest.mark.usefixtures("main")
-def test_no_machine_delivers_for_another_nor_under_another_name(tmp_path: Path) -> None:
+def test_artifact_with_results_of_another_machine_is_rejected(tmp_path: Path) -> None:
     got = tmp_path / "got"
-    write_results(got / MAC, {"50.0.1": BOTH}, MAC)  # as several artefacts are unpacked
-    write_results(got / LINUX, {"49.0.0": BOTH}, MAC)  # smuggled
-    write_results(got, {"50.0.1": BOTH}, LINUX)  # as one alone is
-    own, problems = record.machine_folders(got)
+    write_results(got / MAC, {"50.0.1": BOTH}, MAC)  # the layout of several artifacts
+    write_results(got / LINUX, {"49.0.0": BOTH}, MAC)  # another machine's results
+    write_results(got, {"50.0.1": BOTH}, LINUX)  # the layout of a single artifact
+    own, problems = record.find_machine_folders(got)
     assert own == [got / MAC / MAC, got / LINUX]
-    assert problems == [f"{got / LINUX / MAC} is not the machine of its artefact"]
-    path = result(got / LINUX, "50.0.1")
+    assert problems == [f"{got / LINUX / MAC} is not the machine of its artifact"]
+    path = result_path(got / LINUX, "50.0.1")
     path.rename(path.with_name(f"deadbeef{path.name[8:]}"))
-    joined = record.join_results(own)
-    assert joined.taken == {MAC: {"50.0.1"}}
-    assert "holds what belongs into" in joined.problems[-1]
+    summary = record.merge_results(own)
+    assert summary.updated == {MAC: {"50.0.1"}}
+    assert "has the content of " in summary.problems[-1]
 
 
-# Artefacts that are hostile
+# Hostile artifacts
 
 
-def rewrite(path: Path, **fields: object) -> None:
-    path.write_text(json.dumps(stored(path) | fields))
+def update_fields(path: Path, **fields: object) -> None:
+    path.write_text(json.dumps(load(path) | fields))
 
 
 def rename(folder: Path, name: str) -> None:
-    """Give a machine another name, consistently."""
+    """Rename a machine consistently, in its files and folders."""
     for path in folder.iterdir():
         path.write_text(path.read_text().replace(f'"{MAC}"', json.dumps(name)))
     parent = folder.parent.rename(folder.parent.with_name(name))
@@ -245,30 +247,30 @@ def rename_to_bytes(folder: Path) -> None:
     os.rename(parent + b"/\xff/" + os.fsencode(MAC), parent + b"/\xff/\xff")  # noqa: PTH104
 
 
-def make_folder(folder: Path) -> None:
-    result(folder, "50.0.1").unlink()
+def replace_result_with_folder(folder: Path) -> None:
+    result_path(folder, "50.0.1").unlink()
     (folder / "afb778f0-x.json").mkdir()
 
 
-def link_to_a_file_of_the_host(folder: Path) -> None:
-    path = result(folder, "50.0.1")
+def link_to_host_file(folder: Path) -> None:
+    path = result_path(folder, "50.0.1")
     path.unlink()
     path.symlink_to("/etc/passwd")
 
 
-def link_to_a_sound_file(folder: Path) -> None:
-    path = result(folder, "50.0.1")
+def link_to_valid_file(folder: Path) -> None:
+    path = result_path(folder, "50.0.1")
     path.rename(folder.parent / "elsewhere")
     path.symlink_to(folder.parent / "elsewhere")
 
 
 def add_benchmark(folder: Path, name: str, row: list[Any]) -> None:
-    content = stored(result(folder, "50.0.1"))
-    rewrite(result(folder, "50.0.1"), results={**content["results"], name: row})
+    content = load(result_path(folder, "50.0.1"))
+    update_fields(result_path(folder, "50.0.1"), results={**content["results"], name: row})
 
 
-def copy_system_numbers(folder: Path) -> None:
-    """Offer what was counted of libgcc as counts of libunwind."""
+def disguise_libgcc_counts(folder: Path) -> None:
+    """Present counts of libgcc as counts of libunwind."""
     library = {"file": "/lib/libgcc_s.so.1", "package": "x", "build_id": f"{BUILD:012x}" + "0" * 28}
     host = {"since": "2026-09-01T00:00:00Z", "facts": {"unwinders": {"libgcc": library}}}
     (folder / "hosts.jsonl").write_text(json.dumps(host))
@@ -276,30 +278,36 @@ def copy_system_numbers(folder: Path) -> None:
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no UTF-8": (lambda f: result(f, "50.0.1").write_bytes(b"\xff"), "is damaged ('utf-8' codec"),
-    "nesting": (lambda f: result(f, "50.0.1").write_text("[" * 100_000), "nested too deeply"),
-    "large": (lambda f: result(f, "50.0.1").write_bytes(b" " * (17 << 20)), "larger than"),
-    "a folder": (make_folder, "is missing"),
+    "no UTF-8": (lambda f: result_path(f, "50.0.1").write_bytes(b"\xff"),
+                 "is damaged ('utf-8' codec"),
+    "nesting": (lambda f: result_path(f, "50.0.1").write_text("[" * 100_000), "nested too deeply"),
+    "large": (lambda f: result_path(f, "50.0.1").write_bytes(b" " * (17 << 20)), "larger than"),
+    "a folder": (replace_result_with_folder, "is missing"),
     "description of no UTF-8": (lambda f: (f / "machine.json").write_bytes(b"\xff"), "is damaged"),
-    "another system": (lambda f: rewrite(f / "machine.json", os="Debian 12"),
+    "another system": (lambda f: update_fields(f / "machine.json", os="Debian 12"),
                        "implies macOS, but this host runs Linux"),
-    "another architecture": (lambda f: rewrite(f / "machine.json", arch="x86_64"), "implies arm64"),
-    "markup": (lambda f: rewrite(f / "machine.json", os="macOS <script>"), "is damaged"),
-    "more fields": (lambda f: rewrite(f / "machine.json", more="x"), "unknown field `more`"),
+    "another architecture": (lambda f: update_fields(f / "machine.json", arch="x86_64"),
+                             "implies arm64"),
+    "markup": (lambda f: update_fields(f / "machine.json", os="macOS <script>"), "is damaged"),
+    "more fields": (lambda f: update_fields(f / "machine.json", more="x"), "unknown field `more`"),
     "an option as name": (lambda f: rename(f, "-x"), "a name has letters"),
     "a space in the name": (lambda f: rename(f, "a b"), "a name has letters"),
     "a command as name": (lambda f: rename(f, "$(x)"), "a name has letters"),
     "a line as name": (lambda f: rename(f, "a\n::error::b"), "text of another form"),
-    "no text as name": (rename_to_bytes, "another machine than"),
-    "another's artefact": (lambda f: f.rename(f.with_name(LINUX)), "not the machine of its artef"),
-    "a link to a file of the host": (link_to_a_file_of_the_host, "symbolic links"),
-    "a link to a sound file": (link_to_a_sound_file, "symbolic links"),
-    "swapped": (lambda f: shutil.copy(result(f, "49.0.0"), result(f, "50.0.1")), "holds what belo"),
-    "system numbers": (copy_system_numbers, "UNWINDER is libunwind, but libgcc was counted"),
-    "another date": (lambda f: rewrite(result(f, "50.0.1"), date=1), "another date than 50.0.1"),
-    "measured elsewhere": (lambda f: rewrite(result(f, "50.0.1"), params={"machine": MAC}),
-                           "measured on another machine than its folder"),
-    "own environment": (lambda f: own_environment(result(f, "50.0.1")), "asv.conf.json does not"),
+    "bytes as name": (rename_to_bytes, f"describes {MAC}, not"),
+    "another's artifact": (lambda f: f.rename(f.with_name(LINUX)), "not the machine of its artif"),
+    "a link to a file of the host": (link_to_host_file, "symbolic links"),
+    "a link to a valid file": (link_to_valid_file, "symbolic links"),
+    "swapped": (lambda f: shutil.copy(result_path(f, "49.0.0"), result_path(f, "50.0.1")),
+                "has the content of"),
+    "libgcc counts": (disguise_libgcc_counts, "UNWINDER is libunwind, but libgcc was counted"),
+    "another date": (lambda f: update_fields(result_path(f, "50.0.1"), date=1),
+                     "another date than 50.0.1"),
+    "measured elsewhere": (
+        lambda f: update_fields(result_path(f, "50.0.1"), params={"machine": MAC}),
+        "measured on another machine than its folder"),
+    "own environment": (lambda f: add_environment_variable(result_path(f, "50.0.1")),
+                        "asv.conf.json does not"),
     "own benchmark": (lambda f: add_benchmark(f, "x.X.track_x", [[1], [], "1", SESSION, 1]),
                       "x.X.track_x is unknown"),
     "own parameters": (lambda f: add_benchmark(f, REMOVAL, [[1], [["'9x9'"]], "1", SESSION, 1]),
@@ -316,20 +324,21 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
 }  # fmt: skip
 
 
-def own_environment(path: Path) -> None:
-    content = stored(path)
+def add_environment_variable(path: Path) -> None:
+    """Add a variable to the environment of a result file, consistently."""
+    content = load(path)
     name = content["env_name"].replace("UNWINDER", "EVIL1-UNWINDER")
     env_vars = {**content["env_vars"], "EVIL": "1"}
-    rewrite(path, env_name=name, env_vars=env_vars)
+    update_fields(path, env_name=name, env_vars=env_vars)
     path.rename(path.with_name(path.name.replace("UNWINDER", "EVIL1-UNWINDER")))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="makes links, and names that Windows has not")
+@pytest.mark.skipif(sys.platform == "win32", reason="creates links and names Windows cannot have")
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_one_bad_artefact_blocks_nobody_and_poisons_nothing(
+def test_hostile_artifact_is_reported_and_the_others_are_merged(
     kind: str, main: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    change, said = HOSTILE[kind]
+    change, message = HOSTILE[kind]
     got = tmp_path / "got"
     for machine in (MAC, LINUX):
         write_results(got / machine, {"49.0.0": BOTH, "50.0.1": BOTH}, machine)
@@ -338,7 +347,7 @@ def test_one_bad_artefact_blocks_nobody_and_poisons_nothing(
     printed = capfd.readouterr()
     assert f"{LINUX}: 49.0.0 50.0.1" in printed.out
     assert printed.out.startswith("Record results of ")
-    assert said in printed.err
+    assert message in printed.err
     assert "Traceback" not in printed.err
     assert all(line.startswith("error: ") for line in printed.err.splitlines())
     names = {path.name for path in (main / "results").iterdir()} - {"benchmarks.json"}
@@ -347,23 +356,23 @@ def test_one_bad_artefact_blocks_nobody_and_poisons_nothing(
     read_history.cache_clear()
     history = read_history(Config.load("asv.conf.json"))
     assert history.left_out == []
-    assert len([each for each in history.measured if each.machine == LINUX]) == 2
+    assert [measured.machine for measured in history.measured].count(LINUX) == 2
     assert not any(path.is_symlink() for path in main.rglob("*"))
     assert "9x9" not in {row.shape for row in history.rows}
-    shown = "".join(path.read_text() for path in main.glob("results/*/*"))
-    assert "x.X.track_x" not in shown
-    assert "script" not in shown
+    merged = "".join(path.read_text() for path in main.glob("results/*/*"))
+    assert "x.X.track_x" not in merged
+    assert "script" not in merged
 
 
-def test_an_error_of_our_own_blocks_nobody(
+def test_unexpected_error_with_one_machine_does_not_stop_the_merge(
     main: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = results.read_results
+    read_results = results.read_results
 
     def fail(path: Path) -> object:
         if path.parent.name == MAC:
-            raise LookupError("not thought of")
-        return load(path)
+            raise LookupError("a bug")
+        return read_results(path)
 
     monkeypatch.setattr(record, "read_results", fail)
     for machine in (MAC, LINUX):
@@ -371,17 +380,17 @@ def test_an_error_of_our_own_blocks_nobody(
     assert record.main(["--partial", str(tmp_path / "got")]) == 1
     printed = capsys.readouterr()
     assert f"{LINUX}: 50.0.1" in printed.out
-    assert "cannot be read (LookupError('not thought of'))" in printed.err
+    assert "cannot be read (LookupError('a bug'))" in printed.err
     assert not (main / "results" / MAC).exists()
 
 
-def test_what_another_suite_has_measured_stays_recorded(main: Path, tmp_path: Path) -> None:
-    """Machines send what the checkout already had, old benchmarks included."""
+def test_recorded_results_of_removed_benchmarks_are_kept(main: Path, tmp_path: Path) -> None:
+    """Machines also send the results of their checkout, which may include removed benchmarks."""
     target = main / "results" / MAC
     write_results(main / "results", {"50.0.1": BOTH}, MAC)
     add_benchmark(target, "gone.Gone.track_gone", [[-5.0], [], "1", SESSION, 1])
     shutil.copytree(target, tmp_path / "got" / MAC)
     write_results(tmp_path / "got", {"49.0.0": BOTH}, MAC)
-    joined = record.join_results(sources(tmp_path / "got"), partial=True)
-    assert joined.problems == []
-    assert stored(result(target, "50.0.1"))["results"]["gone.Gone.track_gone"][0] == [-5.0]
+    summary = record.merge_results(machine_folders(tmp_path / "got"), partial=True)
+    assert summary.problems == []
+    assert load(result_path(target, "50.0.1"))["results"]["gone.Gone.track_gone"][0] == [-5.0]

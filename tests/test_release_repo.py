@@ -1,4 +1,4 @@
-"""The pins as the repository that asv works on."""
+"""The pins as a repository for asv."""
 
 import re
 from dataclasses import replace
@@ -22,14 +22,14 @@ def repo() -> ReleaseRepo:
     return ReleaseRepo(str(pins.PINS))
 
 
-def test_result_files_keep_their_names() -> None:
-    """Keep commit ids: recorded results are found by them."""
+def test_commit_ids_never_change() -> None:
+    """The names of recorded result files start with them."""
     assert COMMITS["13.0.0"].startswith("ca597d5b")
     assert COMMITS["27.0.2"].startswith("ac1433a4")
     assert COMMITS["50.0.1"].startswith("afb778f0")
 
 
-def test_the_questions_of_asv_are_answered(repo: ReleaseRepo, tmp_path: Path) -> None:
+def test_repo_implements_the_interface_of_asv(repo: ReleaseRepo, tmp_path: Path) -> None:
     repo.pull()
     repo.checkout(str(tmp_path / "project"), COMMITS["27.0.2"])
     assert (tmp_path / "project/requirements.txt").read_text() == next(
@@ -70,12 +70,12 @@ def test_the_questions_of_asv_are_answered(repo: ReleaseRepo, tmp_path: Path) ->
         ("HEAD", VERSIONS[-1:]),
     ],
 )
-def test_ranges(repo: ReleaseRepo, spec: str, versions: list[str]) -> None:
+def test_range_selects_releases(repo: ReleaseRepo, spec: str, versions: list[str]) -> None:
     assert repo.get_hashes_from_range(spec) == [COMMITS[version] for version in versions]
 
 
 @pytest.mark.parametrize(
-    ("name", "near"),
+    ("name", "suggestion"),
     [
         ("45.0.99", "45.0.0 or 46.0.1 or 44.0.0"),
         ("48", "48.0.0 or"),
@@ -84,14 +84,17 @@ def test_ranges(repo: ReleaseRepo, spec: str, versions: list[str]) -> None:
         ("27.O.2", "27.0.2"),
     ],
 )
-def test_an_unknown_release_gets_near_matches(repo: ReleaseRepo, name: str, near: str) -> None:
+def test_unknown_release_is_rejected_with_a_suggestion(
+    repo: ReleaseRepo, name: str, suggestion: str
+) -> None:
+    message = rf"'{re.escape(name)}' is not a pinned release\..*mean {suggestion}"
     for spec in (name, f"13.0.0..{name}", f"{name}.."):
-        with pytest.raises(UserError, match=rf"no release '{re.escape(name)}'.*mean {near}"):
+        with pytest.raises(UserError, match=message):
             repo.get_hashes_from_range(spec)
 
 
 @pytest.mark.parametrize("name", ["main", "all", COMMITS["50.0.1"][:6], "zzzzzzzz"])
-def test_without_a_near_match_the_range_of_pinned_releases_is_named(
+def test_unknown_name_is_rejected_with_the_range_of_pinned_releases(
     repo: ReleaseRepo, name: str
 ) -> None:
     with pytest.raises(
@@ -104,51 +107,52 @@ def test_without_a_near_match_the_range_of_pinned_releases_is_named(
     "spec", ["--max-count=1 releases", "-n1", "^49.0.0", "50.0.1^", "50.0.1~2", "48.0.0^!",
              "48.0.0...50.0.1", "..49.0.0", ""],
 )  # fmt: skip
-def test_a_revision_that_only_git_understands_is_refused_with_examples(
-    repo: ReleaseRepo, spec: str
-) -> None:
+def test_git_revision_syntax_is_rejected_with_examples(repo: ReleaseRepo, spec: str) -> None:
     with pytest.raises(UserError, match=r'Write a release \("50.0.1"\), several .* or ALL'):
         repo.get_hashes_from_range(spec)
 
 
-def test_a_backward_range_is_refused_with_the_forward_one(repo: ReleaseRepo) -> None:
-    with pytest.raises(UserError, match=r"runs backwards: write 48\.0\.0\.\.50\.0\.1"):
+def test_backward_range_is_rejected_with_the_forward_range(repo: ReleaseRepo) -> None:
+    with pytest.raises(UserError, match=r"runs backwards\. Write 48\.0\.0\.\.50\.0\.1"):
         repo.get_hashes_from_range("50.0.1..48.0.0")
 
 
-def test_only_releases_are_checked_out(repo: ReleaseRepo, tmp_path: Path) -> None:
+def test_tag_is_not_checked_out(repo: ReleaseRepo, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="TAGS is not supported"):
         repo.checkout(str(tmp_path / "project"), "50.0.1")
-    with pytest.raises(UserError, match=r"13\.0\.0 is the first release"):
+
+
+def test_first_release_has_no_parent(repo: ReleaseRepo) -> None:
+    with pytest.raises(UserError, match=r"13\.0\.0 is the first pinned release"):
         repo.get_hash_from_parent("13.0.0")
 
 
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy for commands that are refused before they write anything."""
+    """Return a copy for commands that fail before they write anything."""
     return copy_repository(tmp_path_factory.mktemp("untouched"))
 
 
 @pytest.mark.parametrize(
     "arguments", [("run", "50.0.99"), ("run", "--max-count=1 ALL"), ("publish", "50.0.99")]
 )
-def test_asv_ends_with_a_sentence_and_no_traceback(
+def test_asv_rejects_an_unknown_release_without_a_traceback(
     untouched: Path, arguments: tuple[str, ...]
 ) -> None:
-    answer = asv(untouched, *arguments)
-    assert answer.returncode == 1
-    assert "Traceback" not in answer.stdout + answer.stderr
-    assert "release" in answer.stdout + answer.stderr
+    result = asv(untouched, *arguments)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stdout + result.stderr
+    assert "release" in result.stdout + result.stderr
     assert not (untouched / ".asv/env").exists()
 
 
-def test_asv_refuses_a_damaged_pin_file(copy: Path) -> None:
+def test_asv_rejects_a_damaged_pin_file(copy: Path) -> None:
     path = copy / pins.PINS
     path.write_text(path.read_text()[:-300])
-    answer = asv(copy, "run")
-    assert answer.returncode == 1
-    assert "git checkout fixtures/releases.json" in answer.stdout + answer.stderr
-    assert "Traceback" not in answer.stdout + answer.stderr
+    result = asv(copy, "run")
+    assert result.returncode == 1
+    assert "git checkout fixtures/releases.json" in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(
@@ -156,7 +160,7 @@ def test_asv_refuses_a_damaged_pin_file(copy: Path) -> None:
     [(["macosx_11_0_arm64"], VERSIONS[-1]), (["win_arm64"], VERSIONS[-2]),
      (["linux_riscv64"], VERSIONS[-1])],
 )  # fmt: skip
-def test_by_default_the_newest_release_with_a_wheel_here_is_run(
+def test_default_is_the_newest_release_with_a_wheel_for_the_platform(
     platforms: list[str], newest: str, repo: ReleaseRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     last = repo.releases[-1]

@@ -1,4 +1,4 @@
-"""Pinning new releases, against a package index on this machine."""
+"""Pinning new releases, against a local package index."""
 
 import hashlib
 import os
@@ -19,21 +19,23 @@ from .index import Index
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    """An index that holds the pinned releases, and a folder with a pin file to update."""
-    served = Index()
+    """Serve an index with the pinned releases; the working directory has a pin file to update."""
+    index = Index()
     pin_file = pins.PINS.read_bytes()
     monkeypatch.chdir(tmp_path)
     pins.PINS.parent.mkdir()
     pins.PINS.write_bytes(pin_file)
-    with served.serve():
-        yield served
+    with index.serve():
+        yield index
 
 
 def update(index: Index) -> int:
     return main(["--index", index.url])
 
 
-def test_nothing_new_changes_nothing(index: Index, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pin_file_is_untouched_without_new_releases(
+    index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = pins.PINS.read_bytes(), pins.PINS.stat().st_mtime_ns
     assert update(index) == 0
     assert (pins.PINS.read_bytes(), pins.PINS.stat().st_mtime_ns) == before
@@ -59,36 +61,36 @@ def test_new_releases_are_appended_in_order_with_native_wheels_only(
 
 
 @pytest.mark.parametrize(
-    ("library", "way"),
+    ("library", "registration"),
     [
-        (b"\0___register_frame\0", pins.FUNCTION),
-        (b"\0___register_frame\0__unw_add_dynamic_eh_frame_section\0", pins.SECTION),
-        (b"\0something else\0", pins.NO_WAY),
+        (b"\0___register_frame\0", pins.BY_FUNCTION),
+        (b"\0___register_frame\0__unw_add_dynamic_eh_frame_section\0", pins.BY_SECTION),
+        (b"\0something else\0", pins.UNKNOWN),
     ],
 )
-def test_a_pin_says_how_the_macos_library_registers(
-    index: Index, capsys: pytest.CaptureFixture[str], library: bytes, way: str
+def test_pin_has_the_registration_of_the_macos_library(
+    index: Index, capsys: pytest.CaptureFixture[str], library: bytes, registration: str
 ) -> None:
     index.add_release("99.0.0", library=library)
     assert update(index) == 0
-    assert pins.load_pins()[-1].macs == {"arm64": way}
-    assert pins.load_pins()[-1].on_macs == way
-    assert f"macosx_11_0_arm64.whl: registers {way}" in capsys.readouterr().out
+    assert pins.load_pins()[-1].macs == {"arm64": registration}
+    assert pins.load_pins()[-1].on_macs == registration
+    assert f"macosx_11_0_arm64.whl: registers {registration}" in capsys.readouterr().out
 
 
-def test_macos_libraries_are_read_again_where_a_pin_does_not_say_it(
+def test_missing_registration_is_added_to_an_existing_pin(
     index: Index, capsys: pytest.CaptureFixture[str]
 ) -> None:
     index.add_release("99.0.0")
     assert update(index) == 0
-    whole = pins.load_pins()
-    pins.save_pins([*whole[:-1], replace(whole[-1], macs={})])
+    complete = pins.load_pins()
+    pins.save_pins([*complete[:-1], replace(complete[-1], macs={})])
     assert update(index) == 0
-    assert pins.load_pins() == whole
+    assert pins.load_pins() == complete
     assert capsys.readouterr().out.count("macosx_11_0_arm64.whl: registers") == 2
 
 
-def test_a_wheel_may_be_for_several_platforms(index: Index) -> None:
+def test_wheel_for_several_platforms_is_pinned(index: Index) -> None:
     index.add_release("99.0.0")
     wheel = "wasmtime-99.0.0-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
     index.add(wheel, "2026-11-02T03:04:05Z")
@@ -97,12 +99,16 @@ def test_a_wheel_may_be_for_several_platforms(index: Index) -> None:
     assert list(pins.load_pins()[-1].macs) == ["arm64"]
 
 
-def test_the_way_of_macos_libraries_that_differ() -> None:
-    release = replace(pins.load_pins()[-1], macs={"arm64": pins.SECTION, "x86_64": pins.FUNCTION})
+def test_on_macs_lists_processors_if_their_libraries_differ() -> None:
+    release = replace(
+        pins.load_pins()[-1], macs={"arm64": pins.BY_SECTION, "x86_64": pins.BY_FUNCTION}
+    )
     assert release.on_macs == "arm64 a section at a time, x86_64 function by function"
 
 
-def test_what_is_left_out_is_said(index: Index, capsys: pytest.CaptureFixture[str]) -> None:
+def test_skipped_releases_are_listed_with_reasons(
+    index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = pins.PINS.read_bytes()
     index.add_release("12.0.0")
     index.add_release("36.0.9")
@@ -112,19 +118,19 @@ def test_what_is_left_out_is_said(index: Index, capsys: pytest.CaptureFixture[st
     index.add("wasmtime-50.0.1-py3-none-win32.whl", "2026-11-02T03:04:05Z")
     assert update(index) == 0
     assert pins.PINS.read_bytes() == before
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for line in (
-        "left out everything before 13.0.0",
-        f"left out 36.0.9: older than the newest pin, {pins.load_pins()[-1].version}",
-        "left out 98.0.0: yanked",
-        "left out 99.0.0rc1: a pre-release",
-        "left out 99.0.1: no wheel for a measured platform",
+        "skipped everything before 13.0.0",
+        f"skipped 36.0.9: older than the newest pin, {pins.load_pins()[-1].version}",
+        "skipped 98.0.0: yanked",
+        "skipped 99.0.0rc1: a pre-release",
+        "skipped 99.0.1: no wheel for a measured platform",
         "ignored wasmtime-50.0.1-py3-none-win32.whl: added after",
     ):
-        assert line in said
+        assert line in output
 
 
-def test_a_release_yanked_after_it_was_pinned_is_kept(
+def test_release_that_was_yanked_after_pinning_is_kept(
     index: Index, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for file in index.files:
@@ -134,7 +140,7 @@ def test_a_release_yanked_after_it_was_pinned_is_kept(
     assert "kept 49.0.0: yanked since" in capsys.readouterr().out
 
 
-def ago(**age: float) -> str:
+def time_ago(**age: float) -> str:
     return (datetime.now(UTC) - timedelta(**age)).isoformat()
 
 
@@ -147,7 +153,7 @@ def ago(**age: float) -> str:
         ({"hours": 5}, ["musllinux_1_2_x86_64"], "it has no wheel for Linux x86-64 yet"),
     ],
 )
-def test_a_release_that_is_being_uploaded_holds_up_newer_ones(
+def test_release_that_is_still_uploading_postpones_newer_releases(
     index: Index,
     capsys: pytest.CaptureFixture[str],
     age: dict[str, float],
@@ -155,42 +161,41 @@ def test_a_release_that_is_being_uploaded_holds_up_newer_ones(
     reason: str,
 ) -> None:
     index.add_release("99.0.0")
-    index.add_release("99.0.1", time=ago(**age))
+    index.add_release("99.0.1", time=time_ago(**age))
     for platform in wheels:
-        index.add(f"wasmtime-99.0.1-py3-none-{platform}.whl", ago(**age))
+        index.add(f"wasmtime-99.0.1-py3-none-{platform}.whl", time_ago(**age))
     index.add_release("100.0.0")
     assert update(index) == 0
     assert pins.load_pins()[-1].version == "99.0.0"
-    assert f"left 99.0.1 for later: {reason}" in capsys.readouterr().out
+    assert f"postponed 99.0.1: {reason}" in capsys.readouterr().out
     for file in index.files:
         if "-99.0.1" in file["filename"]:
-            file["upload-time"] = ago(days=2, minutes=1)  # then it is not waited for any longer
+            file["upload-time"] = time_ago(days=2, minutes=1)  # after two days it is pinned anyway
     assert update(index) == 0
     assert [release.version for release in pins.load_pins()[-2:]] == ["99.0.1", "100.0.0"]
 
 
-def test_a_release_is_pinned_once_the_three_systems_have_wheels(index: Index) -> None:
-    index.add_release("99.0.0", time=ago(hours=2))
-    index.add("wasmtime-99.0.0-py3-none-manylinux1_x86_64.whl", ago(hours=2))
+def test_release_is_pinned_once_all_three_systems_have_wheels(index: Index) -> None:
+    index.add_release("99.0.0", time=time_ago(hours=2))
+    index.add("wasmtime-99.0.0-py3-none-manylinux1_x86_64.whl", time_ago(hours=2))
     assert update(index) == 0
     assert pins.load_pins()[-1].version == "99.0.0"
-    index.add_release("99.1.0", time=ago(hours=2))
-    index.add("wasmtime-99.1.0-py3-none-manylinux1_x86_64.whl", ago(hours=2))
+    index.add_release("99.1.0", time=time_ago(hours=2))
+    index.add("wasmtime-99.1.0-py3-none-manylinux1_x86_64.whl", time_ago(hours=2))
     index.files = [file for file in index.files if "99.1.0-py3-none-win" not in file["filename"]]
     assert update(index) == 0
     assert pins.load_pins()[-1].version == "99.0.0"
 
 
-@pytest.mark.parametrize("fault", ["wheel", "release"])
-def test_a_pinned_wheel_that_is_gone_is_a_warning(
-    fault: str, index: Index, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("missing", ["-30.0.0-py3-none-win_amd64", "-30.0.0-"])
+def test_pinned_wheel_missing_from_the_index_is_a_warning(
+    missing: str, index: Index, capsys: pytest.CaptureFixture[str]
 ) -> None:
     index.add_release("99.0.0")
-    name = "-30.0.0-py3-none-win_amd64" if fault == "wheel" else "-30.0.0-"
-    index.files = [file for file in index.files if name not in file["filename"]]
+    index.files = [file for file in index.files if missing not in file["filename"]]
     assert update(index) == 0
-    said = capsys.readouterr().out
-    assert "warning: wasmtime-30.0.0-py3-none-win_amd64.whl is gone from the index. While" in said
+    output = capsys.readouterr().out
+    assert "warning: wasmtime-30.0.0-py3-none-win_amd64.whl is gone from the index." in output
     assert pins.load_pins()[-1].version == "99.0.0"
 
 
@@ -204,54 +209,53 @@ def test_a_pinned_wheel_that_is_gone_is_a_warning(
         ("b" * 64, "win_amd64.win_" + "x" * 200),
     ],
 )
-def test_a_hash_or_name_of_another_form_is_not_pinned(
+def test_malformed_hash_or_name_is_an_error(
     sha256: str, name: str, index: Index, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = pins.PINS.read_bytes()
     index.add(f"wasmtime-99.0.0-py3-none-{name}.whl", "2026-11-02T03:04:05Z", sha256)
     assert update(index) == 1
     assert pins.PINS.read_bytes() == before
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
 
 
-@pytest.mark.parametrize("what", ["page", "wheel", "library"])
-def test_downloads_are_bounded_in_size(
-    what: str, index: Index, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("too_large", ["page", "wheel", "library"])
+def test_downloads_are_limited_in_size(
+    too_large: str,
+    index: Index,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    size = {
-        "page": 1000,
-        "wheel": len(index.page()) + 10_000,
-        "library": len(index.page()) + 10_000,
-    }
-    monkeypatch.setattr(releases_update, "LARGEST", size[what])
-    # random bytes make a large wheel, zeros a small one that holds a large library
-    content = os.urandom(2 * size[what]) if what == "wheel" else b"\0" * 2 * size[what]
+    limit = 1000 if too_large == "page" else len(index.page()) + 10_000
+    monkeypatch.setattr(releases_update, "MAX_BYTES", limit)
+    # random bytes make a large wheel; zeros make a small wheel with a large library
+    content = os.urandom(2 * limit) if too_large == "wheel" else b"\0" * 2 * limit
     index.add_release("99.0.0", library=content)
     before = pins.PINS.read_bytes()
     assert update(index) == 1
     assert pins.PINS.read_bytes() == before
-    said = capsys.readouterr().err
-    assert ("its library is too large" if what == "library" else "has more than") in said
+    expected = "its library is too large" if too_large == "library" else "has more than"
+    assert expected in capsys.readouterr().err
 
 
-def test_downloads_are_bounded_in_time(
+def test_downloads_are_limited_in_time(
     index: Index, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(releases_update, "SLOWEST", timedelta(0))
+    monkeypatch.setattr(releases_update, "MAX_DURATION", timedelta(0))
     assert update(index) == 1
     assert "takes more than 0:00:00" in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_written(
+def test_unwritable_folder_is_an_error(
     index: Index, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
+    def deny_writing(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied", "fixtures")
 
     index.add_release("99.0.0")
-    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(Path, "write_text", deny_writing)
     assert update(index) == 1
     assert "Permission denied" in capsys.readouterr().err
 
@@ -263,15 +267,15 @@ def test_a_folder_that_cannot_be_written(
         ("not found", "did not list wasmtime"),
         ("server error", "did not list wasmtime"),
         ("not json", "did not list wasmtime"),
-        ("wheel changed", "has other content on the index"),
+        ("wheel changed", "has another hash on the index"),
         ("no time", "no upload time or sha256"),
         ("no hash", "no upload time or sha256"),
         ("odd name", "Invalid wheel filename"),
         ("other wheel", "wasmtime-99.0.0-py3-none-macosx_11_0_arm64.whl cannot be read"),
-        ("no wheel", "wasmtime-99.0.0-py3-none-macosx_11_0_arm64.whl is no wheel"),
+        ("no wheel", "wasmtime-99.0.0-py3-none-macosx_11_0_arm64.whl is not a wheel"),
     ],
 )
-def test_an_error_leaves_the_pins_as_they_were(
+def test_error_leaves_the_pins_unchanged(
     index: Index, capsys: pytest.CaptureFixture[str], fault: str, message: str
 ) -> None:
     index.add_release("99.0.0")
@@ -306,7 +310,7 @@ def test_an_error_leaves_the_pins_as_they_were(
     assert message in capsys.readouterr().err
 
 
-def test_an_edited_pin_file_is_not_written_over(
+def test_damaged_pin_file_is_not_overwritten(
     index: Index, capsys: pytest.CaptureFixture[str]
 ) -> None:
     index.add_release("99.0.0")

@@ -1,4 +1,4 @@
-"""Files from outside: every wrong one ends in one sentence with file and remedy."""
+"""Damaged and invalid files: each gives a one-line error with the path and a remedy."""
 
 import copy
 import json
@@ -21,7 +21,7 @@ from scripts.gap.advice import REPORTED, read_reports
 from scripts.gap.changes import UPSTREAM, upstream_changes
 from scripts.history.machine import read_description, read_hosts
 from scripts.history.read import read_history
-from scripts.history.results import read_known, read_results
+from scripts.history.results import read_benchmarks, read_results
 from scripts.releases import pins
 
 from .conftest import COMMITS, ROOT
@@ -32,8 +32,8 @@ from .results import (
     SESSION,
     SHAPES,
     TEARDOWN,
+    copy_benchmarks,
     edit,
-    know_benchmarks,
     repository,
     write_results,
 )
@@ -44,13 +44,13 @@ REMOVED = {"49.0.0": dict.fromkeys(SHAPES, 9.0), "50.0.1": dict.fromkeys(SHAPES,
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
     "cut short": lambda content: content[: len(content) // 2],
-    "no text": lambda _: b"\xff\xfe\x00{",
+    "not text": lambda _: b"\xff\xfe\x00{",
     "list": lambda _: b"[]",
     "number": lambda _: b"7",
     "null": lambda _: b"null",
     "text": lambda _: b'"text"',
     "UTF-16": lambda content: content.decode().encode("utf-16"),
-    "one byte that is no text": lambda content: content.replace(b"-", b"\xff", 1),
+    "one invalid byte": lambda content: content.replace(b"-", b"\xff", 1),
     "no fields": lambda _: b'{"a": 1}',
     "deep list": lambda _: b"[" * 100_000,
     "deep object": lambda _: b'{"a":' * 100_000,
@@ -59,7 +59,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "merge conflict": lambda content: b"<<<<<<< HEAD\n" + content,
     "large file": lambda content: content + b" " * (17 << 20),
 }
-WRONG: tuple[Any, ...] = (
+WRONG_VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 10**400, math.nan, math.inf, "", "x\n", "\ud800", "<b>",
     [], [[]], {}, {"a": {}},
 )  # fmt: skip
@@ -67,7 +67,7 @@ WRONG: tuple[Any, ...] = (
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A repository with two releases of one machine."""
+    """Change to a repository with two releases of one machine; return its results folder."""
     folder = repository(tmp_path)
     monkeypatch.chdir(tmp_path)
     write_results(folder, dict.fromkeys(REMOVED, GAPS), counts=REMOVED)
@@ -78,19 +78,20 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     read_history.cache_clear()
 
 
-def first_result(results: Path) -> Path:
+def find_result(results: Path) -> Path:
     (path,) = results.glob(f"*/{COMMITS['50.0.1'][:8]}-*.json")
     return path
 
 
+# how to find and how to load a file of each kind
 KINDS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
-    "result": (first_result, read_results),
+    "result": (find_result, read_results),
     "machine": (
         lambda results: results / MACHINE / "machine.json",
         lambda path: read_description(path.parent),
     ),
     "benchmarks": (
-        lambda results: results / "benchmarks.json", lambda path: read_known(path.parent)
+        lambda results: results / "benchmarks.json", lambda path: read_benchmarks(path.parent)
     ),
     "pins": (lambda _: pins.PINS, pins.load_pins),
     "reported": (lambda _: REPORTED, lambda _: read_reports()),
@@ -102,28 +103,28 @@ KINDS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_file_is_one_sentence(
+def test_damaged_file_gives_a_one_line_error(
     kind: str, damage: str, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     find, load = KINDS[kind]
     path = find(results)
-    load(path)  # is sound
+    load(path)  # valid before the damage
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
     with pytest.raises(UserError) as caught:
         load(path)
-    said = str(caught.value)
-    assert str(path) in said
-    assert "is damaged (" in said
-    assert any(remedy in said for remedy in ("estore it", "elete it"))
-    assert "\n" not in said
-    assert len(said) < 500
-    assert main(["--check"]) in (2, 3)  # never 1: nothing is known to have changed
+    message = str(caught.value)
+    assert str(path) in message
+    assert "is damaged (" in message
+    assert any(remedy in message for remedy in ("estore it", "elete it"))
+    assert "\n" not in message
+    assert len(message) < 500
+    assert main(["--check"]) in (2, 3)  # not 1, which means that the cost changed
     printed = capsys.readouterr()
     assert path.name in printed.out + printed.err
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_missing_file_is_one_sentence(kind: str, results: Path) -> None:
+def test_missing_file_gives_a_one_line_error(kind: str, results: Path) -> None:
     find, load = KINDS[kind]
     path = find(results)
     path.unlink()
@@ -134,8 +135,8 @@ def test_a_missing_file_is_one_sentence(kind: str, results: Path) -> None:
         load(path)
 
 
-def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path to every value, of lists to the first and last entry."""
+def iter_places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of keys to each value; of a list, only the first and last entry."""
     yield path
     keys: list[Any] = []
     if isinstance(node, dict):
@@ -143,46 +144,45 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     elif isinstance(node, list):
         keys = sorted({0, len(node) - 1} - {-1})
     for key in keys:
-        yield from places(node[key], (*path, key))
+        yield from iter_places(node[key], (*path, key))
 
 
-def replaced(node: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """Return a copy with another value at a path."""
+def replace_value(node: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """Return a copy of the node with another value at a path of keys."""
     if not path:
         return value
-    made = copy.copy(node)
-    made[path[0]] = replaced(node[path[0]], path[1:], value)
-    return made
+    changed = copy.copy(node)
+    changed[path[0]] = replace_value(node[path[0]], path[1:], value)
+    return changed
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_wrong_value_anywhere_never_ends_in_a_traceback(kind: str, results: Path) -> None:
-    """A value is taken, or refused by a UserError; every other exception fails the test."""
+def test_wrong_value_anywhere_is_accepted_or_gives_a_user_error(kind: str, results: Path) -> None:
     find, load = KINDS[kind]
     path = find(results)
-    whole = json.loads(path.read_text())
-    if kind in ("pins", "benchmarks"):  # which are long and regular
-        whole = (
-            {"releases": whole["releases"][:2]} if kind == "pins"
-            else {name: whole[name] for name in (TEARDOWN, REMOVAL, "version")}
-        )  # fmt: skip
-    refused = 0
-    for place in places(whole):
-        for value in WRONG:
-            path.write_text(json.dumps(replaced(whole, place, value)))
+    content = json.loads(path.read_text())
+    # shorten the long, repetitive files
+    if kind == "pins":
+        content = {"releases": content["releases"][:2]}
+    elif kind == "benchmarks":
+        content = {name: content[name] for name in (TEARDOWN, REMOVAL, "version")}
+    rejected = 0
+    for place in iter_places(content):
+        for value in WRONG_VALUES:
+            path.write_text(json.dumps(replace_value(content, place, value)))
             try:
                 load(path)
                 if kind in ("result", "machine", "benchmarks"):
                     read_history.cache_clear()
                     read_history(Config.load("asv.conf.json"))
             except UserError as error:
-                str(error).encode()  # can be printed
-                refused += 1
-    assert refused > 100
+                str(error).encode()  # the message can be printed
+                rejected += 1
+    assert rejected > 100
 
 
-def change(name: str, index: int | slice, value: Any) -> Callable[[Any], None]:
-    """Return a change of one column of a benchmark."""
+def set_column(name: str, index: int | slice, value: Any) -> Callable[[Any], None]:
+    """Return a function that changes a column of a benchmark in the content of a result file."""
 
     def apply(content: Any) -> None:
         content["results"][name][index] = value
@@ -194,59 +194,59 @@ FUTURE = 3_760_000_000_000  # 2089
 
 
 @pytest.mark.parametrize(
-    ("apply", "said"),
+    ("apply", "reason"),
     [
-        (change(TEARDOWN, slice(None), [[0.0], [["1"]], "1", None, 1.0]), "a time is 0.0"),
-        (change(TEARDOWN, slice(None), [[-1.0], [["1"]], "1", None, 1.0]), "a time is -1.0"),
-        (change(TEARDOWN, slice(None), [[5e-324], [["1"]], "1", None, 1.0]), "a time is 5e-324"),
-        (change(TEARDOWN, slice(None), [[1e300], [["1"]], "1", None, 1.0]), "Expected `float` <="),
-        (change(TEARDOWN, 11, [[0.1] * 2000] * 6), "Expected `array` of length <= 1000"),
-        (change(TEARDOWN, 0, [0.1] * 5), "5 entries for 6 combinations"),
-        (change(TEARDOWN, 0, [0.1] * 6), "is not the median of its samples"),
-        (change(TEARDOWN, 3, FUTURE), "measured in the future"),
-        (change(TEARDOWN, 3, 1), "Expected `int` >= 1577836800000"),
-        (change(TEARDOWN, 5, [9.0] * 6), "is outside its own range"),
-        (change(REMOVAL, 0, [-1.0] + [1.0] * 9), "track_removal cannot be -1.0"),
+        (set_column(TEARDOWN, slice(None), [[0.0], [["1"]], "1", None, 1.0]), "a time is 0.0"),
+        (set_column(TEARDOWN, slice(None), [[-1.0], [["1"]], "1", None, 1.0]), "a time is -1.0"),
+        (set_column(TEARDOWN, slice(None), [[5e-324], [["1"]], "1", None, 1.0]), "time is 5e-324"),
+        (set_column(TEARDOWN, slice(None), [[1e300], [["1"]], "1", None, 1.0]), "Expected `float`"),
+        (set_column(TEARDOWN, 11, [[0.1] * 2000] * 6), "Expected `array` of length <= 1000"),
+        (set_column(TEARDOWN, 0, [0.1] * 5), "5 entries for 6 combinations"),
+        (set_column(TEARDOWN, 0, [0.1] * 6), "is not the median of its samples"),
+        (set_column(TEARDOWN, 3, FUTURE), "measured in the future"),
+        (set_column(TEARDOWN, 3, 1), "Expected `int` >= 1577836800000"),
+        (set_column(TEARDOWN, 5, [9.0] * 6), "is outside its confidence interval"),
+        (set_column(REMOVAL, 0, [-1.0] + [1.0] * 9), "track_removal cannot be -1.0"),
         (lambda content: content.update(date=content["date"] + 1000), "another date than 50.0.1"),
         (lambda content: content.update(commit_hash="x"), "commit_hash"),
-        (lambda content: content.update(commit_hash=COMMITS["49.0.0"]), "holds what belongs into"),
-        (lambda content: content["params"].update(machine="other"), "holds what belongs into"),
+        (lambda content: content.update(commit_hash=COMMITS["49.0.0"]), "has the content of"),
+        (lambda content: content["params"].update(machine="other"), "has the content of"),
         (lambda content: content.update(env_vars={"UNWINDER": "apple"}), "neither system nor libu"),
-        (lambda content: content.update(env_vars={"UNWINDER": "system"}), "not that of its varia"),
+        (lambda content: content.update(env_vars={"UNWINDER": "system"}), "does not match its var"),
         (lambda content: content.update(result_columns=[]), "columns are not those of asv"),
         (lambda content: content.update(more=1), "unknown field"),
         (lambda content: content.update(version=1), "version"),
-        (lambda content: content["params"].clear(), "names no machine"),
+        (lambda content: content["params"].clear(), "has no machine name"),
     ],
 )  # fmt: skip
-def test_impossible_content_is_left_out_with_its_reason(
-    apply: Callable[[Any], None], said: str, results: Path
+def test_invalid_result_file_is_left_out_with_a_reason(
+    apply: Callable[[Any], None], reason: str, results: Path
 ) -> None:
     path = edit(results, "50.0.1", apply)
     history = read_history(Config.load("asv.conf.json"))
     (problem,) = history.left_out
-    assert said in problem
+    assert reason in problem
     assert path.name in problem
-    assert {each.release for each in history.measured} == {"49.0.0"}
-    assert history.newest == {MACHINE: "50.0.1"}  # so it is unknown, and not unchanged
+    assert {measured.release for measured in history.measured} == {"49.0.0"}
+    # so the report calls 50.0.1 unknown, not unchanged
+    assert history.newest == {MACHINE: "50.0.1"}
 
 
-def test_zero_is_a_count_of_every_benchmark(results: Path) -> None:
-    known = json.loads((results / "benchmarks.json").read_text())
-    known["new.New.track_new"] = known[REMOVAL] | {"name": "new.New.track_new"}
-    (results / "benchmarks.json").write_text(json.dumps(known))
+def test_count_may_be_zero_but_not_negative(results: Path) -> None:
+    benchmarks = json.loads((results / "benchmarks.json").read_text())
+    benchmarks["new.New.track_new"] = benchmarks[REMOVAL] | {"name": "new.New.track_new"}
+    (results / "benchmarks.json").write_text(json.dumps(benchmarks))
     zeros: list[Any] = [[0.0] * len(SHAPES), [list(map(repr, SHAPES))], "1", SESSION, 1.0]
     edit(results, "50.0.1", lambda content: content["results"].update({"new.New.track_new": zeros}))
     left_out = read_history(Config.load("asv.conf.json")).left_out
     assert [problem for problem in left_out if not problem.startswith("results/local-")] == []
-    edit(results, "50.0.1", change("new.New.track_new", 0, [-1] + [0] * 9))
+    edit(results, "50.0.1", set_column("new.New.track_new", 0, [-1] + [0] * 9))
     read_history.cache_clear()
-    assert (
-        "new.New.track_new cannot be -1" in read_history(Config.load("asv.conf.json")).left_out[0]
-    )
+    (problem,) = read_history(Config.load("asv.conf.json")).left_out
+    assert "new.New.track_new cannot be -1" in problem
 
 
-def test_what_the_suite_does_not_have_is_not_read(results: Path) -> None:
+def test_unknown_benchmarks_and_parameters_are_ignored(results: Path) -> None:
     def rename(content: Any) -> None:
         content["results"][TEARDOWN][1][1][0] = "'9x9'"
         content["results"]["gone.Gone.track_gone"] = [[-5.0], [["1"]], "1", SESSION, 1.0]
@@ -258,7 +258,7 @@ def test_what_the_suite_does_not_have_is_not_read(results: Path) -> None:
 
 
 def test_counts_of_another_unwinder_are_left_out(results: Path) -> None:
-    """The library that was counted is stored, and hosts.jsonl says which unwinder it is."""
+    """Results store the counted library's build id; hosts.jsonl tells which unwinder that is."""
     library = {"file": "/lib/x.so", "package": "x 1", "build_id": "80aaa6b01f4c" + "0" * 28}
     host = {"since": "2026-09-01T00:00:00+00:00", "facts": {"unwinders": {"libgcc": library}}}
     (results / MACHINE / "hosts.jsonl").write_text(json.dumps(host))
@@ -279,10 +279,10 @@ def test_counts_of_another_unwinder_are_left_out(results: Path) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("results")
-def test_a_damaged_line_about_a_host_hides_no_result(line: bytes) -> None:
+def test_damaged_line_in_hosts_hides_no_result(line: bytes) -> None:
     path = Path("results", MACHINE, "hosts.jsonl")
-    sound = path.read_bytes()
-    path.write_bytes(sound + line + b"\n\n" + sound.replace(b"09-01", b"09-02"))
+    valid = path.read_bytes()
+    path.write_bytes(valid + line + b"\n\n" + valid.replace(b"09-01", b"09-02"))
     hosts, problems = read_hosts(path)
     assert len(hosts) == 2
     assert problems[0].startswith(f"{path}: line 2 is damaged (")
@@ -294,9 +294,9 @@ def test_a_damaged_line_about_a_host_hides_no_result(line: bytes) -> None:
     assert read_hosts(path)[1] == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
+@pytest.mark.skipif(sys.platform == "win32", reason="creates a named pipe")
 @pytest.mark.parametrize("name", ["hosts.jsonl", "machine.json", f"{COMMITS['40.0.0'][:8]}-x.json"])
-def test_a_pipe_is_no_file_and_is_not_waited_for(name: str, results: Path) -> None:
+def test_named_pipe_does_not_block_and_is_left_out(name: str, results: Path) -> None:
     path = results / MACHINE / name
     path.unlink(missing_ok=True)
     os.mkfifo(path)
@@ -304,7 +304,7 @@ def test_a_pipe_is_no_file_and_is_not_waited_for(name: str, results: Path) -> No
     assert name in problem
 
 
-def test_a_large_list_of_hosts_hides_no_result(results: Path) -> None:
+def test_oversized_list_of_hosts_hides_no_result(results: Path) -> None:
     (results / MACHINE / "hosts.jsonl").write_bytes(b"\n" * (17 << 20))
     history = read_history(Config.load("asv.conf.json"))
     assert "hosts.jsonl cannot be read (larger than" in history.left_out[0]
@@ -315,7 +315,9 @@ def test_a_large_list_of_hosts_hides_no_result(results: Path) -> None:
     ("field", "value"),
     [("os", "Debian 12"), ("arch", "x86_64"), ("os", "<b>"), ("ram", None), ("machine", "x")],
 )
-def test_a_description_that_contradicts_its_name(field: str, value: object, results: Path) -> None:
+def test_description_that_contradicts_the_machine_name_is_left_out(
+    field: str, value: object, results: Path
+) -> None:
     write_results(results, {"50.0.1": GAPS}, "macos-15-arm64", "system")
     path = results / "macos-15-arm64/machine.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
@@ -331,83 +333,80 @@ def test_a_description_that_contradicts_its_name(field: str, value: object, resu
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
-    """A copy of the repository with three releases, which git knows."""
-    copied = tmp_path / "copied"
+    """Return a copy of the repository with committed results of three releases."""
+    clone = tmp_path / "clone"
     shutil.copytree(
-        ROOT, copied, ignore=shutil.ignore_patterns(".git", ".asv", "results", ".venv", ".*_cache")
+        ROOT, clone, ignore=shutil.ignore_patterns(".git", ".asv", "results", ".venv", ".*_cache")
     )
-    (copied / "results").mkdir()
-    know_benchmarks(copied / "results")
-    write_results(copied / "results", dict.fromkeys(("48.0.0", *REMOVED), GAPS), counts=REMOVED)
+    (clone / "results").mkdir()
+    copy_benchmarks(clone / "results")
+    write_results(clone / "results", dict.fromkeys(("48.0.0", *REMOVED), GAPS), counts=REMOVED)
     for arguments in (
         ["init", "-q"], ["add", "-A"],
         ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "copy"],
     ):  # fmt: skip
-        subprocess.run(["git", *arguments], cwd=copied, check=True)
-    return copied
+        subprocess.run(["git", *arguments], cwd=clone, check=True)
+    return clone
 
 
 COMMANDS = (("compare", "49.0.0", "50.0.1"), ("show", "50.0.1"))
 
 
-@pytest.mark.parametrize("damage", ["no text", "deep list", "list", "swapped", "wrong type"])
-def test_asv_leaves_out_a_damaged_file_with_a_sentence(damage: str, recorded: Path) -> None:
+@pytest.mark.parametrize("damage", ["not text", "deep list", "list", "swapped", "wrong type"])
+def test_asv_skips_a_damaged_result_file_with_a_message(damage: str, recorded: Path) -> None:
     (older,) = recorded.glob(f"results/*/{COMMITS['49.0.0'][:8]}-*.json")
-    path = first_result(recorded / "results")
-    whole = path.read_bytes()
+    path = find_result(recorded / "results")
+    valid = path.read_bytes()
     if damage == "swapped":
         path.write_bytes(older.read_bytes())
     elif damage == "wrong type":
         path.write_text(path.read_text().replace(f'"{COMMITS["50.0.1"]}"', "[]"))
     else:
-        path.write_bytes(DAMAGE[damage](whole))
+        path.write_bytes(DAMAGE[damage](valid))
     for command in COMMANDS:
-        answer = run_asv(recorded, *command)
-        said = answer.stdout + answer.stderr
-        assert "Traceback" not in said
-        assert path.name in said
-        assert "Restore it from git, or delete it and measure the release again." in said
-        assert "Drop modules" not in answer.stdout
+        result = run_asv(recorded, *command)
+        output = result.stdout + result.stderr
+        assert "Traceback" not in output
+        assert path.name in output
+        assert "Restore it from git, or delete it and measure the release again." in output
+        assert "Drop modules" not in result.stdout
     status = ["git", "status", "--porcelain", "results"]
     changed = subprocess.run(status, cwd=recorded, capture_output=True, text=True, check=True)
-    assert changed.stdout.strip() == f"M {path.relative_to(recorded)}"  # nothing is renamed
+    assert changed.stdout.strip() == f"M {path.relative_to(recorded)}"  # asv renamed no file
     subprocess.run(["git", "checkout", path], cwd=recorded, check=True)  # the remedy
-    answer = run_asv(recorded, *COMMANDS[0])
-    assert answer.returncode == 0, answer.stderr
-    assert "damaged" not in answer.stdout + answer.stderr
+    result = run_asv(recorded, *COMMANDS[0])
+    assert result.returncode == 0, result.stderr
+    assert "damaged" not in result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("damage", ["no text", "deep list", "list"])
-def test_asv_leaves_out_a_damaged_machine_with_a_sentence(damage: str, recorded: Path) -> None:
+@pytest.mark.parametrize("damage", ["not text", "deep list", "list"])
+def test_asv_skips_a_damaged_machine_with_a_message(damage: str, recorded: Path) -> None:
     write_results(recorded / "results", dict.fromkeys(REMOVED, GAPS), "macos-15-arm64", "system")
     path = recorded / "results" / MACHINE / "machine.json"
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
     for command in COMMANDS:
-        answer = run_asv(recorded, *command, "--machine", "macos-15-arm64")
-        said = answer.stdout + answer.stderr
-        assert answer.returncode == 0, said
-        assert "machine.json is damaged (" in said
-        assert "Restore it from git." in said
+        result = run_asv(recorded, *command, "--machine", "macos-15-arm64")
+        output = result.stdout + result.stderr
+        assert result.returncode == 0, output
+        assert "machine.json is damaged (" in output
+        assert "Restore it from git." in output
 
 
-def test_asv_reads_other_json_as_before(tmp_path: Path) -> None:
+def test_load_checked_json_does_not_check_other_files(tmp_path: Path) -> None:
     path = tmp_path / "asv-env-info.json"
     path.write_text('{"python": "3.11"}')
     assert asv_plugin.load_checked_json(str(path)) == {"python": "3.11"}
 
 
-def test_the_remedies_for_committed_files_work(recorded: Path) -> None:
+def test_git_checkout_restores_committed_files(recorded: Path) -> None:
     for name in ("fixtures/releases.json", "results/benchmarks.json", "fixtures/reported.json"):
         (recorded / name).write_text("{")
-        answer = subprocess.run(
-            ["git", "checkout", name], cwd=recorded, capture_output=True, check=False
-        )
-        assert answer.returncode == 0
+        subprocess.run(["git", "checkout", name], cwd=recorded, capture_output=True, check=True)
         assert json.loads((recorded / name).read_text())
 
 
-def test_committed_facts_are_sound() -> None:
-    assert read_known(ROOT / "results")
-    assert {LIBRARY, REMOVAL, TEARDOWN} <= set(read_known(ROOT / "results"))
+def test_committed_results_are_valid() -> None:
+    assert read_benchmarks(ROOT / "results")
+    assert {LIBRARY, REMOVAL, TEARDOWN} <= set(read_benchmarks(ROOT / "results"))
     left_out = read_history(Config.load("asv.conf.json")).left_out
     assert [problem for problem in left_out if not problem.startswith("results/local-")] == []

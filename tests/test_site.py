@@ -283,7 +283,7 @@ def test_the_page_stays_small_with_400_releases_of_4_machines(
 ) -> None:
     releases = [f"{major}.0.{minor}" for major in range(13, 53) for minor in range(10)]
     shapes = dict.fromkeys(row.shape for row in history.rows if row.benchmark == DEREGISTER)
-    many = replace(history, on_macs=dict.fromkeys(releases, pins.FUNCTION), rows=[], measured=[])
+    many = replace(history, on_macs=dict.fromkeys(releases, pins.BY_FUNCTION), rows=[], measured=[])
     for number in range(4):
         machine = replace(history.machines["linux-x86_64"], name=f"machine-{number}")
         for unwinder in ("libunwind", "system"):
@@ -309,7 +309,7 @@ def test_a_release_has_a_row_and_each_series_a_column(site: Path, report: Report
         assert f'<th scope="row">{version}' in row
         assert row.count("</td>") == len(report.series) + 5
     newest = text[text.index(f'id="{COMMITS["50.0.1"]}"') :].split("</tr>")[0]
-    for part in ("68,043", "changed the cost", pins.SECTION, "/releases/tag/50.0.1"):
+    for part in ("68,043", "changed the cost", pins.BY_SECTION, "/releases/tag/50.0.1"):
         assert part in newest
 
 

@@ -1,4 +1,4 @@
-"""The workflows: their permissions, and their steps, which run here with a fake `gh` and index."""
+"""The workflows: their permissions, and their steps, run with a fake `gh` and a local index."""
 
 import io
 import json
@@ -40,17 +40,17 @@ WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 FIRST, SECOND = "chain-a", "chain-b"
 NEWEST = list(COMMITS)[-1]
 FAILED = "Open an issue when a scheduled run failed"
-STEPS = {  # every step with a shell, and where it runs apart from GitHub
-    "Smoke test, which prints what is missing": "test_end_to_end",
-    "Lint, types and tests, with all optional tools": ".ci/run",
-    "Tests, which skip what needs a missing tool": ".ci/run",
+STEPS = {  # every step that runs a shell, and where a test or `.ci/run` runs it
+    "Smoke test that reports missing optional tools": "test_end_to_end",
+    "Lint, check types and run all tests, with all optional tools": ".ci/run",
+    "Run all tests, skipping those with a missing tool": ".ci/run",
     "Measure two releases": "test_end_to_end",
     "Install git and a compiler": "nowhere: needs Alpine",
     "Install LLVM's libunwind, and valgrind": ".ci/run",
     "Measure": "here",
     "Collect the results": "here",
-    "Join the results, draw the charts, commit and push": "here",
-    "Make the site": "here",
+    "Merge the results, draw the charts, commit and push": "here",
+    "Build the site": "here",
     "Open an issue when the newest release changed the cost": "here",
     FAILED: "here",
     "Pin new releases": "here",
@@ -68,25 +68,25 @@ def valgrind() -> None:
         skip_missing("valgrind is not installed (Debian: valgrind)")
 
 
-def load(path: Path) -> Any:
-    """Return a workflow."""
+def load_workflow(path: Path) -> Any:
+    """Parse a workflow file."""
     return YAML(typ="safe").load(path)
 
 
-def steps() -> dict[str, Any]:
-    """Return the steps of all workflows that start a shell, by name."""
+def shell_steps() -> dict[str, Any]:
+    """Return the steps of all workflows that run a shell, by name."""
     return {
         step["name"]: step
         for path in WORKFLOWS
-        for job in load(path)["jobs"].values()
+        for job in load_workflow(path)["jobs"].values()
         for step in job.get("steps", ())
         if "run" in step
     }
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_rights_limits_and_pins(path: Path) -> None:
-    workflow = load(path)
+def test_workflow_is_restricted_and_pins_its_actions(path: Path) -> None:
+    workflow = load_workflow(path)
     assert workflow["permissions"] == {}
     assert "pull_request_target" not in workflow[True if True in workflow else "on"]
     assert workflow["concurrency"]
@@ -95,20 +95,24 @@ def test_rights_limits_and_pins(path: Path) -> None:
         assert "uses" in job or job["timeout-minutes"] <= 350
         assert workflow["defaults"]["run"]["shell"].startswith("bash")
         for step in job.get("steps", ()):
-            assert "${{" not in step.get("run", "")  # or text from outside could become code
-    design = re.findall(r"uses: [\w/-]+@(\S+)(.*)", path.read_text())
-    for commit, comment in design:
+            assert "${{" not in step.get("run", "")  # would let text from outside become code
+    actions = re.findall(r"uses: [\w/-]+@(\S+)(.*)", path.read_text())
+    for commit, comment in actions:
         assert re.fullmatch("[0-9a-f]{40}", commit)
         assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)
 
 
-SCHEDULED = [path for path in WORKFLOWS if "schedule" in (load(path).get(True) or load(path)["on"])]
+SCHEDULED = [
+    path
+    for path in WORKFLOWS
+    if "schedule" in (load_workflow(path).get(True) or load_workflow(path)["on"])
+]
 
 
 @pytest.mark.parametrize("path", SCHEDULED, ids=lambda path: path.name)
-def test_every_scheduled_workflow_alerts_on_failure_cancellation_and_timeout(path: Path) -> None:
-    """GitHub calls a job that took too long cancelled; a cancelled run starts `always()` only."""
-    jobs = load(path)["jobs"]
+def test_scheduled_workflow_alerts_on_failure_cancellation_and_timeout(path: Path) -> None:
+    """GitHub cancels a job that times out, and runs only `always()` jobs after a cancellation."""
+    jobs = load_workflow(path)["jobs"]
     alert = jobs.pop("alert")
     assert alert["needs"] in ([*jobs], *jobs)
     assert alert["if"] == "${{ always() }}"
@@ -117,28 +121,30 @@ def test_every_scheduled_workflow_alerts_on_failure_cancellation_and_timeout(pat
         "${{ always() && github.event_name == 'schedule' && (failure() || "
         "contains(needs.*.result, 'failure') || contains(needs.*.result, 'cancelled')) }}"
     )
-    assert step is alert["steps"][-1]  # so that it sees the steps before fail
+    assert step is alert["steps"][-1]  # so that it also reports failures of earlier steps
 
 
-def test_scheduled_workflows_are_all_there() -> None:
+def test_three_workflows_have_a_schedule() -> None:
     assert {path.stem for path in SCHEDULED} == {"benchmark", "releases", "upstream"}
 
 
-def test_the_site_is_made_for_whatever_it_shows() -> None:
-    workflow = load(FOLDER / "publish.yml")
+def test_changed_results_fixtures_and_pages_publish_the_site() -> None:
+    workflow = load_workflow(FOLDER / "publish.yml")
     paths = workflow[True if True in workflow else "on"]["push"]["paths"]
     assert {"results/**", "fixtures/**", "scripts/site/**"} <= set(paths)
 
 
-def test_every_step_is_accounted_for() -> None:
-    assert set(steps()) == set(STEPS)
+def test_every_shell_step_is_listed() -> None:
+    assert set(shell_steps()) == set(STEPS)
 
 
-def test_results_of_all_machines_of_the_workflow_can_be_recorded(
+def test_results_of_every_machine_in_the_matrix_can_be_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    include = load(FOLDER / "benchmark.yml")["jobs"]["measure"]["strategy"]["matrix"]["include"]
-    names = [one["machine"] for one in include]
+    include = load_workflow(FOLDER / "benchmark.yml")["jobs"]["measure"]["strategy"]["matrix"][
+        "include"
+    ]
+    names = [entry["machine"] for entry in include]
     assert len(set(names)) == len(names) >= 6
     assert sum("macos" in name for name in names) >= 2
     shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures")
@@ -153,18 +159,18 @@ def test_results_of_all_machines_of_the_workflow_can_be_recorded(
         monkeypatch.setattr(machines, "name_architecture", lambda arch=arch: arch)
         machines.check_machine(name, Path("results"))
         write_results(Path("got", name), {NEWEST: {"1000x8": 8.0}}, name)
-    joined = record.join_results(record.machine_folders(Path("got"))[0], partial=True)
-    assert set(joined.taken) == set(names)
-    for one in include:  # a machine is named after the system that it runs on
-        system = one["image"].removeprefix("python:3.11-").replace("alpine", "alpine-")
-        label = system or one["os"].removesuffix("-arm").removesuffix("-intel")
-        assert one["machine"].startswith(label)
-        arm = "arm" in one["os"] or one["os"] == "macos-15"
-        assert one["machine"].endswith("arm64" if arm else "x86_64")
+    summary = record.merge_results(record.find_machine_folders(Path("got"))[0], partial=True)
+    assert set(summary.updated) == set(names)
+    for entry in include:  # a machine is named after its system and processor
+        system = entry["image"].removeprefix("python:3.11-").replace("alpine", "alpine-")
+        label = system or entry["os"].removesuffix("-arm").removesuffix("-intel")
+        assert entry["machine"].startswith(label)
+        is_arm = "arm" in entry["os"] or entry["os"] == "macos-15"
+        assert entry["machine"].endswith("arm64" if is_arm else "x86_64")
 
 
 class Runner:
-    """A clone of the repository, with an origin to push to, in which steps run."""
+    """Runs steps in a clone of the repository that has an origin to push to."""
 
     def __init__(self, folder: Path, until: str = "", *, recorded: bool = False) -> None:
         self.clone = copy_repository(folder / "clone", until, recorded=recorded)
@@ -191,9 +197,9 @@ class Runner:
 def run_step(
     name: str, folder: Path, temporary: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a step in a folder as GitHub does, with the shell of the workflows."""
+    """Run a step in a folder with the shell that the workflows use on GitHub."""
     answer = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps()[name]["run"]],
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", shell_steps()[name]["run"]],
         cwd=folder, capture_output=True, text=True, check=False, timeout=DEADLINE,
         env={
             **environment(), "UV_NO_DEFAULT_GROUPS": "1", "RUNNER_TEMP": str(temporary),
@@ -205,7 +211,7 @@ def run_step(
 
 
 @linux
-def test_results_are_pushed_on_top_of_another_push_and_without_a_chart(tmp_path: Path) -> None:
+def test_results_are_pushed_despite_another_push_and_a_failed_chart(tmp_path: Path) -> None:
     runner = Runner(tmp_path)
     gaps = {"1000x8": 8.0}
     (runner.clone / "scripts/site/picture.py").write_text("raise SystemExit('no paper')")
@@ -218,13 +224,13 @@ def test_results_are_pushed_on_top_of_another_push_and_without_a_chart(tmp_path:
     for arguments in (["add", "new"], ["-c", "user.name=t", "-c", "user.email=t", "commit", "-qm",
                                        "another"], ["push", "-q"]):  # fmt: skip
         subprocess.run(["git", *arguments], cwd=other, check=True)
-    step = "Join the results, draw the charts, commit and push"
+    step = "Merge the results, draw the charts, commit and push"
     answer = runner.step(step, BENCH=MIDDLE)
-    assert answer.returncode == 1  # for the chart
+    assert answer.returncode == 1  # because of the chart
     assert "no paper" in answer.stderr
     subjects = runner.git("log", "--format=%s", "origin/main").splitlines()
     assert subjects[:2] == [f"Record results of {FIRST}", "another"]
-    assert runner.step(step, BENCH=MIDDLE).returncode == 0  # nothing is new
+    assert runner.step(step, BENCH=MIDDLE).returncode == 0  # there is nothing new
 
 
 RACE = """\
@@ -236,10 +242,10 @@ git update-ref refs/heads/main refs/heads/other
 
 
 @linux
-@pytest.mark.parametrize("name", ["Join the results, draw the charts, commit and push",
+@pytest.mark.parametrize("name", ["Merge the results, draw the charts, commit and push",
                                   "Pin new releases"])  # fmt: skip
-def test_a_push_that_comes_too_late_is_repeated(name: str, tmp_path: Path) -> None:
-    """Another push, which changes the charts as well, arrives while ours is on its way."""
+def test_push_that_loses_a_race_is_repeated(name: str, tmp_path: Path) -> None:
+    """Another push, which also changes the charts, arrives first."""
     runner = Runner(tmp_path)
     other = tmp_path / "other"
     runner.git("clone", "-q", str(tmp_path / "origin.git"), str(other))
@@ -275,13 +281,13 @@ def test_a_push_that_comes_too_late_is_repeated(name: str, tmp_path: Path) -> No
 @linux
 @pytest.mark.slow
 @pytest.mark.usefixtures("libunwind")
-def test_from_measuring_to_alert(
+def test_results_flow_from_measuring_to_the_alert(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: Measured
 ) -> None:
     runner = Runner(tmp_path)
     (runner.clone / ".asv").mkdir()
-    (runner.clone / ".asv/env").symlink_to(measured.copy / ".asv/env")  # installed once
-    settings = steps()["Measure"]["env"]
+    (runner.clone / ".asv/env").symlink_to(measured.copy / ".asv/env")  # saves installing again
+    settings = shell_steps()["Measure"]["env"]
     answer = runner.step(
         "Measure", MACHINE=FIRST, RANGE="49.0.0 50.0.1", BENCH=MIDDLE,
         BENCHMARKS_STRICT=settings["BENCHMARKS_STRICT"],
@@ -301,29 +307,29 @@ def test_from_measuring_to_alert(
     runner.git("clean", "-qfd")
 
     # with BENCH, missing benchmarks are no failure
-    recorded = runner.step("Join the results, draw the charts, commit and push", BENCH=MIDDLE)
+    recorded = runner.step("Merge the results, draw the charts, commit and push", BENCH=MIDDLE)
     assert recorded.returncode == 0
     message = runner.git("log", "-1", "--format=%B", "origin/main")
     assert message.split("\n\n")[1].split() == [
         f"{FIRST}:", "49.0.0", "50.0.1", f"{SECOND}:", "49.0.0", "50.0.1",
     ]  # fmt: skip
 
-    assert runner.step("Make the site").returncode == 0
+    assert runner.step("Build the site").returncode == 0
     index = json.loads((runner.clone / ".asv/html/index.json").read_text())
     assert set(index["machines"]) == {FIRST, SECOND}
     assert FIRST in (runner.clone / ".asv/html/index.html").read_text()
 
     check = [sys.executable, "-m", "scripts.gap", "--check"]
-    moved = subprocess.run(
+    changed = subprocess.run(
         check, cwd=runner.clone, env=environment(), check=False, timeout=DEADLINE
     )
-    assert moved.returncode == 1
+    assert changed.returncode == 1
 
     github = fake_gh(tmp_path, monkeypatch)
     path = os.environ["PATH"]
-    newest = "Open an issue when the newest release changed the cost"
+    step = "Open an issue when the newest release changed the cost"
     for _ in range(2):
-        assert runner.step(newest, SITE="https://example.org/", PATH=path).returncode == 0
+        assert runner.step(step, SITE="https://example.org/", PATH=path).returncode == 0
     assert runner.step(FAILED, RUN="https://example.org/run", PATH=path).returncode == 0
     about_gap, about_run = issues(github)
     assert "50.0.1 changed the cost on" in about_gap["title"]
@@ -336,7 +342,7 @@ def test_from_measuring_to_alert(
 def test_new_releases_are_pinned_and_pushed(tmp_path: Path) -> None:
     runner, index = Runner(tmp_path), Index()
     output = runner.temporary / "output"
-    # a uv that passes on an index with known releases
+    # a uv that adds --index to its arguments
     uv = os.environ.get("UV") or shutil.which("uv") or "uv"
     path = path_with(tmp_path / "bin/uv", f'exec {shlex.quote(uv)} "$@" --index "$INDEX"')
     with index.serve():
@@ -348,15 +354,15 @@ def test_new_releases_are_pinned_and_pushed(tmp_path: Path) -> None:
     assert "added=true" in output.read_text()
     assert "added 99.0.0, 2 wheels" in runner.git("log", "-1", "--format=%B", "origin/main")
     pinned = json.loads(runner.git("show", "origin/main:fixtures/releases.json"))["releases"]
-    assert [one["version"] for one in pinned] == [*COMMITS, "99.0.0"]
+    assert [release["version"] for release in pinned] == [*COMMITS, "99.0.0"]
     assert runner.git("status", "--porcelain") == ""
 
 
-LIB = "wasmtime-dev-x86_64-linux-c-api/lib/libwasmtime.so"  # as in Wasmtime's releases
+LIB = "wasmtime-dev-x86_64-linux-c-api/lib/libwasmtime.so"  # as in Wasmtime's archives
 
 
 def write_archive(path: Path, members: Mapping[str, bytes | Path | None]) -> Path:
-    """Write an archive with a licence and these files; None stands for a symbolic link."""
+    """Write an archive with a license and these files; None adds a symbolic link."""
     with tarfile.open(path, "w:xz", preset=0) as archive:
         archive.add(ROOT / "LICENSE", "wasmtime-dev-x86_64-linux-c-api/LICENSE")
         for name, content in members.items():
@@ -373,23 +379,25 @@ def write_archive(path: Path, members: Mapping[str, bytes | Path | None]) -> Pat
 
 
 def path_with(program: Path, command: str) -> str:
-    """Write a shell script; return a PATH on which it comes first."""
+    """Write a shell script; return a PATH that starts with its folder."""
     write_program(program, command)
     return f"{program.parent}{os.pathsep}{os.environ['PATH']}"
 
 
 @linux
-def test_the_library_is_unpacked_from_the_downloaded_archive(tmp_path: Path) -> None:
+def test_library_is_unpacked_from_the_downloaded_archive(tmp_path: Path) -> None:
     members = {LIB: b"library", LIB.replace("lib/", "min/lib/"): b"other", "../lib/x": b"other"}
-    made = shlex.quote(str(write_archive(tmp_path / "made", members)))
-    # of `gh release download dev --repo … --pattern … --output FILE`
+    archive = shlex.quote(str(write_archive(tmp_path / "archive", members)))
+    # the step runs `gh release download dev --repo … --pattern … --output FILE`
     path = path_with(
-        tmp_path / "bin/gh", f'[ "$1 $2 $3" = "release download dev" ]; cp {made} "$9"'
+        tmp_path / "bin/gh", f'[ "$1 $2 $3" = "release download dev" ]; cp {archive} "$9"'
     )
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     download = "Download the archive"
-    assert "|| 'wasmtime-dev-x86_64-linux-c-api.tar.xz'" in steps()[download]["env"]["ARCHIVE"]
+    assert (
+        "|| 'wasmtime-dev-x86_64-linux-c-api.tar.xz'" in shell_steps()[download]["env"]["ARCHIVE"]
+    )
     assert run_step(download, tmp_path, temporary, PATH=path, ARCHIVE="*.xz").returncode == 0
     assert run_step("Unpack the library", tmp_path, temporary).returncode == 0
     assert (temporary / "libwasmtime.so").read_bytes() == b"library"
@@ -400,10 +408,10 @@ def test_the_library_is_unpacked_from_the_downloaded_archive(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "fault", ["no file", "empty", "text", "cut short", "no library", "symbolic link"]
 )
-def test_an_archive_without_the_library_is_an_error(tmp_path: Path, fault: str) -> None:
+def test_archive_without_the_library_is_an_error(tmp_path: Path, fault: str) -> None:
     path = tmp_path / "archive.tar.xz"
-    sound: dict[str, bytes | None] = {LIB: os.urandom(100_000)}
-    content = write_archive(path, sound).read_bytes()
+    members: dict[str, bytes | None] = {LIB: os.urandom(100_000)}
+    content = write_archive(path, members).read_bytes()
     if fault == "no file":
         path.unlink()
     elif fault == "no library":
@@ -418,8 +426,8 @@ def test_an_archive_without_the_library_is_an_error(tmp_path: Path, fault: str) 
 
 
 @linux
-@pytest.mark.parametrize(("code", "ends"), [(0, 0), (1, 0), (2, 2), (130, 130)])
-def test_a_count_that_grew_does_not_fail_the_step(tmp_path: Path, code: int, ends: int) -> None:
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (1, 0), (2, 2), (130, 130)])
+def test_increased_count_does_not_fail_the_step(tmp_path: Path, code: int, expected: int) -> None:
     write_program(
         tmp_path / "bin/uv",
         f"""\
@@ -428,8 +436,8 @@ shift 6; printf '%s\\n' "$@"; exit {code}""",
     )
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
     step = "Count the library against the newest pinned release"
-    assert run_step(step, tmp_path, tmp_path, PATH=path).returncode == ends
-    # the arguments are valid
+    assert run_step(step, tmp_path, tmp_path, PATH=path).returncode == expected
+    # the probe accepts the arguments
     options = probe.parse((tmp_path / "upstream.json").read_text().splitlines())
     assert options.library == tmp_path / "libwasmtime.so"
     assert (options.against, options.unwinder, options.fail_above) == ("50.0.1", "libunwind", 1)
@@ -441,10 +449,10 @@ shift 6; printf '%s\\n' "$@"; exit {code}""",
 @linux
 @pytest.mark.slow
 @pytest.mark.usefixtures("libunwind", "valgrind")
-def test_from_an_archive_to_an_upstream_issue(
+def test_changed_count_in_an_archive_opens_an_upstream_issue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Callable[[str], Path]
 ) -> None:
-    """50.0.1 stands for the dev release, 49.0.0 for the newest pinned release."""
+    """Use 50.0.1 as the dev release, and 49.0.0 as the newest pinned release."""
     runner, cache = Runner(tmp_path, until="49.0.0"), str(tmp_path / "cache")
     write_archive(runner.temporary / "archive.tar.xz", {LIB: library_of(install("50.0.1"))})
     assert runner.step("Unpack the library").returncode == 0
@@ -462,14 +470,13 @@ def test_from_an_archive_to_an_upstream_issue(
         r"\| `functions-8.wasm` \| instructions to deregister \| \d+ \| [\d,]+ \| [\d,]+ ",
         issue["body"],
     )
-    failed = "Open an issue when a scheduled run failed"
-    assert runner.step(failed, RUN="https://run", PATH=os.environ["PATH"]).returncode == 0
+    assert runner.step(FAILED, RUN="https://run", PATH=os.environ["PATH"]).returncode == 0
     assert issues(github)[1]["body"] == "See https://run."
 
 
 @linux
 @pytest.mark.slow
-def test_a_library_whose_c_api_does_not_fit_fails_the_step(
+def test_library_with_an_incompatible_c_api_fails_the_step(
     tmp_path: Path, install: Callable[[str], Path]
 ) -> None:
     shutil.copy(library_of(install("49.0.0")), tmp_path / "libwasmtime.so")

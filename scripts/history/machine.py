@@ -1,4 +1,4 @@
-"""The machines of `results/`: their descriptions, parsed once, and the libraries of their hosts."""
+"""Read the machines of `results/`: their descriptions, and the unwinders of their hosts."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,17 +11,15 @@ from msgspec import Meta, Struct
 
 from scripts.base.schema import MaybeText, Text, describe_error, parse_json, read_bytes, read_json
 
-LOCAL = "local-"  # how the names of folders begin that git ignores
+LOCAL = "local-"  # prefix of machine names whose results git ignores
 SYSTEMS = {"macOS": r"mac(os|-|\b)", "Windows": "windows", "Linux": "linux|ubuntu|debian|alpine"}
-
-
 ARCHITECTURES = {"x86_64": r"x86[_-]64|amd64", "arm64": "arm64|aarch64"}
-CLOCKS = timedelta(days=1)  # that the clocks of two hosts may differ
-LONGEST = 10_000  # bytes of a line of hosts.jsonl; ours have 700
+CLOCK_TOLERANCE = timedelta(days=1)  # by which the clocks of two hosts may differ
+MAX_LINE_BYTES = 10_000  # of a line of hosts.jsonl; a real line has 700
 
 
 class Description(Struct, forbid_unknown_fields=True, frozen=True):
-    """What asv records of a machine: `machine.json`."""
+    """asv's description of a machine: `machine.json`."""
 
     machine: Text
     os: Text
@@ -32,13 +30,13 @@ class Description(Struct, forbid_unknown_fields=True, frozen=True):
     version: Literal[1] = 1
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a name that contradicts the rest."""
+        """Raise ValueError if the name contradicts the system or the architecture."""
         if problem := describe_contradiction(self.machine, self.os, self.arch):
             raise ValueError(problem)
 
 
 class Library(Struct, frozen=True):
-    """An unwinder of a host."""
+    """An unwinder library of a host."""
 
     file: Text
     package: MaybeText
@@ -46,22 +44,22 @@ class Library(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """What is read of the facts of a host; `scripts.measuring.machines` writes them."""
+    """The facts about a host that the report uses; `scripts.measuring.machines` writes them."""
 
-    unwinders: dict[Text, Library | list[Text]] = {}  # a Mac has a list of files
+    unwinders: dict[Text, Library | list[Text]] = {}  # on a Mac a list of files
     sections: bool | None = None
 
 
 class Host(Struct, frozen=True):
-    """A line of `hosts.jsonl`: the facts of the host that was measured on from a time on."""
+    """A line of `hosts.jsonl`: the facts about the host on which asv measured since a time."""
 
     since: datetime
     facts: Facts
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a time without a zone, or in the future."""
-        if self.since.tzinfo is None or self.since > datetime.now(UTC) + CLOCKS:
-            raise ValueError("it has no time zone, or is in the future")
+        """Raise ValueError if the time has no zone or is in the future."""
+        if self.since.tzinfo is None or self.since > datetime.now(UTC) + CLOCK_TOLERANCE:
+            raise ValueError("its time has no zone, or is in the future")
 
 
 @dataclass(frozen=True)
@@ -69,16 +67,16 @@ class Machine:
     """A machine with results.
 
     Attributes:
-        name: its folder.
-        os: as asv shows it, such as `Debian 12, libgcc 12`.
-        arch: its processor architecture: x86_64 or arm64.
+        name: the name of its folder.
+        os: the system as asv shows it, such as `Debian 12, libgcc 12`.
+        arch: the processor architecture: x86_64 or arm64.
         system: Linux, macOS or Windows.
-        libgcc: the major version of libgcc, if that is its unwinder.
-        emulated: whether its processor is emulated, as its name says: its times mean nothing.
-        packages: package and version of the unwinders its hosts had, by the first 48 bits of their
-            build id.
-        unwinders: libgcc or libunwind, by the same.
-        sections: whether a Mac's unwinder can register a section at a time, if that is known.
+        libgcc: the major version of libgcc, if that is the unwinder.
+        emulated: whether the processor is emulated, according to the name; times are then invalid.
+        packages: package and version of each unwinder of its hosts, by the first 12 hexadecimal
+            digits of the build id.
+        unwinders: libgcc or libunwind, by the same digits.
+        sections: whether a Mac's unwinder can register a section at a time; None if unknown.
     """
 
     name: str
@@ -93,23 +91,27 @@ class Machine:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a visitor's own machine, which is not recorded."""
+        """Whether this is a visitor's own machine, whose results are not recorded."""
         return self.name.startswith(LOCAL)
 
     @property
     def is_mac(self) -> bool:
-        """Whether its unwinder is Apple's libunwind."""
+        """Whether the unwinder is Apple's libunwind."""
         return self.system == "macOS"
 
 
 def parse_system(text: str) -> str:
-    """Return the system that a machine's name or description speaks of, or nothing."""
-    return next((name for name, words in SYSTEMS.items() if re.search(words, text.lower())), "")
+    """Return the system named in a machine's name or description, or an empty string."""
+    names = (name for name, pattern in SYSTEMS.items() if re.search(pattern, text.lower()))
+    return next(names, "")
 
 
 def describe_contradiction(name: str, system: str, arch: str) -> str:
-    """Return why a machine of that system and architecture cannot have a name, or nothing."""
-    if not re.fullmatch(r"\w[\w.-]{0,99}", name, re.ASCII):  # it is a folder of results/
+    """Return why a machine with this system and architecture cannot have this name.
+
+    Return an empty string if it can.
+    """
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name, re.ASCII):  # the name of a folder in results/
         return f"{name!r}: a name has letters, digits, '.', '_' and '-'"
     host = parse_system(system) or "Linux"
     if parse_system(name) not in ("", host):
@@ -121,29 +123,29 @@ def describe_contradiction(name: str, system: str, arch: str) -> str:
 
 
 def read_description(folder: Path) -> Description:
-    """Read what asv recorded of the machine of a folder of results.
+    """Read asv's description of a machine from its folder.
 
     Raises:
-        UserError: its machine.json is missing, damaged, or of another machine.
+        UserError: machine.json is missing, damaged, or of another machine.
     """
     path = folder / "machine.json"
-    local = folder.name.startswith(LOCAL)
-    remedy = f"Delete {folder}." if local else "Restore it from git."
-    described = read_json(path, Description, remedy)
-    if described.machine != folder.name:
-        raise UserError(f"{path} describes another machine than {folder.name}. {remedy}")
-    return described
+    is_local = folder.name.startswith(LOCAL)
+    remedy = f"Delete {folder}." if is_local else "Restore it from git."
+    description = read_json(path, Description, remedy)
+    if description.machine != folder.name:
+        raise UserError(f"{path} describes {description.machine}, not {folder.name}. {remedy}")
+    return description
 
 
 def read_machine(folder: Path) -> tuple[Machine, list[str]]:
-    """Read the description of a machine and the libraries of its hosts, and what was left out.
+    """Return a machine, and a message for each unreadable line about its hosts.
 
     Raises:
         UserError: machine.json is missing or damaged.
     """
-    described = read_description(folder)
+    description = read_description(folder)
     hosts, problems = read_hosts(folder / "hosts.jsonl")
-    libgcc = re.search(r"libgcc (\d{1,3})", described.os)
+    libgcc = re.search(r"libgcc (\d{1,3})", description.os)
     libraries = {
         library.build_id[:12]: (name, library.package or name)
         for host in hosts.values()
@@ -153,9 +155,9 @@ def read_machine(folder: Path) -> tuple[Machine, list[str]]:
     sections = [host.facts.sections for host in hosts.values() if host.facts.sections is not None]
     machine = Machine(
         name=folder.name,
-        os=described.os,
-        arch=described.arch,
-        system=parse_system(described.os) or "Linux",
+        os=description.os,
+        arch=description.arch,
+        system=parse_system(description.os) or "Linux",
         libgcc=int(libgcc[1]) if libgcc else None,
         emulated="emulated" in folder.name,
         packages={build: package for build, (_, package) in libraries.items()},
@@ -166,21 +168,21 @@ def read_machine(folder: Path) -> tuple[Machine, list[str]]:
 
 
 def read_machines(root: Path) -> tuple[dict[str, Machine], list[str]]:
-    """Read all machines with results, and what was wrong with the others."""
+    """Return the machines with results, by name, and a message for each unreadable file."""
     machines, problems = {}, []
     for folder in sorted({path.parent for path in root.glob("*/*.json")}):
         try:
-            machines[folder.name], some = read_machine(folder)
-            problems += some
+            machines[folder.name], host_problems = read_machine(folder)
+            problems += host_problems
         except UserError as error:
             problems.append(str(error))
     return machines, problems
 
 
 def read_hosts(path: Path) -> tuple[dict[str, Host], list[str]]:
-    """Read the hosts that a machine was measured on, by their lines, and what was left out.
+    """Return the hosts of a machine, by their lines, and a message for each unreadable line.
 
-    Facts about hosts explain results, so a damaged line hides no result.
+    A damaged line is no error: facts about hosts only explain results.
     """
     hosts, problems = {}, []
     try:
@@ -191,10 +193,11 @@ def read_hosts(path: Path) -> tuple[dict[str, Host], list[str]]:
         if not line.strip():
             continue
         try:
-            if len(line) > LONGEST:
-                raise ValueError(f"longer than {LONGEST:,} bytes")
+            if len(line) > MAX_LINE_BYTES:
+                raise ValueError(f"longer than {MAX_LINE_BYTES:,} bytes")
             hosts[line.decode("utf-8")] = parse_json(line, Host)
         except ValueError as error:
-            said = f"line {number} is damaged ({describe_error(error)})"
-            problems.append(f"{path}: {said}. Delete that line.")
+            problems.append(
+                f"{path}: line {number} is damaged ({describe_error(error)}). Delete that line."
+            )
     return hosts, problems

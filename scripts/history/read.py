@@ -1,4 +1,4 @@
-"""What `results/` says of the cost of unwind info, read through asv, as rows."""
+"""Read the recorded history: the result files in `results/`, as rows."""
 
 import functools
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from packaging.version import Version
 from benchmarks._shapes import COUNTED
 from scripts.history.benchmarks import FDES, LIBRARY, TIME, TIME_OFF, TIME_ON, TRACKED
 from scripts.history.machine import Machine, read_machines
-from scripts.history.results import Known, ResultFile, read_known, read_results
+from scripts.history.results import Benchmarks, ResultFile, read_benchmarks, read_results
 from scripts.history.rows import Row, derive_gaps
 from scripts.releases import pins
 from scripts.releases.pins import Release
@@ -21,7 +21,7 @@ REMEASURE = "Delete it and measure the release again."
 
 
 class Measured(NamedTuple):
-    """A release that was measured on a machine with an unwinder, if only to be n/a."""
+    """A result file: a release on a machine with an unwinder. All its values may be n/a."""
 
     machine: str
     unwinder: str
@@ -36,15 +36,15 @@ class Measured(NamedTuple):
 
 @dataclass
 class History:
-    """All that was read or left out.
+    """The recorded history.
 
     Attributes:
-        machines: by name.
-        measured: one entry for each result file, by machine, unwinder and release.
-        rows: the values, in the same order.
-        newest: the newest release of any result file of a machine, a damaged one included.
-        left_out: what could not be read, each with file and remedy.
-        on_macs: how the macOS libraries of every pinned release register unwind info.
+        machines: the machines by name.
+        measured: an entry for each result file, sorted by machine, unwinder and release.
+        rows: the values, in the same order; derived values follow the measured ones.
+        newest: the newest release of each machine with a result file, even a damaged one.
+        left_out: a message for each file that was left out, with path and remedy.
+        on_macs: how the macOS libraries of each pinned release register unwind info.
     """
 
     machines: dict[str, Machine] = field(default_factory=dict)
@@ -55,14 +55,15 @@ class History:
     on_macs: dict[str, str] = field(default_factory=dict)
 
     def library(self, machine: str, build: float) -> str:
-        """Return the package and build id of a counted library."""
-        start = f"{int(build):012x}"
-        return f"{self.machines[machine].packages.get(start, 'unknown package')} ({start[:8]})"
+        """Return package and build id of a counted library, such as `libunwind 16 (80aaa6b0)`."""
+        build_id = f"{int(build):012x}"
+        package = self.machines[machine].packages.get(build_id, "unknown package")
+        return f"{package} ({build_id[:8]})"
 
 
-@functools.lru_cache(maxsize=1)  # every page that asv publishes asks for it
+@functools.lru_cache(maxsize=1)  # every page that asv publishes reads it
 def read_history(conf: Any) -> History:
-    """Read every result file below the results folder of an asv configuration.
+    """Read all result files in the results folder of an asv configuration.
 
     Raises:
         UserError: benchmarks.json or the pins are missing or damaged.
@@ -70,36 +71,37 @@ def read_history(conf: Any) -> History:
     root = Path(conf.results_dir)
     history = History()
     history.machines, history.left_out = read_machines(root)
-    known, pinned = read_known(root), pins.load_pins()
+    benchmarks, pinned = read_benchmarks(root), pins.load_pins()
     releases = {release.commit: release for release in pinned}
-    by_name = {release.commit[:8]: release.version for release in pinned}
+    version_by_prefix = {release.commit[:8]: release.version for release in pinned}
     history.on_macs = {release.version: release.on_macs for release in pinned}
-    found: dict[tuple[str, str, str], tuple[Measured, list[Row]]] = {}
+    files: dict[tuple[str, str, str], tuple[Measured, list[Row]]] = {}
     for name, machine in history.machines.items():
         paths = sorted({*(root / name).glob("*.json")} - {root / name / "machine.json"})
-        # by the names of files: damaged ones have those too
-        there = {by_name[path.name[:8]] for path in paths if path.name[:8] in by_name}
-        history.newest[name] = max(there, key=Version, default="")
+        # from file names, because the content of a file may be damaged
+        prefixes = {path.name[:8] for path in paths} & version_by_prefix.keys()
+        versions = (version_by_prefix[prefix] for prefix in prefixes)
+        history.newest[name] = max(versions, key=Version, default="")
         for path in paths:
             try:
                 stored = read_results(path)
                 release = require_release(path, stored, releases)
-                check_content(path, stored, known, machine)
+                check_content(path, stored, benchmarks, machine)
                 measured = Measured(name, stored.unwinder, release, stored.started / 1000)
-                if measured[:3] in found:
+                if measured[:3] in files:
                     raise UserError(
-                        f"{path}: {' '.join(measured[:3])} has another file. Delete one."
+                        f"{path}: {' '.join(measured[:3])} has another file. Delete one of them."
                     )
             except UserError as error:
                 history.left_out.append(str(error))
                 continue
-            rows = list(read_rows(stored, known, measured))
-            if machine.emulated:  # its clock means nothing
+            rows = list(read_rows(stored, benchmarks, measured))
+            if machine.emulated:  # its times are invalid
                 rows = [row for row in rows if row.benchmark not in (TIME_ON, TIME_OFF)]
-            found[measured[:3]] = measured, rows
-    order = sorted(found, key=lambda key: (key[0], key[1], Version(key[2])))
-    history.measured = [found[key][0] for key in order]
-    history.rows = [row for key in order for row in found[key][1]]
+            files[measured[:3]] = measured, rows
+    order = sorted(files, key=lambda key: (key[0], key[1], Version(key[2])))
+    history.measured = [files[key][0] for key in order]
+    history.rows = [row for key in order for row in files[key][1]]
     history.rows += derive_gaps(history.rows)
     return history
 
@@ -108,68 +110,73 @@ def require_release(path: Path, stored: ResultFile, releases: Mapping[str, Relea
     """Return the release of a result file.
 
     Raises:
-        UserError: its commit is not pinned, or has another date.
+        UserError: the commit is not a pinned release, or its date is not that of the release.
     """
     release = releases.get(stored.commit_hash)
     if release is None:
-        raise UserError(f"{path}: {stored.commit_hash[:8]} is no pinned release. Delete it.")
+        raise UserError(
+            f"{path}: commit {stored.commit_hash[:8]} is not a pinned release. Delete the file."
+        )
     if stored.date != release.timestamp * 1000:
         raise UserError(f"{path} has another date than {release.version}. {REMEASURE}")
     return release.version
 
 
-def check_content(path: Path, stored: ResultFile, known: Known, machine: Machine) -> None:
-    """Refuse negative values, and counts of another unwinder.
+def check_content(path: Path, stored: ResultFile, benchmarks: Benchmarks, machine: Machine) -> None:
+    """Reject a file with negative values, or with counts of another unwinder than it claims.
 
     Raises:
-        UserError: it names the file and the remedy.
+        UserError: with the path and the remedy.
     """
     problems = [
-        f"{name} cannot be {columns.least}"
+        f"{name} cannot be {columns.minimum}"
         for name, columns in stored.results.items()
-        if name in known and (columns.least or 0) < 0
+        if name in benchmarks and (columns.minimum or 0) < 0
     ]
     (library,) = (name for name, benchmark in TRACKED.items() if benchmark == LIBRARY)
-    wanted = {"system": "libgcc"}.get(stored.unwinder, stored.unwinder)
-    for _, build, _ in read_values(stored, known, library):
-        counted = machine.unwinders.get(f"{int(build):012x}", wanted)
-        if counted != wanted:
+    expected = {"system": "libgcc"}.get(stored.unwinder, stored.unwinder)
+    for _, build, _ in read_values(stored, benchmarks, library):
+        counted = machine.unwinders.get(f"{int(build):012x}", expected)
+        if counted != expected:
             problems.append(f"UNWINDER is {stored.unwinder}, but {counted} was counted")
     if problems:
         raise UserError(f"{path}: {'; '.join(problems)}. {REMEASURE}")
 
 
-def read_rows(stored: ResultFile, known: Known, measured: Measured) -> Iterator[Row]:
-    """Yield the values of one result file."""
+def read_rows(stored: ResultFile, benchmarks: Benchmarks, measured: Measured) -> Iterator[Row]:
+    """Yield the values of a result file as rows."""
     for name, benchmark in TRACKED.items():
-        for params, value, _ in read_values(stored, known, name):
-            shape = params[0] if params else ""
-            for each in shapes_with_functions(shape) if benchmark == FDES else (shape,):
-                yield Row(*measured[:3], benchmark, each, value)
-    for (unwind_info, shape), value, samples in read_values(stored, known, TIME):
+        for params, value, _ in read_values(stored, benchmarks, name):
+            param = params[0] if params else ""
+            # FDEs depend on the number of functions only, so several shapes share a value
+            shapes = shapes_with_functions(param) if benchmark == FDES else [param]
+            for shape in shapes:
+                yield Row(*measured[:3], benchmark, shape, value)
+    for (unwind_info, shape), value, samples in read_values(stored, benchmarks, TIME):
         benchmark = TIME_ON if unwind_info == "on" else TIME_OFF
         low, high = (min(samples), max(samples)) if len(samples) > 1 else (None, None)
         yield Row(*measured[:3], benchmark, shape, value, low, high, samples or (value,))
 
 
 def read_values(
-    stored: ResultFile, known: Known, name: str
+    stored: ResultFile, benchmarks: Benchmarks, name: str
 ) -> Iterator[tuple[tuple[str, ...], float, tuple[float, ...]]]:
-    """Yield parameters, value and samples of a benchmark, where it is not n/a.
+    """Yield parameters, value and samples of each entry of a benchmark that has a value.
 
-    As asv does, leave out what another version of the suite has measured.
+    Like asv, skip results of another version of the benchmark, and unknown parameters.
     """
-    columns, benchmark = stored.results.get(name), known.get(name)
+    columns, benchmark = stored.results.get(name), benchmarks.get(name)
     if columns is None or benchmark is None or columns.version != benchmark.version:
         return
     for params, value, samples in columns.entries():
         pairs = zip(params, benchmark.params, strict=False)
-        if len(params) == len(benchmark.params) and all(one in every for one, every in pairs):
+        is_known = all(param in known_params for param, known_params in pairs)
+        if is_known and len(params) == len(benchmark.params):
             yield tuple(param.strip("'") for param in params), value, samples
 
 
 def shapes_with_functions(functions: str) -> list[str]:
-    """Return the counted shapes whose modules have that many functions, with unwind info on."""
+    """Return the counted shapes with unwind info whose modules have this number of functions."""
     return [
         name
         for name, shape in COUNTED.items()

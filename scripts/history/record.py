@@ -1,7 +1,7 @@
-"""Join what machines have measured into `results/`, and print the message of the commit.
+"""Merge the results of machines into `results/`, and print a commit message.
 
-What is joined are machine folders made by asv, as the benchmark workflow collects them. The
-workflow commits and pushes.
+The input is a folder of artifacts from the benchmark workflow, each with a machine folder that asv
+wrote. The workflow commits and pushes.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from scripts.base.files import write_atomically
 from scripts.base.schema import printable
 from scripts.history.machine import LOCAL, Machine, read_description, read_hosts, read_machine
 from scripts.history.read import check_content, require_release
-from scripts.history.results import Known, keep_older_values, read_known, read_results
+from scripts.history.results import Benchmarks, keep_older_values, read_benchmarks, read_results
 from scripts.releases import pins
 from scripts.releases.pins import Release
 
@@ -29,74 +29,80 @@ RESULTS = Path("results")
 
 
 @dataclass
-class Joined:
-    """What came of a join: the releases taken, by machine, and what was wrong."""
+class MergeSummary:
+    """The outcome of a merge.
 
-    taken: dict[str, set[str]] = field(default_factory=dict)
+    Attributes:
+        updated: the releases whose result files were added or changed, by machine.
+        problems: a message for each file or benchmark that has a problem.
+    """
+
+    updated: dict[str, set[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property
     def message(self) -> str:
-        """The message of the commit: releases by machine."""
-        names = ", ".join(sorted(self.taken))
+        """The commit message: releases by machine."""
+        names = ", ".join(sorted(self.updated))
         lines = [
             f"{machine}: {' '.join(sorted(releases, key=Version))}"
-            for machine, releases in sorted(self.taken.items())
+            for machine, releases in sorted(self.updated.items())
         ]
         return "\n".join([f"Record results of {names}", "", *lines])
 
 
-def join_results(sources: Iterable[Path], *, partial: bool = False) -> Joined:
-    """Take over what is new in the result files of machine folders.
+def merge_results(sources: Iterable[Path], *, partial: bool = False) -> MergeSummary:
+    """Merge the result files of machine folders into `results/`.
 
-    The later run of a benchmark counts, and no value is replaced by n/a or by a failure. Every
-    sound file is taken whatever is wrong with others; `problems` names those: a damaged file, a
-    commit that is not pinned, a folder that is not the machine's that it says, a description that
-    contradicts the recorded one, a benchmark that failed, or is missing where no part of the suite
-    was asked for (`partial`).
+    The later run of a benchmark wins, but n/a and failures never replace a value. A problem with
+    one file does not affect the others. Problems are: a damaged file, a commit that is not pinned,
+    a folder named after another machine, a description that contradicts the recorded one, a
+    benchmark that failed, and, unless `partial`, a missing benchmark.
 
     Raises:
         UserError: benchmarks.json or the pins are missing or damaged.
     """
-    joined, known = Joined(), read_known(RESULTS)
+    summary, benchmarks = MergeSummary(), read_benchmarks(RESULTS)
     releases = {release.commit: release for release in pins.load_pins()}
     for folder in sorted(sources):
-        with note_problems(folder, joined.problems):
+        with collect_problems(folder, summary.problems):
             machine, problems = check_folder(folder)
-            joined.problems += problems
+            summary.problems += problems
             for path in sorted(folder.glob("*-*.json")):
-                with note_problems(path, joined.problems):
-                    measured = check_file(path, known, releases, machine)
-                    recorded = load_recorded(RESULTS / machine.name / path.name)
+                with collect_problems(path, summary.problems):
+                    target = RESULTS / machine.name / path.name
+                    measured = check_file(path, benchmarks, releases, machine)
+                    recorded = load_recorded(target)
                     problems = [
-                        *drop_unknown(measured, known, recorded),
-                        *find_gaps(measured, known, partial),
+                        *drop_unknown_benchmarks(measured, benchmarks, recorded),
+                        *find_missing_benchmarks(measured, benchmarks, partial),
                     ]
-                    if store_results(measured, recorded, RESULTS / machine.name / path.name):
+                    if store_results(measured, recorded, target):
                         version = releases[measured.commit_hash].version
-                        joined.taken.setdefault(machine.name, set()).add(version)
-                        joined.problems += [f"{path}: {problem}" for problem in problems]
-            if machine.name in joined.taken:
+                        summary.updated.setdefault(machine.name, set()).add(version)
+                        summary.problems += [f"{path}: {problem}" for problem in problems]
+            if machine.name in summary.updated:
                 copy_description(folder, RESULTS / machine.name)
-    return joined
+    return summary
 
 
 @contextmanager
-def note_problems(path: Path, problems: list[str]) -> Iterator[None]:
-    """Note what is wrong with a folder or file, and go on: it must not block the others."""
+def collect_problems(path: Path, problems: list[str]) -> Iterator[None]:
+    """Catch an error about a folder or file, and add it to `problems`."""
     try:
         yield
     except UserError as error:
         problems.append(str(error))
-    except Exception as error:  # noqa: BLE001 what others send may be wrong in any way
+    except Exception as error:  # noqa: BLE001 a bad artifact must never block the others
         problems.append(f"{path} cannot be read ({error!r})")
 
 
 def check_folder(folder: Path) -> tuple[Machine, list[str]]:
-    """Return the machine of a folder, and what is left out of its hosts.
+    """Return the machine of a folder, and a message for each unreadable line about its hosts.
 
     Raises:
-        UserError: the folder has links, or is not that of the recorded machine of this name.
+        UserError: the folder has symbolic links, is of a local machine, or contradicts the recorded
+            machine of this name.
     """
     if any(path.is_symlink() for path in (folder, *folder.iterdir())):
         raise UserError(f"{folder} has symbolic links, which are not followed")
@@ -114,19 +120,19 @@ def check_folder(folder: Path) -> tuple[Machine, list[str]]:
 
 
 def check_file(
-    path: Path, known: Known, releases: Mapping[str, Release], machine: Machine
+    path: Path, benchmarks: Benchmarks, releases: Mapping[str, Release], machine: Machine
 ) -> Results:
-    """Load a result file.
+    """Check a result file, and load it.
 
     Raises:
-        UserError: it is damaged, or not of a pinned release, this machine and this suite.
+        UserError: it is damaged, or of another machine, environment, or unpinned release.
     """
     stored = read_results(path)
     require_release(path, stored, releases)
-    check_content(path, stored, known, machine)
-    described = structs.asdict(read_description(path.parent))
-    del described["version"]
-    if stored.params != {**described, "python": stored.python}:
+    check_content(path, stored, benchmarks, machine)
+    description = structs.asdict(read_description(path.parent))
+    del description["version"]
+    if stored.params != {**description, "python": stored.python}:
         raise UserError(f"{path} was measured on another machine than its folder describes")
     if stored.env_vars.keys() != {"UNWINDER"} or stored.requirements:
         raise UserError(f"{path} was measured in an environment that asv.conf.json does not have")
@@ -134,7 +140,7 @@ def check_file(
 
 
 def load_recorded(path: Path) -> Results | None:
-    """Load the recorded result file, if it is sound: damage is no better than nothing."""
+    """Load a recorded result file, or return None if it is missing or damaged."""
     try:
         read_results(path)
     except UserError:
@@ -142,27 +148,34 @@ def load_recorded(path: Path) -> Results | None:
     return Results.load(str(path))
 
 
-def drop_unknown(measured: Results, known: Known, recorded: Results | None) -> Iterator[str]:
-    """Drop benchmarks that the suite does not have; yield those that are not recorded either."""
-    names = recorded.get_all_result_keys() if recorded else ()
+def drop_unknown_benchmarks(
+    measured: Results, benchmarks: Benchmarks, recorded: Results | None
+) -> Iterator[str]:
+    """Drop benchmarks that are not in the suite; yield a message for those not yet recorded."""
+    recorded_names = recorded.get_all_result_keys() if recorded else ()
     for name in sorted(measured.get_all_result_keys()):
-        benchmark, params = known.get(name), measured.get_result_params(name)
+        benchmark, params = benchmarks.get(name), measured.get_result_params(name)
         if (
             benchmark is None
             or measured.benchmark_version[name] != benchmark.version
             or len(params) != len(benchmark.params)
-            or not all(
-                {*some} <= {*every} for some, every in zip(params, benchmark.params, strict=True)
-            )
+            or not all(map(is_subset, params, benchmark.params))
         ):
             measured.remove_result(name)
-            if name not in names:
+            if name not in recorded_names:
                 yield f"{name} is unknown, or has unknown parameters"
 
 
-def find_gaps(measured: Results, known: Known, partial: bool) -> Iterator[str]:
-    """Yield the benchmarks that failed, or are missing from the whole suite; n/a is an answer."""
-    for name, benchmark in sorted(known.items()):
+def is_subset(values: Iterable[str], known_values: Iterable[str]) -> bool:
+    """Return whether all values of a parameter are known."""
+    return {*values} <= {*known_values}
+
+
+def find_missing_benchmarks(
+    measured: Results, benchmarks: Benchmarks, partial: bool
+) -> Iterator[str]:
+    """Yield a message for each benchmark that failed or, unless `partial`, is missing."""
+    for name, benchmark in sorted(benchmarks.items()):
         if name not in measured.get_all_result_keys():
             if not partial:
                 yield f"{name} is missing"
@@ -171,7 +184,7 @@ def find_gaps(measured: Results, known: Known, partial: bool) -> Iterator[str]:
 
 
 def store_results(measured: Results, recorded: Results | None, target: Path) -> bool:
-    """Write a result file together with what is recorded; return whether that changed anything."""
+    """Merge results with the recorded ones into a file; return whether the file changed."""
     newer = measured
     if recorded is not None:
         older, newer = sorted((measured, recorded), key=start_time)
@@ -187,12 +200,12 @@ def store_results(measured: Results, recorded: Results | None, target: Path) -> 
 
 
 def start_time(measured: Results) -> int:
-    """Return when the last of its benchmarks started, in milliseconds since the epoch."""
+    """Return when the last benchmark started, in milliseconds since the epoch."""
     return max((time or 0 for time in measured.started_at.values()), default=0)
 
 
 def copy_description(folder: Path, recorded: Path) -> None:
-    """Store the description of a machine, and join the lines about its hosts by time."""
+    """Copy the description of a machine, and merge the lines about its hosts by time."""
     write_atomically(
         recorded / "machine.json", (folder / "machine.json").read_text(encoding="utf-8")
     )
@@ -201,36 +214,38 @@ def copy_description(folder: Path, recorded: Path) -> None:
     write_atomically(recorded / "hosts.jsonl", "".join(f"{line}\n" for line in lines))
 
 
-def machine_folders(root: Path) -> tuple[list[Path], list[str]]:
-    """Return the machine folders of artefacts that bear the machine's name; and what else is there.
+def find_machine_folders(root: Path) -> tuple[list[Path], list[str]]:
+    """Return the machine folders of the artifacts, and a message for each folder to ignore.
 
-    One artefact alone is unpacked without a folder of its own. No machine may deliver for another.
+    An artifact and the machine folder in it must have the same name, so that no machine delivers
+    results for another. GitHub unpacks a single artifact without a folder of its own.
     """
     folders = sorted({path.parent for path in root.rglob("*-*.json")})
     own = [folder for folder in folders if {*folder.relative_to(root).parts} == {folder.name}]
-    others = [f"{folder} is not the machine of its artefact" for folder in folders]
-    return own, [other for folder, other in zip(folders, others, strict=True) if folder not in own]
+    problems = [
+        f"{folder} is not the machine of its artifact" for folder in folders if folder not in own
+    ]
+    return own, problems
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Join; 1 when something could not be joined, though all that is sound was."""
+    """Merge all valid results; return 1 if there was a problem, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m scripts.history.record", description=__doc__)
-    parser.add_argument("folder", type=Path, help="holds MACHINE/ or MACHINE/MACHINE/ for each")
-    parser.add_argument("--partial", action="store_true", help="a part of the suite was measured")
+    parser.add_argument("folder", type=Path, help="contains MACHINE/ or MACHINE/MACHINE/ for each")
+    parser.add_argument("--partial", action="store_true", help="only part of the suite was run")
     options = parser.parse_args(arguments)
-    sources, problems = machine_folders(options.folder)
+    sources, problems = find_machine_folders(options.folder)
     try:
         if not sources:
-            raise UserError("\n".join([f"Nothing has arrived in {options.folder}.", *problems]))
-        joined = join_results(sources, partial=options.partial)
+            raise UserError("\n".join([f"There are no results in {options.folder}.", *problems]))
+        summary = merge_results(sources, partial=options.partial)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
-    print(joined.message if joined.taken else "Nothing to record.")
-    joined.problems += problems
-    for line in joined.problems:
-        print(f"error: {printable(line)}", file=sys.stderr)
-    return 1 if joined.problems else 0
+    print(summary.message if summary.updated else "Nothing to record.")
+    for problem in [*summary.problems, *problems]:
+        print(f"error: {printable(problem)}", file=sys.stderr)
+    return 1 if summary.problems or problems else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Result files: read through their schema, and joined so that no measured value is lost."""
+"""Read result files through their schema, and merge two of them without losing a value."""
 
 import math
 import time
@@ -17,26 +17,28 @@ from msgspec import Meta, Struct
 from scripts.base.schema import Commit, Number, Text, read_json, suggest_restore
 from scripts.history.machine import LOCAL
 
-VALUES = ("_results", "_samples", "_stats")  # a list by benchmark, one entry per parameter
+# Attributes of asv's Results, each a mapping by benchmark. VALUES have a list per benchmark, with
+# an entry for each combination of parameters; FACTS have one value per benchmark.
+VALUES = ("_results", "_samples", "_stats")
 FACTS = ("_benchmark_params", "_benchmark_version", "_started_at", "_duration", "_profiles")
 
-CLOCKS = 24 * 3600  # seconds that the clocks of two hosts may differ
-FIRST = 1_577_836_800_000  # 2020: asv measured no wasmtime-py before
-NANOSECOND = 1e-9  # no clock is finer
+CLOCK_TOLERANCE = 24 * 3600  # seconds by which the clocks of two hosts may differ
+EARLIEST = 1_577_836_800_000  # 2020: no result of wasmtime-py is older
+NANOSECOND = 1e-9  # no clock has a finer resolution
 Numbers = list[Number | None]
-COLUMNS = [  # of a benchmark, in asv's order
+COLUMNS = [  # of a benchmark, in the order of asv
     "result", "params", "version", "started_at", "duration", "stats_ci_99_a", "stats_ci_99_b",
     "stats_q_25", "stats_q_75", "stats_number", "stats_repeat", "samples", "profile",
 ]  # fmt: skip
 Samples = Annotated[list[Number], Meta(max_length=1000)]
-Bounds = list[float | None]  # negative or infinite where samples are few
-Milliseconds = Annotated[int, Meta(ge=FIRST, le=10**14)]
+Bounds = list[float | None]  # may be negative or infinite if there are few samples
+Milliseconds = Annotated[int, Meta(ge=EARLIEST, le=10**14)]
 
 
 class Columns(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """What asv 0.6.6 stores of one benchmark: one entry per combination of its parameters.
+    """What asv 0.6.6 stores of a benchmark: columns with an entry per combination of parameters.
 
-    asv leaves out what is None at the end. A result that is n/a or failed is None.
+    asv omits trailing columns that are None. A result that is n/a or failed is None.
     """
 
     result: Numbers | None
@@ -54,40 +56,40 @@ class Columns(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
     profile: list[str | None] | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for columns that contradict each other, or the clock."""
+        """Raise ValueError if the columns contradict each other or the clock."""
         size = math.prod(map(len, self.params))
         for column in (self.result, self.ci_99_a, self.ci_99_b, self.samples):
             if column is not None and len(column) != size:
                 raise ValueError(f"{len(column)} entries for {size} combinations of parameters")
-        if (self.started_at or 0) / 1000 > time.time() + CLOCKS:
+        if (self.started_at or 0) / 1000 > time.time() + CLOCK_TOLERANCE:
             raise ValueError("it was measured in the future: is the clock right?")
-        nothing = [None] * size
+        empty = [None] * size
         for value, samples, low, high in zip(
-            self.result or nothing, self.samples or nothing,
-            self.ci_99_a or nothing, self.ci_99_b or nothing, strict=True,
+            self.result or empty, self.samples or empty,
+            self.ci_99_a or empty, self.ci_99_b or empty, strict=True,
         ):  # fmt: skip
             if value is None:
                 continue
             if samples and not math.isclose(median(samples), value, rel_tol=1e-6, abs_tol=1e-9):
                 raise ValueError(f"{value} is not the median of its samples")
             if (low is not None and value < low) or (high is not None and value > high):
-                raise ValueError(f"{value} is outside its own range")
+                raise ValueError(f"{value} is outside its confidence interval")
 
     @property
-    def least(self) -> float | None:
-        """The least value or sample."""
-        samples = (number for taken in self.samples or () for number in taken or ())
+    def minimum(self) -> float | None:
+        """The smallest value or sample, or None if there is none."""
+        all_samples = (sample for samples in self.samples or () for sample in samples or ())
         values = (value for value in self.result or () if value is not None)
-        return min((*samples, *values), default=None)
+        return min((*all_samples, *values), default=None)
 
     def entries(self) -> Iterator[tuple[tuple[str, ...], float, tuple[float, ...]]]:
-        """Yield the parameters, the value and the samples of what is not n/a."""
-        samples = self.samples or [None] * len(self.result or ())
-        for params, value, taken in zip(
-            product(*self.params), self.result or (), samples, strict=False
+        """Yield the parameters, value and samples of each entry that has a value."""
+        column = self.samples or [None] * len(self.result or ())
+        for params, value, samples in zip(
+            product(*self.params), self.result or (), column, strict=False
         ):
             if value is not None:
-                yield params, value, tuple(taken or ())
+                yield params, value, tuple(samples or ())
 
 
 class ResultFile(Struct, forbid_unknown_fields=True, frozen=True):
@@ -106,24 +108,24 @@ class ResultFile(Struct, forbid_unknown_fields=True, frozen=True):
     version: Literal[2]
 
     def __post_init__(self) -> None:
-        """Raise ValueError for no machine, other columns, another unwinder, or no time."""
+        """Raise ValueError if machine, columns, unwinder, environment name or times are invalid."""
         if not self.params.get("machine"):
-            raise ValueError("it names no machine")
+            raise ValueError("it has no machine name")
         if self.result_columns != COLUMNS:
             raise ValueError("its columns are not those of asv 0.6.6")
         if self.unwinder not in ("system", "libunwind"):
             raise ValueError("UNWINDER is neither system nor libunwind")
         tagged = {("nobuild", name): value for name, value in self.env_vars.items()}
         if self.env_name != get_env_name("virtualenv", self.python, self.requirements, tagged):
-            raise ValueError("the environment's name is not that of its variables")
+            raise ValueError("the environment's name does not match its variables")
         for name, columns in self.results.items():
-            least = columns.least
-            if is_time(name) and least is not None and least < NANOSECOND:
-                raise ValueError(f"a time is {least}")
+            minimum = columns.minimum
+            if is_time(name) and minimum is not None and minimum < NANOSECOND:
+                raise ValueError(f"a time is {minimum}")
 
     @property
     def unwinder(self) -> str:
-        """What UNWINDER was."""
+        """The value of UNWINDER: `system` or `libunwind`."""
         return self.env_vars.get("UNWINDER", "")
 
     @property
@@ -133,63 +135,63 @@ class ResultFile(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Benchmark(Struct, frozen=True):
-    """A benchmark of the suite, as asv has discovered it."""
+    """A benchmark that asv discovered in the suite."""
 
     name: Text
     version: Text
     params: list[list[Text]]
 
 
-Known = dict[str, Benchmark]
+Benchmarks = dict[str, Benchmark]  # by name
 
 
 def is_time(name: str) -> bool:
-    """Return whether a benchmark measures time; zero is a count, and no time."""
+    """Return whether a benchmark measures time; other values may be zero."""
     return name.rpartition(".")[2].startswith("time_")
 
 
-def read_known(root: Path) -> Known:
-    """Read the benchmarks that asv has discovered, from the folder of results.
+def read_benchmarks(root: Path) -> Benchmarks:
+    """Read the benchmarks that asv discovered from `benchmarks.json` in the results folder.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     path = root / "benchmarks.json"
-    remedy = (
-        f"{suggest_restore(path)[:-1]}, or make it with `uv run asv run --bench just-discover`."
-    )
-    found = read_json(path, dict[str, Benchmark | Literal[2]], remedy)  # the version is among them
-    if known := {name: each for name, each in found.items() if isinstance(each, Benchmark)}:
-        return known
-    raise UserError(f"{path} is damaged (it has no benchmarks). {remedy}")
+    restore = suggest_restore(path).removesuffix(".")
+    remedy = f"{restore}, or create it with `uv run asv run --bench just-discover`."
+    content = read_json(path, dict[str, Benchmark | Literal[2]], remedy)  # 2 is the file's version
+    benchmarks = {name: entry for name, entry in content.items() if isinstance(entry, Benchmark)}
+    if not benchmarks:
+        raise UserError(f"{path} is damaged (it has no benchmarks). {remedy}")
+    return benchmarks
 
 
 def read_results(path: Path) -> ResultFile:
-    """Read a result file; name, folder and content must say the same.
+    """Read a result file, and check that its path matches its content.
 
     Raises:
-        UserError: the file is damaged, or holds what belongs into another; with the remedy.
+        UserError: the file is damaged, or its content belongs in another file; with the remedy.
     """
     machine = path.parent.name
     remedy = "Delete it" if machine.startswith(LOCAL) else "Restore it from git, or delete it"
     remedy += " and measure the release again."
-    found = read_json(path, ResultFile, remedy)
-    expected = Path(get_filename(found.params.get("machine"), found.commit_hash, found.env_name))
-    if (path.parent.name, path.name) != expected.parts:
-        raise UserError(f"{path} holds what belongs into {expected}. {remedy}")
-    return found
+    stored = read_json(path, ResultFile, remedy)
+    expected = Path(get_filename(stored.params.get("machine"), stored.commit_hash, stored.env_name))
+    if (machine, path.name) != expected.parts:
+        raise UserError(f"{path} has the content of {expected}. {remedy}")
+    return stored
 
 
 def _columns(results: Results, name: str, params: list[list[str]]) -> list[list[Any]]:
-    """Return values, samples and statistics of a benchmark, one entry per parameter."""
-    read = (results.get_result_value, results.get_result_samples, results.get_result_stats)
-    return [column(name, params) for column in read]
+    """Return a benchmark's values, samples and statistics, in the order of VALUES."""
+    getters = (results.get_result_value, results.get_result_samples, results.get_result_stats)
+    return [get(name, params) for get in getters]
 
 
 def keep_older_values(newer: Results, older: Results) -> None:
-    """Add to `newer` what only `older` has.
+    """Add to `newer` the values that only `older` has.
 
-    A value is never replaced by n/a or by a failure, nor one with samples by one without.
+    n/a and failures never replace a value. A value without samples never replaces one with samples.
     """
     for name in older.get_all_result_keys():
         if name not in newer.get_all_result_keys():
@@ -207,10 +209,11 @@ def _keep_values(newer: Results, older: Results, name: str) -> None:
         for index, (value, samples, _) in enumerate(zip(*new, strict=True))
         if not util.is_na(old[0][index]) and (util.is_na(value) or (old[1][index] and not samples))
     ]
-    for column, entries, before in zip(VALUES, new, old, strict=True):
+    for column, new_entries, old_entries in zip(VALUES, new, old, strict=True):
         for index in kept:
-            entries[index] = before[index]
-        getattr(newer, column)[name] = entries
-    if all(index in kept or util.is_na(value) for index, value in enumerate(new[0])):
+            new_entries[index] = old_entries[index]
+        getattr(newer, column)[name] = new_entries
+    nothing_new = all(index in kept or util.is_na(value) for index, value in enumerate(new[0]))
+    if nothing_new:
         newer.started_at[name] = older.started_at[name]
         newer.duration[name] = older.duration[name]

@@ -1,4 +1,4 @@
-"""Rows: what was measured, one value each, and what follows from two of them."""
+"""Rows of the history: one value each, measured or derived from two measured values."""
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from scripts.history.benchmarks import EXTRA, GAP, TIME_OFF, TIME_ON
 
 RESAMPLES = 1000
 RANGE = (2.5, 97.5)  # percentiles of the resampled values
-SEED = 10287
+SEED = 10287  # of the random draws, so that a report is reproducible
 
 Counts = np.ndarray[tuple[int, int], np.dtype[np.int16]]
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -21,12 +21,13 @@ class Row(NamedTuple):
     """One value of one benchmark.
 
     Attributes:
-        machine, unwinder, release: where it was measured.
-        benchmark: its short name in `scripts.history.benchmarks`.
-        shape: its shape, or the function of the unwinder.
-        value: the median of the samples, or the exact count.
-        low, high: the range: least and most sample; None for an exact count.
-        samples: what was measured.
+        machine, unwinder, release: where the value was measured.
+        benchmark: the benchmark's short name in `scripts.history.benchmarks`.
+        shape: the shape, or the function of the unwinder.
+        value: the median of the samples, or an exact count.
+        low, high: the smallest and largest sample, or the range of a derived value; None for an
+            exact count.
+        samples: the measured samples.
     """
 
     machine: str
@@ -46,44 +47,46 @@ class Row(NamedTuple):
 
 
 def derive_gaps(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the gap and the extra time of every release and shape with times on and off.
+    """Yield the gap and the extra time where there are times both with and without unwind info.
 
-    The value is the ratio, or the difference, of the medians. The range is that of the middle 95 %
-    of 1000 resamples: as many samples of each side, drawn with replacement, give new medians.
+    The value is the ratio or the difference of the two medians. The range is a bootstrap interval:
+    the middle 95 % of 1000 values, each from the medians of samples drawn with replacement.
     """
     off = {(*row[:3], row.shape): row for row in rows if row.benchmark == TIME_OFF}
     for on in rows:
         without = off.get((*on[:3], on.shape))
         if on.benchmark != TIME_ON or without is None:
             continue
-        per_1000 = 1000 * 1000 / HEADLINE[on.shape].modules  # milliseconds, 1000 modules
+        per_1000 = 1000 * 1000 / HEADLINE[on.shape].modules  # to milliseconds per 1000 modules
         on_medians, off_medians = resample(on.samples, SEED), resample(without.samples, SEED + 1)
         derived = (
             (GAP, on.value / without.value, on_medians / off_medians),
             (EXTRA, (on.value - without.value) * per_1000, (on_medians - off_medians) * per_1000),
         )
-        ends = np.percentile([values for *_, values in derived], RANGE, axis=1).T
-        for (benchmark, value, _), (low, high) in zip(derived, ends, strict=True):
-            several = len(on.samples) > 1
+        ranges = np.percentile([values for *_, values in derived], RANGE, axis=1).T
+        has_range = len(on.samples) > 1
+        for (benchmark, value, _), (low, high) in zip(derived, ranges, strict=True):
             yield Row(
                 *(on.machine, on.unwinder, on.release, benchmark, on.shape, round_value(value)),
-                low=round_value(low) if several else None,
-                high=round_value(high) if several else None,
+                low=round_value(low) if has_range else None,
+                high=round_value(high) if has_range else None,
                 samples=on.samples,
             )
 
 
 def resample(samples: Sequence[float], seed: int) -> Floats:
-    """Return the medians of resamples: the same for the same samples, whatever else is read.
+    """Return the medians of all resamples of some samples.
 
-    Drawn and sorted one by one they would be the same medians; a long history has 10,000 of them.
+    The result depends only on the samples and the seed. It is computed from the number of times
+    each sample is drawn, because drawing and sorting every resample is slow: a long history needs
+    10,000 calls.
     """
     values = np.asarray(samples)
     order = np.argsort(values)
-    # of each sample and all lesser ones
-    drawn = np.cumsum(count_draws(len(samples), seed)[:, order], axis=1, dtype=np.int16)
+    # for each sample: how often it or a smaller sample is drawn
+    cumulative = np.cumsum(count_draws(len(samples), seed)[:, order], axis=1, dtype=np.int16)
     middle = (len(samples) + 1) // 2, len(samples) // 2 + 1
-    low, high = (values[order][(drawn < place).sum(axis=1)] for place in middle)
+    low, high = (values[order][(cumulative < place).sum(axis=1)] for place in middle)
     medians: Floats = (low + high) / 2
     return medians
 
@@ -92,11 +95,11 @@ def resample(samples: Sequence[float], seed: int) -> Floats:
 def count_draws(size: int, seed: int) -> Counts:
     """Return how often each of `size` samples is drawn in each resample."""
     drawn = np.random.default_rng(seed).choice(size, (RESAMPLES, size))
-    places = drawn + size * np.arange(RESAMPLES)[:, np.newaxis]  # in a table of all counts
-    counts: Counts = np.bincount(places.ravel(), minlength=RESAMPLES * size).astype(np.int16)
+    cells = drawn + size * np.arange(RESAMPLES)[:, np.newaxis]  # of a flat resample × sample table
+    counts: Counts = np.bincount(cells.ravel(), minlength=RESAMPLES * size).astype(np.int16)
     return counts.reshape(RESAMPLES, size)
 
 
 def round_value(value: float) -> float:
-    """Round to four significant digits: more would be noise."""
+    """Round to four significant digits; further digits would be noise."""
     return float(f"{value:.4g}")

@@ -63,7 +63,7 @@ def choose_builds(options: Namespace, scratch: Path) -> list[Build]:
             build to compare.
     """
     pinned = {release.version: release for release in pins.load_pins()}
-    newest = pins.newest_with_wheel(list(pinned.values()), list(platform_tags())).version
+    newest = pins.find_newest_with_wheel(list(pinned.values()), list(platform_tags())).version
 
     def require_pin(name: str) -> Release:
         check_known_name(name, [*pinned, NEWEST], "pinned release")

@@ -1,6 +1,6 @@
-"""The environment that asv measures in: a virtualenv that holds one pinned release.
+"""The environment in which asv measures: a virtualenv that holds one pinned release.
 
-`"environment_type"` in `asv.conf.json` chooses this class.
+`"environment_type"` in `asv.conf.json` selects `ReleaseEnvironment`.
 """
 
 import atexit
@@ -29,21 +29,24 @@ from filelock import FileLock, Timeout
 from packaging.utils import canonicalize_name
 
 HELPERS = Path("fixtures/helper-requirements.txt")
-# how the names of variables begin that change what Python, the dynamic linker or malloc do
-UNWANTED = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_TUNABLES")
-# prints nothing if the unwinder that UNWINDER asks for is on this machine, else the reason
-PROBE = "from benchmarks._unwinder import missing_library; print(missing_library())"
+# environment variables with these prefixes change how Python, the dynamic linker or malloc behave
+UNWANTED_PREFIXES = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_TUNABLES")
+# prints why the unwinder named by UNWINDER is missing, or an empty line if it is installed
+LIBRARY_CHECK = "from benchmarks._unwinder import missing_library; print(missing_library())"
 
 
 class ReleaseEnvironment(Virtualenv):
-    """A virtualenv in which pinned releases are installed one after another, by hash.
+    """A virtualenv into which asv installs pinned releases by hash, one after another.
 
-    Environments that differ in UNWINDER only share a folder, so installing a release for one
-    installs it for the other.
+    Environments that differ only in UNWINDER share a folder, so installing a release for one of
+    them installs it for the other.
+
+    Attributes:
+        missing: why the unwinder of an environment is unavailable, by the environment's name.
     """
 
     tool_name = "release"
-    missing: ClassVar[dict[str, str]] = {}  # why environments are unavailable, by their name
+    missing: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -58,7 +61,7 @@ class ReleaseEnvironment(Virtualenv):
 
     @property
     def name(self) -> str:
-        """The name that result files carry: that of asv's own virtualenv."""
+        """The environment's name in result files; asv's own virtualenv would have the same."""
         name: str = get_env_name(
             Virtualenv.tool_name, self._python, self._requirements, self._tagged_env_vars
         )
@@ -66,20 +69,20 @@ class ReleaseEnvironment(Virtualenv):
 
     @property
     def installed_commit_hash(self) -> str | None:
-        """The commit of the installed release, which ASV_COMMIT names from now on too.
+        """The commit of the installed release; reading it also updates ASV_COMMIT.
 
-        asv updates ASV_COMMIT only in the environment that installed the release, and not in the
-        one that shares its folder.
+        asv updates ASV_COMMIT only in the environment that installed the release, not in the other
+        environment that shares the folder.
         """
         commit: str | None = self._get_installed_commit_hash()
         self._set_commit_hash(commit)
         return commit
 
     def create(self) -> None:
-        """Create the environment, once no other process on this machine measures.
+        """Create the environment as soon as no other process on this machine measures.
 
         Raises:
-            UserError: its unwinder is missing and BENCHMARKS_STRICT=1; or the lock cannot be
+            UserError: the unwinder is missing and BENCHMARKS_STRICT=1, or the lock cannot be
                 written.
         """
         if self.name in self.missing:
@@ -88,10 +91,10 @@ class ReleaseEnvironment(Virtualenv):
         super().create()
 
     def check_presence(self) -> bool:
-        """Return whether the environment is whole, so that asv need not make it anew.
+        """Return whether the environment is intact; if not, asv creates it again.
 
-        asv looks for Python and pip only. What is measured must be what was installed: every file
-        is compared with the hash in the RECORD of its wheel, once a run.
+        asv itself only looks for Python and pip. This also compares every installed file with its
+        hash in the RECORD of its wheel, once per run, so that asv measures the pinned release.
         """
         if not super().check_presence():
             return False
@@ -99,11 +102,11 @@ class ReleaseEnvironment(Virtualenv):
         if self._get_installed_commit_hash():
             names += ["wasmtime", *re.findall(r"^[\w.-]+(?===)", read_helpers(), re.MULTILINE)]
         if damaged := find_damaged_file(Path(self._path), names):
-            log.warning(f"{damaged} is missing or was changed: making {self._path} anew")
+            log.warning(f"{damaged} is missing or was changed. Recreating {self._path}")
         return not damaged
 
     def _get_installed_commit_hash(self) -> str | None:
-        """Return the commit of the installed release; none if what asv noted of it is damaged."""
+        """Return the commit of the installed release, or None if asv's note of it is damaged."""
         try:
             commit: str | None = super()._get_installed_commit_hash()
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
@@ -111,44 +114,51 @@ class ReleaseEnvironment(Virtualenv):
         return commit
 
     def run(self, args: list[str], **options: Any) -> Any:
-        """Run Python, and announce the counting, during which asv's progress stands still."""
-        if "setup_cache" in args:
+        """Run Python in the environment, and announce when it counts instructions."""
+        if "setup_cache" in args:  # asv shows no progress meanwhile
             log.info("Counting instructions under valgrind (about 40 s)", reserve_space=True)
         return super().run(args, **options)
 
     def run_executable(self, executable: str, args: list[str], **options: Any) -> Any:
-        """Start a program of the environment without variables that change what it does."""
+        """Run a program of the environment without variables that would change a measurement."""
         variables = clean_variables(options.pop("env", os.environ))
         return super().run_executable(executable, args, env=variables, **options)
 
     def _get_install_checksum(self) -> list[Any]:
-        """Install again when the helper packages change; asv knows of its own settings only."""
+        """Return a value that changes with asv's own settings and with the helper packages."""
         return [*super()._get_install_checksum(), read_helpers()]
 
 
 def read_helpers() -> str:
-    """Return the requirements of what is installed beside every release."""
+    """Return the requirements file of the packages that are installed with every release."""
     return HELPERS.read_text(encoding="utf-8")
 
 
 def clean_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return variables without those that would change a measurement.
+    """Return environment variables without those that would change a measurement.
 
-    PYTHONTRACEMALLOC alone doubles times, and LD_PRELOAD brings another allocator or unwinder.
+    For example, PYTHONTRACEMALLOC doubles times, and LD_PRELOAD may load another allocator or
+    unwinder.
     """
-    return {name: value for name, value in variables.items() if not name.startswith(UNWANTED)}
+    return {
+        name: value for name, value in variables.items() if not name.startswith(UNWANTED_PREFIXES)
+    }
 
 
 def find_damaged_file(environment: Path, names: Sequence[str]) -> str:
-    """Return a file of an environment that is not as its wheel's RECORD says, or nothing.
+    """Return the first file that does not match the RECORD of its wheel, or an empty string.
 
-    The RECORD itself is returned if a package of `names` has none, or it is damaged.
+    If a package of `names` is not installed, or a RECORD is missing or damaged, return
+    "RECORD of" and the package.
     """
     folder = sysconfig.get_path("purelib", "venv", vars={"base": str(environment)})
-    records = {canonicalize_name(each.name): each for each in distributions(path=[folder])}
-    if missing := [name for name in names if canonicalize_name(name) not in records]:
+    installed = {
+        canonicalize_name(distribution.name): distribution
+        for distribution in distributions(path=[folder])
+    }
+    if missing := [name for name in names if canonicalize_name(name) not in installed]:
         return f"RECORD of {missing[0]}"
-    for name, distribution in records.items():
+    for name, distribution in installed.items():
         try:
             rows = list(csv.reader((distribution.read_text("RECORD") or "").splitlines()))
             files = {file: digest.partition("=")[::2] for file, digest, *_ in rows if digest}
@@ -156,80 +166,87 @@ def find_damaged_file(environment: Path, names: Sequence[str]) -> str:
             files = {}
         if not files:
             return f"RECORD of {name}"
-        for file, (kind, wanted) in files.items():
-            if hash_file(Path(folder, file), kind) != wanted:
+        for file, (algorithm, expected) in files.items():
+            if hash_file(Path(folder, file), algorithm) != expected:
                 return file
     return ""
 
 
-def hash_file(path: Path, kind: str) -> str | None:
-    """Return the hash of a file as RECORD has it, or None if it cannot be told."""
+def hash_file(path: Path, algorithm: str) -> str | None:
+    """Return the hash of a file in RECORD's encoding, or None if it cannot be computed."""
     try:
-        digest = hashlib.new(kind, path.read_bytes()).digest()
+        digest = hashlib.new(algorithm, path.read_bytes()).digest()
     except (OSError, ValueError):
         return None
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def find_missing_library(variables: dict[str, str]) -> str:
-    """Return why the unwinder of an environment cannot be measured here, or nothing if it can.
+    """Return why the unwinder of an environment cannot be measured, or an empty string if it can.
 
-    A process of its own looks: a library that is loaded here would stay loaded.
+    The check runs in a new process, because a library that it loads stays loaded.
     """
-    answer = subprocess.run(
-        [sys.executable, "-c", PROBE],
+    result = subprocess.run(
+        [sys.executable, "-c", LIBRARY_CHECK],
         env=clean_variables(os.environ) | variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if answer.returncode == 0:
-        return answer.stdout.strip()
-    last = answer.stderr.strip().splitlines()[-1:]
-    return " ".join([f"Looking for it failed with exit code {answer.returncode}.", *last])
+    if result.returncode == 0:
+        return result.stdout.strip()
+    last_line = result.stderr.strip().splitlines()[-1:]
+    failure = f"Looking for the unwinder failed with exit code {result.returncode}."
+    return " ".join([failure, *last_line])
 
 
 def lock_path() -> Path:
-    """Return the lock of this user's measurements: runs in two clones would spoil each other."""
-    user = os.getuid() if hasattr(os, "getuid") else "user"  # on Windows the folder is the user's
+    """Return the path of this user's lock for measuring.
+
+    All clones share it, because runs in two clones would disturb each other.
+    """
+    # on Windows each user has a temporary folder
+    user = os.getuid() if hasattr(os, "getuid") else "user"
     return Path(tempfile.gettempdir(), f"wasmtime-teardown-{user}.lock")
 
 
 def hold_machine(environments: Path) -> None:
-    """Wait until no other process measures, and keep others waiting until this one ends.
+    """Wait until no other process measures, then hold the lock until this process ends.
 
-    asv locks nothing: a second run would install another release under the first. The operating
-    system frees the lock when this process ends, however it ends.
+    asv has no lock: a second run would replace the release that the first run measures. The
+    operating system frees the lock even if this process is killed.
 
     Raises:
         UserError: the lock cannot be written.
     """
     lock = FileLock(lock_path(), poll_interval=1, is_singleton=True)
-    if lock.is_locked:  # by this process
+    if lock.is_locked:  # this process already holds it
         return
     holder = lock_path().with_suffix(".holder")
     try:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
-            # a warning, because asv prints nothing less while it creates environments
-            log.warning(f"Waiting until {who} has finished measuring (Ctrl-C to stop)")
+            other = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+            # a warning, because asv prints no lower level while it creates environments
+            log.warning(f"Waiting until {other} has finished measuring (Ctrl-C to stop)")
             log.flush()
             lock.acquire()
         holder.write_text(f"{Path.cwd()} (process {os.getpid()})", encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{lock_path()} cannot be written ({error}). Set TMPDIR.") from error
-    HELD.append(lock)
-    end_leftovers(environments)
-    # An interrupt may come before asv knows the process that it has just started.
-    atexit.register(end_leftovers, environments)
+        raise UserError(
+            f"{lock_path()} cannot be written ({error}). Set TMPDIR to a folder that can."
+        ) from error
+    ACQUIRED_LOCKS.append(lock)
+    kill_leftovers(environments)
+    # an interrupt may arrive before asv has noted the process that it just started
+    atexit.register(kill_leftovers, environments)
 
 
-HELD: list[FileLock] = []  # a lock that is collected as garbage is released
+ACQUIRED_LOCKS: list[FileLock] = []  # garbage collection would release a lock
 
 
-def end_leftovers(environments: Path) -> None:
-    """End children of this process, and what a killed asv left in its environments.
+def kill_leftovers(environments: Path) -> None:
+    """Kill children of this process, and processes in the environments that a killed asv left.
 
-    A pip among them would install beside ours.
+    A leftover pip would install into the same environment at the same time.
     """
     folder = str(environments.resolve()) + os.sep
     leftovers = {
@@ -238,7 +255,7 @@ def end_leftovers(environments: Path) -> None:
         if (process.info["cmdline"] or [""])[0].startswith(folder)
     }.union(psutil.Process().children(recursive=True))
     for process in leftovers:
-        log.warning(f"Ending process {process.pid}, which an earlier command left running")
+        log.warning(f"Killing process {process.pid}, which an earlier command left running")
         with suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(leftovers)

@@ -1,9 +1,8 @@
-"""The pinned wasmtime-py releases: `fixtures/releases.json`, read, checked and written.
+"""Read, check and write the pinned wasmtime-py releases in `fixtures/releases.json`.
 
-A release is a commit to asv (see `repo`), and results are stored under the commit's id: that of the
-git commit which would hold just the release. All that enters it is fixed here, so that ids are the
-same on every machine, for ever: an identity, a date taken from the release, and one file,
-`requirements.txt`.
+To asv a release is a commit (see `repo`), and asv stores results under the commit's id. git would
+give this id to a commit with a fixed author, the time of the release as its date, and one file,
+`requirements.txt`. The id therefore never changes and is the same on every machine.
 """
 
 import hashlib
@@ -27,14 +26,14 @@ from scripts.base.schema import ReleaseName, describe_error, read_json, suggest_
 PINS = Path("fixtures/releases.json")
 
 COMMITTER = "wasmtime-py releases <releases@wasmtime-py.invalid>"
-# `any` wheels hold the Windows library whatever they are installed on (manylinux1 is what
-# wasmtime-py calls its glibc wheels); android is no platform that is measured.
+# `any` wheels contain the Windows library, and android is not measured. wasmtime-py tags its glibc
+# wheels manylinux1.
 NATIVE = re.compile(r"(manylinux|musllinux|macosx|win)")
-# how a macOS library registers unwind info: see `update`
-Way = Literal["function by function", "a section at a time", "in no known way"]
-FUNCTION: Way = "function by function"
-SECTION: Way = "a section at a time"
-NO_WAY: Way = "in no known way"
+# how a macOS library registers unwind info; `update` reads it from the wheels
+Registration = Literal["function by function", "a section at a time", "in no known way"]
+BY_FUNCTION: Registration = "function by function"
+BY_SECTION: Registration = "a section at a time"
+UNKNOWN: Registration = "in no known way"
 Wheel = Annotated[str, Meta(pattern=r"\Awasmtime-[\w.]{1,30}-py3-none-[\w.]{1,150}\.whl\Z")]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Commit = Annotated[str, Meta(pattern=r"\A([0-9a-f]{40})?\Z")]
@@ -43,42 +42,48 @@ Time = Annotated[str, Meta(pattern=r"\A20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")]
 
 @dataclass(frozen=True)
 class Release:
-    """One wasmtime-py release.
+    """A pinned wasmtime-py release.
 
     Attributes:
-        version: the release, such as `50.0.1`.
-        time: when the first of its native wheels was uploaded, such as `2026-10-22T02:59:56Z`.
-        wheels: sha256 by file name, for each native wheel.
-        commit: id of the commit that stands for it.
+        version: the version, such as `50.0.1`.
+        time: when the first native wheel was uploaded, such as `2026-10-22T02:59:56Z`.
+        wheels: sha256 of each native wheel, by file name.
+        commit: id of the commit that represents the release; empty until it is appended.
         macs: how its macOS libraries register unwind info, by processor; not part of the commit.
     """
 
     version: ReleaseName
     time: Time
     wheels: dict[Wheel, Sha256]
-    commit: Commit = ""  # until it is appended
-    macs: dict[Literal["arm64", "x86_64"], Way] = field(default_factory=dict)
+    commit: Commit = ""
+    macs: dict[Literal["arm64", "x86_64"], Registration] = field(default_factory=dict)
 
     @property
     def on_macs(self) -> str:
-        """How its macOS libraries register unwind info, in words; nothing if they were not read."""
-        ways = sorted(set(self.macs.values()))
-        each = (f"{processor} {way}" for processor, way in self.macs.items())
-        return ", ".join(ways if len(ways) == 1 else each)
+        """How its macOS libraries register unwind info, as text; empty if they were not read."""
+        registrations = set(self.macs.values())
+        if len(registrations) == 1:
+            return registrations.pop()
+        return ", ".join(
+            f"{processor} {registration}" for processor, registration in self.macs.items()
+        )
 
     @property
     def timestamp(self) -> int:
-        """Seconds since the epoch."""
+        """The release's time in seconds since the epoch."""
         return int(datetime.fromisoformat(self.time).timestamp())
 
     @property
     def requirements(self) -> str:
-        """The commit's one file: what pip's hash-checking mode needs to install the release."""
+        """The commit's only file: what pip's hash-checking mode needs to install the release."""
         hashes = (f"--hash=sha256:{sha256}" for _, sha256 in sorted(self.wheels.items()))
         return " \\\n    ".join([f"wasmtime=={self.version}", *hashes]) + "\n"
 
     def wheel_for(self, platforms: Sequence[str]) -> str | None:
-        """The file name of the wheel that pip takes on those platforms, the best one first."""
+        """Return the file name of the wheel that pip would install, or None if there is none.
+
+        `platforms` are platform tags, the preferred one first.
+        """
         ranked = [
             (platforms.index(tag.platform), wheel)
             for wheel in self.wheels
@@ -89,13 +94,13 @@ class Release:
 
 
 class PinFile(TypedDict):
-    """`fixtures/releases.json`."""
+    """Schema of `fixtures/releases.json`."""
 
     releases: list[Release]
 
 
-def newest_with_wheel(releases: Sequence[Release], platforms: Sequence[str]) -> Release:
-    """Return the newest release with a wheel for those platforms; the newest if none has one."""
+def find_newest_with_wheel(releases: Sequence[Release], platforms: Sequence[str]) -> Release:
+    """Return the newest release with a wheel for these platform tags, or else the newest one."""
     for release in reversed(releases):
         if release.wheel_for(platforms):
             return release
@@ -103,12 +108,12 @@ def newest_with_wheel(releases: Sequence[Release], platforms: Sequence[str]) -> 
 
 
 def is_native(wheel: str) -> bool:
-    """Whether a wheel holds a library for one of the measured kinds of platform."""
+    """Return whether a wheel contains a library for a kind of platform that is measured."""
     return all(NATIVE.match(tag.platform) for tag in parse_wheel_filename(wheel)[3])
 
 
-def commit_id(release: Release, parent: str | None) -> str:
-    """The id git gives to the commit that stands for a release."""
+def compute_commit_id(release: Release, parent: str | None) -> str:
+    """Return the id that git gives to the commit of a release."""
     blob = _object_id("blob", release.requirements.encode())
     tree = _object_id("tree", b"100644 requirements.txt\0" + bytes.fromhex(blob))
     identity = f"{COMMITTER} {release.timestamp} +0000"
@@ -125,16 +130,16 @@ def _object_id(kind: str, content: bytes) -> str:
 
 
 def append_release(releases: Sequence[Release], new: Release) -> list[Release]:
-    """The releases with one more, newer than all of them, which gets its commit id here."""
+    """Compute the commit id of a newer release, and return the releases with it at the end."""
     parent = releases[-1].commit if releases else None
-    return [*releases, replace(new, commit=commit_id(new, parent))]
+    return [*releases, replace(new, commit=compute_commit_id(new, parent))]
 
 
 def load_pins(path: Path = PINS) -> list[Release]:
     """Read the pins, oldest release first.
 
     Raises:
-        UserError: the file is missing, cut short or edited by hand.
+        UserError: the file is missing, truncated or edited by hand.
     """
     releases = read_json(path, PinFile, suggest_restore(PINS))["releases"]
     try:
@@ -147,7 +152,7 @@ def load_pins(path: Path = PINS) -> list[Release]:
 
 
 def check_order(releases: Sequence[Release]) -> None:
-    """Raise ValueError for anything that `append` would not have written."""
+    """Raise ValueError if `append_release` would not have built these releases."""
     msgspec.convert([asdict(release) for release in releases], list[Release])
     if not releases:
         raise ValueError("it is empty")
@@ -156,16 +161,20 @@ def check_order(releases: Sequence[Release]) -> None:
         version = Version(release.version)
         if version <= newest:
             raise ValueError(f"{release.version} stands after {newest}")
-        if commit_id(release, parent) != release.commit:
+        if compute_commit_id(release, parent) != release.commit:
             raise ValueError(
-                f"{release.version} does not match its commit id: pins are append-only, and "
-                "`python -m scripts.releases.update` appends"
+                f"{release.version} does not match its commit id: pins are append-only, and only "
+                "`python -m scripts.releases.update` may append"
             )
         parent, newest = release.commit, version
 
 
 def save_pins(releases: Sequence[Release], path: Path = PINS) -> None:
-    """Write the pins, all or nothing."""
+    """Write the pins atomically.
+
+    Raises:
+        ValueError: the releases are not in order, or a commit id is wrong.
+    """
     check_order(releases)
     text = json.dumps({"releases": [asdict(release) for release in releases]}, indent=1) + "\n"
     write_atomically(path, text)
