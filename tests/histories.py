@@ -17,7 +17,7 @@ STORY = ("19.0.0", "21.0.0", "22.0.0", "40.0.0", "49.0.0", "50.0.1")
 OFF = 0.010  # seconds
 
 
-def counted(
+def make_counts(
     counts: Mapping[str, float],
     machine: Machine = LINUX,
     unwinder: str = "libunwind",
@@ -30,7 +30,7 @@ def counted(
     ]
 
 
-def by_law(releases: Sequence[str] = STORY, machine: Machine = LINUX) -> list[Row]:
+def make_predicted_counts(releases: Sequence[str] = STORY, machine: Machine = LINUX) -> list[Row]:
     """Return the counts that Debian 12's libunwind gives."""
     scan = SCANS["Debian 12, x86-64"]
     rows = []
@@ -43,7 +43,7 @@ def by_law(releases: Sequence[str] = STORY, machine: Machine = LINUX) -> list[Ro
     return rows
 
 
-def timed(
+def make_times(
     gaps: Mapping[str, float],
     machine: Machine = MAC,
     unwinder: str = "system",
@@ -64,7 +64,7 @@ def timed(
     return [*rows, *derive_gaps(rows)]
 
 
-def library(builds: Mapping[str, int], machine: Machine = LINUX) -> list[Row]:
+def make_libraries(builds: Mapping[str, int], machine: Machine = LINUX) -> list[Row]:
     """Return builds of the counted library, by release."""
     return [
         Row(machine.name, "libunwind", release, LIBRARY, "", build)
@@ -72,7 +72,7 @@ def library(builds: Mapping[str, int], machine: Machine = LINUX) -> list[Row]:
     ]
 
 
-def history(rows: Sequence[Row], *machines: Machine, newest: str = "") -> History:
+def make_history(rows: Sequence[Row], *machines: Machine, newest: str = "") -> History:
     """Return a history of these rows."""
     measured = [Measured(*key, 0) for key in dict.fromkeys(row[:3] for row in rows)]
     machines = machines or (LINUX,)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from scripts.gap.advice import (
-    WORTH,
+    THRESHOLD,
     Basis,
     Decision,
     Load,
@@ -37,10 +37,10 @@ def test_a_parser_in_50() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "decision"),
     [
-        (0, WORTH, Decision.KEEP),
-        (WORTH, WORTH + 0.01, Decision.EITHER),
+        (0, THRESHOLD, Decision.KEEP),
+        (THRESHOLD, THRESHOLD + 0.01, Decision.EITHER),
         (0.01, 5, Decision.EITHER),
-        (WORTH + 0.01, 5, Decision.TURN_OFF),
+        (THRESHOLD + 0.01, 5, Decision.TURN_OFF),
     ],
 )
 def test_a_range_that_spans_the_threshold_is_too_close_to_call(
@@ -70,7 +70,7 @@ def test_a_mac_without_the_calls_for_sections_pays_as_before() -> None:
 
 def test_a_large_table_is_noted() -> None:
     large = advise(Platform.LIBUNWIND, "50.0.1", Load(1000, PARSER))
-    assert any("leaves the processor's caches" in note for note in large.notes)
+    assert any("does not fit the processor's caches" in note for note in large.notes)
     assert advise(Platform.LIBUNWIND, "50.0.1", Load(20, PARSER)).notes == []
 
 

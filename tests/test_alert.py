@@ -92,7 +92,7 @@ def test_a_newest_release_that_is_unknown_has_an_issue(github: Path, history: Pa
         "ubuntu-24.04 (libunwind)"
     )
     assert (
-        "50.0.1 changed the cost is unknown, compared with 49.0.0: it is not measured, or"
+        "50.0.1 changed the cost compared with 49.0.0 is unknown: it was not measured, or"
         in issue["body"]
     )
 

@@ -10,7 +10,7 @@ import pytest
 from scripts.base.numbers import format_milliseconds
 from scripts.gap.advice import Load, advise
 from scripts.gap.platforms import Platform
-from scripts.site.calculator import calculator_data, libgcc_limits, model_eras
+from scripts.site.calculator import build_calculator_data, libgcc_limits, model_eras
 
 from .conftest import COMMITS, ROOT, absent
 
@@ -39,7 +39,7 @@ def run_script(name: str, expression: str, **values: Any) -> Any:
 
 
 def test_the_calculator_says_what_the_advice_says() -> None:
-    data = calculator_data(RELEASES)
+    data = build_calculator_data(RELEASES)
     answers = run_script(
         "calculator.js",
         "cases.map(([p, e, modules, fdes, residents]) => {"

@@ -12,7 +12,16 @@ from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP
 from scripts.history.read import History
 from scripts.history.rows import RESAMPLES, Row, resample, round_value
 
-from .histories import LINUX, MAC, STORY, by_law, counted, history, library, timed
+from .histories import (
+    LINUX,
+    MAC,
+    STORY,
+    make_counts,
+    make_history,
+    make_libraries,
+    make_predicted_counts,
+    make_times,
+)
 from .results import RELEASES
 
 HISTORIES = 400
@@ -32,13 +41,13 @@ def conclude(given: History) -> tuple[list[str], str, int]:
 )
 def test_a_count_that_differs_by_one_percent_is_a_change(factor: float, changed: bool) -> None:
     counts = dict.fromkeys(RELEASES, 5100.0) | {RELEASES[-1]: 5100 * factor}
-    found = conclude(history(counted(counts)))
+    found = conclude(make_history(make_counts(counts)))
     assert found == ([RELEASES[-1]] * changed, "", CHANGED if changed else 0)
 
 
 def test_a_drift_is_a_change_as_soon_as_it_adds_up_to_one_percent() -> None:
     counts = {release: 100_000 * 1.004**number for number, release in enumerate(RELEASES[:10])}
-    (rows,) = split_series(given := history(counted(counts))).values()
+    (rows,) = split_series(given := make_history(make_counts(counts))).values()
     changes = find_changes(given, rows)
     assert [change.release for change in changes] == [RELEASES[3], RELEASES[6], RELEASES[9]]
     # compared with the first release of the era that it ends
@@ -48,20 +57,20 @@ def test_a_drift_is_a_change_as_soon_as_it_adds_up_to_one_percent() -> None:
 
 
 def test_an_invented_count_two_percent_off_the_law_is_one_change() -> None:
-    rows = by_law(["48.0.0", "49.0.0"])
+    rows = make_predicted_counts(["48.0.0", "49.0.0"])
     rows = [
         row._replace(value=row.value * 1.02)
         if (row.release, row.shape) == ("49.0.0", "1000x8")
         else row
         for row in rows
     ]
-    assert conclude(history(rows)) == (["49.0.0"], "", CHANGED)
+    assert conclude(make_history(rows)) == (["49.0.0"], "", CHANGED)
 
 
 def test_a_change_splits_every_shape_and_has_its_causes() -> None:
     story = {"21.0.0": 300.0, "22.0.0": 100.0, "49.0.0": 100.0, "50.0.1": 10.0}
     flat = dict.fromkeys(story, 7.0)
-    given = history([*counted(story), *counted(flat, shape="1000x1")])
+    given = make_history([*make_counts(story), *make_counts(flat, shape="1000x1")])
     (rows,) = split_series(given).values()
     changes = find_changes(given, rows)
     assert [change.label for change in changes] == ["22.0.0 #8629", "50.0.1 #14304"]
@@ -80,54 +89,59 @@ def test_functions_explain_a_change_if_both_releases_have_them() -> None:
         for release, values in (("49.0.0", before), ("50.0.1", now))
         for name, value in values.items()
     ]
-    counts = counted({"49.0.0": 100, "50.0.1": 30})
+    counts = make_counts({"49.0.0": 100, "50.0.1": 30})
     for rows, expected in (
         ([*counts, *functions], [("fde", (90, 0)), ("section", (0, 20))]),
         ([*counts, *functions[3:]], []),
     ):
-        given = history(rows)
+        given = make_history(rows)
         (change,) = find_changes(given, next(iter(split_series(given).values())))
         assert list(change.functions.items()) == expected
 
 
 def test_every_upstream_change_between_two_measured_releases_is_named() -> None:
     for unwinder, expected in (("libunwind", [8629, 9479, 14304]), ("system", [8629])):
-        given = history(counted({"21.0.0": 300.0, "50.0.1": 10.0}, unwinder=unwinder))
+        given = make_history(make_counts({"21.0.0": 300.0, "50.0.1": 10.0}, unwinder=unwinder))
         (change,) = find_changes(given, next(iter(split_series(given).values())))
         assert [cause["pull_request"] for cause in change.causes] == expected
 
 
 def test_another_counted_library_is_not_a_change_of_the_release() -> None:
-    rows = counted({"49.0.0": 100, "50.0.1": 103})
-    other = library({"49.0.0": 0xA00000000000, "50.0.1": 0xB00000000000})
-    releases, unknown, code = conclude(history([*rows, *other]))
+    rows = make_counts({"49.0.0": 100, "50.0.1": 103})
+    other = make_libraries({"49.0.0": 0xA00000000000, "50.0.1": 0xB00000000000})
+    releases, unknown, code = conclude(make_history([*rows, *other]))
     assert (releases, code) == (["50.0.1"], UNKNOWN)
     assert unknown == (
         "the counted library differs: unknown package (a0000000) → unknown package (b0000000)"
     )
-    same = counted({"49.0.0": 100, "50.0.1": 100})
-    assert conclude(history([*same, *other])) == ([], "", 0)
+    same = make_counts({"49.0.0": 100, "50.0.1": 100})
+    assert conclude(make_history([*same, *other])) == ([], "", 0)
 
 
 def test_times_change_nothing_where_something_is_counted() -> None:
-    rows = counted(dict.fromkeys(STORY, 51.0))
-    rows += timed(dict.fromkeys(STORY, 9.0) | {"50.0.1": 1.0}, LINUX, "libunwind")
-    assert conclude(history(rows)) == ([], "", 0)
+    rows = make_counts(dict.fromkeys(STORY, 51.0))
+    rows += make_times(dict.fromkeys(STORY, 9.0) | {"50.0.1": 1.0}, LINUX, "libunwind")
+    assert conclude(make_history(rows)) == ([], "", 0)
 
 
 def test_what_is_unknown_is_said_and_never_unchanged() -> None:
-    before = counted({"49.0.0": 100})
-    assert conclude(history(before))[1:] == ("no release before it is measured", UNKNOWN)
-    other = counted({"49.0.0": 100, "50.0.1": 100}, shape="1000x1")
-    assert conclude(history([*before, *other]))[1:] == ("it is not measured at 1000x8", UNKNOWN)
-    missing = "it is not measured, or its file is left out"
-    assert conclude(history(before, newest="50.0.1"))[1:] == (missing, UNKNOWN)
+    before = make_counts({"49.0.0": 100})
+    assert conclude(make_history(before))[1:] == ("no earlier release was measured", UNKNOWN)
+    other = make_counts({"49.0.0": 100, "50.0.1": 100}, shape="1000x1")
+    assert conclude(make_history([*before, *other]))[1:] == (
+        "it was not measured at 1000x8",
+        UNKNOWN,
+    )
+    missing = "it was not measured, or its result file was left out"
+    assert conclude(make_history(before, newest="50.0.1"))[1:] == (missing, UNKNOWN)
 
 
 def test_a_release_without_its_count_is_an_era_of_its_own() -> None:
-    rows = counted({"48.0.0": 100, "49.0.0": 100})
-    rows += timed(dict.fromkeys(("48.0.0", "49.0.0"), 9.0) | {"50.0.1": 1.3}, LINUX, "libunwind")
-    given = history(rows)
+    rows = make_counts({"48.0.0": 100, "49.0.0": 100})
+    rows += make_times(
+        dict.fromkeys(("48.0.0", "49.0.0"), 9.0) | {"50.0.1": 1.3}, LINUX, "libunwind"
+    )
+    given = make_history(rows)
     (series,) = split_series(given).values()
     changes = find_changes(given, series)
     old, new = split_eras(series, changes)
@@ -141,12 +155,12 @@ def test_a_release_without_its_count_is_an_era_of_its_own() -> None:
 @pytest.mark.parametrize(("gap", "changed"), [(4.4, True), (4.6, False), (18.0, True)])
 def test_where_nothing_is_counted_a_factor_of_two_is_a_change(gap: float, changed: bool) -> None:
     gaps = dict.fromkeys(STORY, 9.0) | {"50.0.1": gap}
-    assert conclude(history(timed(gaps), MAC))[0] == ["50.0.1"] * changed
+    assert conclude(make_history(make_times(gaps), MAC))[0] == ["50.0.1"] * changed
 
 
 def test_single_samples_are_no_verdict() -> None:
-    rows = timed({"49.0.0": 9.0}) + timed({"50.0.1": 1.0}, samples=1)
-    releases, unknown, code = conclude(history(rows, MAC))
+    rows = make_times({"49.0.0": 9.0}) + make_times({"50.0.1": 1.0}, samples=1)
+    releases, unknown, code = conclude(make_history(rows, MAC))
     assert (releases, code) == ([], UNKNOWN)
     assert "without --quick" in unknown
 
@@ -159,7 +173,7 @@ def noisy_mac(random: np.random.Generator, gaps: list[float]) -> list[str]:
         samples = tuple(gap * np.exp(random.normal(0, PROCESSES, 8)))
         value = round_value(float(np.median(samples)))
         rows.append(Row("mac", "system", release, GAP, shape, value, samples=samples))
-    given = history(rows, MAC)
+    given = make_history(rows, MAC)
     (series,) = split_series(given).values()
     return [change.release for change in find_changes(given, series)]
 

@@ -10,7 +10,7 @@ from scripts.history.benchmarks import DEREGISTER
 from scripts.history.read import read_history
 from scripts.history.rows import Row
 
-from .histories import TREE, by_law, history
+from .histories import TREE, make_history, make_predicted_counts
 
 
 def test_every_recorded_count_obeys_the_law() -> None:
@@ -82,9 +82,9 @@ def test_without_the_calls_for_sections_a_new_release_registers_as_before() -> N
 
 
 def test_a_count_that_breaks_the_law_is_named_with_both_numbers() -> None:
-    rows = by_law()
+    rows = make_predicted_counts()
     rows[-1] = rows[-1]._replace(value=rows[-1].value * 1.02)
-    (said,) = law.broken_laws(history(rows))
+    (said,) = law.broken_laws(make_history(rows))
     assert said == (
         "linux, libunwind, 50.0.1, 100x100: 44,200.68 instructions per module, but the model "
         "predicts 43,336"
@@ -125,4 +125,4 @@ def test_the_rules_follow_from_the_model() -> None:
         for nanoseconds, limit in zip((0.63, 0.5, 0.27), (low, middle, high), strict=True):
             modules, fdes = load(limit)
             cost = unload(modules, fdes, way).entries * nanoseconds / 1e6
-            assert cost == pytest.approx(advice.WORTH, rel=0.1)
+            assert cost == pytest.approx(advice.THRESHOLD, rel=0.1)

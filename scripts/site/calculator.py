@@ -34,7 +34,7 @@ class ModelEra(NamedTuple):
 
 
 # FDEs per module: 8 functions, the module of wasmtime#10287, a parser, 2,000 functions
-COMMON = [
+COMMON_LOADS = [
     (Load(100, 17), "100 modules of 8 functions"),
     (Load(1000, 17), "1000 modules of 8 functions"),
     (Load(10_000, 17), "10,000 modules of 8 functions"),
@@ -61,10 +61,10 @@ def model_eras(releases: Iterable[str]) -> list[ModelEra]:
     return [ModelEra(group[0], group[-1], group is groups[-1]) for group in groups]
 
 
-def calculator_data(releases: Iterable[str]) -> dict[str, Any]:
+def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
     """Return what `calculator.js` needs, as JSON knows it."""
     return {
-        "worth": advice.WORTH,
+        "worth": advice.THRESHOLD,
         "entryNs": model.ENTRY_NS,
         "cachedEntries": model.CACHED_ENTRIES,
         "instructionNs": model.INSTRUCTION_NS,
@@ -114,15 +114,15 @@ def platform_data(platform: Platform, release: str) -> dict[str, Any]:
 
 def libgcc_limits() -> tuple[int, int]:
     """Return the FDEs of a module (libgcc 13), and the modules (libgcc 12), that cost 0.1 ms."""
-    instructions = advice.WORTH * 1e6 / model.INSTRUCTION_NS[1]
+    instructions = advice.THRESHOLD * 1e6 / model.INSTRUCTION_NS[1]
     fdes = (instructions - model.LIBGCC_TREE) / model.LIBGCC_TREE_FDE
     modules = (instructions - model.LIBGCC_LIST) / model.LIBGCC_LIST_STEP
     return int(fdes // 100 * 100), int(modules // 1000 * 1000)
 
 
-def common_rows(columns: list[str]) -> list[list[Any]]:
+def build_common_rows(columns: list[str]) -> list[list[Any]]:
     """Return the advice for common loads, by release: where unwind info gives something."""
     return [
         [name, load, [advice.advise(Platform.INTEL_MAC, release, load) for release in columns]]
-        for load, name in COMMON
+        for load, name in COMMON_LOADS
     ]

@@ -51,7 +51,7 @@ class ChangeRow:
     effects: list[Effect] = field(default_factory=list)
 
 
-def change_rows(report: Report) -> list[ChangeRow]:
+def build_change_rows(report: Report) -> list[ChangeRow]:
     """Return every change once, newest first; the most telling machine has its numbers."""
     rows: dict[tuple[str, tuple[str, ...]], ChangeRow] = {}
     for series in report.series:

@@ -23,7 +23,7 @@ def name_series(report: Report, history: History) -> Report:
     return replace(report, series=series)
 
 
-def drawn_series(report: Report, benchmark: str) -> dict[str, Series]:
+def select_drawn_series(report: Report, benchmark: str) -> dict[str, Series]:
     """Return the series that have the benchmark, by name; machines with the same unwinder are one.
 
     The same library executes the same instructions on every machine, so lines would hide each
@@ -36,7 +36,7 @@ def drawn_series(report: Report, benchmark: str) -> dict[str, Series]:
     return drawn
 
 
-def palette(report: Report) -> dict[str, int]:
+def assign_colours(report: Report) -> dict[str, int]:
     """Return the number of the colour of each name, the same in all charts."""
     names = dict.fromkeys(series.name for series in report.series)
     return {name: i % COLOURS for i, name in enumerate(names)}
@@ -44,14 +44,14 @@ def palette(report: Report) -> dict[str, int]:
 
 def build_chart(report: Report, history: History, benchmark: str) -> Staircase | None:
     """Return the chart of the count, or the gap, of the main shape; None if there are no values."""
-    drawn, colours = drawn_series(report, benchmark), palette(report)
+    drawn, colours = select_drawn_series(report, benchmark), assign_colours(report)
     if not drawn:
         return None
     counted = benchmark == DEREGISTER
     lines = [
-        Line(name, colours[name], points_of(report, series, benchmark), plateaus)
+        Line(name, colours[name], find_points(report, series, benchmark), plateaus)
         for name, series in drawn.items()
-        if (plateaus := plateaus_of(series.eras_of(MAIN_SHAPE), benchmark))
+        if (plateaus := find_plateaus(series.eras_of(MAIN_SHAPE), benchmark))
     ]
     measured = {row.release for row in report.rows}
     releases = [release for release in history.on_macs if release in measured]
@@ -59,13 +59,15 @@ def build_chart(report: Report, history: History, benchmark: str) -> Staircase |
         title=describe_chart(lines, counted=counted),
         releases=releases,
         lines=lines,
-        marks=marks_of(drawn) if counted else [mark._replace(said="") for mark in marks_of(drawn)],
-        hints=hints_of(report, lines, drawn, releases),
+        marks=find_marks(drawn)
+        if counted
+        else [mark._replace(said="") for mark in find_marks(drawn)],
+        hints=build_hints(report, lines, drawn, releases),
         counted=counted,
     )
 
 
-def points_of(report: Report, series: Series, benchmark: str) -> dict[str, Point]:
+def find_points(report: Report, series: Series, benchmark: str) -> dict[str, Point]:
     """Return the values of a series at the main shape, by release."""
     return {
         row.release: Point(row.value, row.low, row.high)
@@ -75,7 +77,7 @@ def points_of(report: Report, series: Series, benchmark: str) -> dict[str, Point
     }
 
 
-def plateaus_of(eras: list[Era], benchmark: str) -> list[Plateau]:
+def find_plateaus(eras: list[Era], benchmark: str) -> list[Plateau]:
     """Return the level of every era that has the benchmark."""
     show = format_count if benchmark == DEREGISTER else format_ratio
     return [
@@ -85,7 +87,7 @@ def plateaus_of(eras: list[Era], benchmark: str) -> list[Plateau]:
     ]
 
 
-def marks_of(drawn: dict[str, Series]) -> list[Mark]:
+def find_marks(drawn: dict[str, Series]) -> list[Mark]:
     """Return each change once, in the words of the most telling series that has it."""
     marks: dict[str, Mark] = {}
     for series in drawn.values():
@@ -117,7 +119,7 @@ def describe_chart(lines: list[Line], *, counted: bool) -> str:
     return f"{what}, by release, on a logarithmic scale. {said}."
 
 
-def hints_of(
+def build_hints(
     report: Report, lines: list[Line], drawn: dict[str, Series], releases: list[str]
 ) -> dict[str, str]:
     """Return the numbers of each release: counts, and milliseconds where they were measured."""
@@ -133,7 +135,7 @@ def hints_of(
                 *(
                     said
                     for line in lines
-                    if (said := hint(line.name, values.get((release, line.name), {})))
+                    if (said := format_hint(line.name, values.get((release, line.name), {})))
                 ),
             ]
         )
@@ -141,7 +143,7 @@ def hints_of(
     }
 
 
-def hint(name: str, values: dict[str, float]) -> str:
+def format_hint(name: str, values: dict[str, float]) -> str:
     """Return the numbers of a series in a release."""
     said = []
     if DEREGISTER in values:

@@ -11,7 +11,7 @@ GRID = "grid.html"
 NAVIGATION = '<li id="nav-li-"'  # the first item of the navigation of asv's page
 FEED = "regressions.xml"
 ERROR = "error.html"  # where asv's page goes if it cannot load its scripts
-OURS = f'<li><a href="{FRONT}">The answer</a></li><li><a href="{RELEASES}">Releases</a></li>'
+LINKS = f'<li><a href="{FRONT}">The answer</a></li><li><a href="{RELEASES}">Releases</a></li>'
 HINT = f'<p><a href="{FRONT}">The answer</a> needs neither a connection nor scripts.</p></body>'
 
 
@@ -28,7 +28,7 @@ def move_grid(site: Path) -> None:
     page = index.read_text(encoding="utf-8")
     if page.count(NAVIGATION) != 1:
         raise UserError(f"{index} has no '{NAVIGATION}' to stand beside: see {__name__}.")
-    write_atomically(site / GRID, page.replace(NAVIGATION, OURS + NAVIGATION))
+    write_atomically(site / GRID, page.replace(NAVIGATION, LINKS + NAVIGATION))
     index.unlink()
     feed, error = site / FEED, site / ERROR
     if feed.exists():

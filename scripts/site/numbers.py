@@ -30,7 +30,7 @@ class Grid(NamedTuple):
     rows: list[tuple[str, list[str]]]
 
 
-def effect_table(series: Series) -> TableText:
+def build_effect_table(series: Series) -> TableText:
     """Return what makes unloading a module dearer, by era, in instructions."""
     eras = [words.format_span(era.first, era.last) for era in series.eras_of("1000x8")]
     rows = []
@@ -46,7 +46,7 @@ def effect_table(series: Series) -> TableText:
     return TableText(f"Instructions per module, {series.name}", ["what differs", *eras], rows)
 
 
-def release_grids(report: Report, series: Series) -> list[Grid]:
+def build_grids(report: Report, series: Series) -> list[Grid]:
     """Return the count, the gap and the extra time of every release, newest first."""
     here = [row for row in report.rows if row.series == (series.machine, series.unwinder)]
     titles = {

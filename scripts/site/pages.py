@@ -21,7 +21,7 @@ from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
 from scripts.releases.pins import Release
 from scripts.site import calculator, changes, links, numbers, releases
-from scripts.site.charts import build_chart, drawn_series
+from scripts.site.charts import build_chart, select_drawn_series
 from scripts.site.plane import draw_plane
 from scripts.site.staircase import NARROW, WIDE, draw_staircase
 
@@ -38,18 +38,18 @@ KINDS = {  # the CSS class of a decision; what differs by load is either
 def write_answer(site: Path, project: str, report: Report, history: History) -> None:
     """Write the page with the answer."""
     pinned = list(history.on_macs)
-    groups = registrations(pinned)
+    groups = group_by_registration(pinned)
     planes = [
         draw_plane(way, f"{label}: what unwind info costs, by modules loaded and FDEs of each. "
-                   f"{rule}", [(load, name) for name, load in examples()])
+                   f"{rule}", [(load, name) for name, load in example_loads()])
         for (way, label, _), rule in zip(groups, advice.describe_rules(), strict=False)
     ]  # fmt: skip
     charts = {
         "count": build_chart(report, history, DEREGISTER),
         "gap": build_chart(report, history, GAP),
     }
-    telling = next(iter(drawn_series(report, DEREGISTER).values()), None)
-    fill(
+    telling = next(iter(select_drawn_series(report, DEREGISTER).values()), None)
+    write_page(
         site / FRONT,
         project=project,
         report=report,
@@ -67,16 +67,16 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
         planes=[(label, plane) for (_, label, _), plane in zip(groups, planes, strict=True)],
         main_load=SMALL,
         loads=LOADS,
-        benefits=benefits(report),
-        changes=changes.change_rows(report),
+        benefits=collect_benefits(report),
+        changes=changes.build_change_rows(report),
         functions=list(changes.function_lines(report)),
-        model=calculator.calculator_data(pinned),
-        common=calculator.common_rows([release for _, _, release in groups]),
+        model=calculator.build_calculator_data(pinned),
+        common=calculator.build_common_rows([release for _, _, release in groups]),
         common_heads=[label for _, label, _ in groups],
         libgcc_limits=calculator.libgcc_limits(),
-        effects=numbers.effect_table(telling) if telling else None,
-        grids=[(series, numbers.release_grids(report, series)) for series in report.series],
-        era_tables=[(series, *era_tables(report, series)) for series in report.series],
+        effects=numbers.build_effect_table(telling) if telling else None,
+        grids=[(series, numbers.build_grids(report, series)) for series in report.series],
+        era_tables=[(series, *build_era_tables(report, series)) for series in report.series],
         graphs={"instructions": BENCHMARKS[DEREGISTER], "time": TIME},
         reported=advice.read_reports(),
         measured=datetime.fromtimestamp(max(each.started for each in history.measured), UTC).date(),
@@ -91,28 +91,30 @@ def write_data(site: Path, report: Report) -> None:
 
 def write_empty(site: Path, project: str, history: History) -> None:
     """Write the front page of a site without values: it says why there are none."""
-    fill(site / FRONT, "empty.html.jinja", project=project, reason=words.describe_empty(history))
+    write_page(
+        site / FRONT, "empty.html.jinja", project=project, reason=words.describe_empty(history)
+    )
 
 
 def write_releases(
     site: Path, project: str, report: Report, history: History, pinned: list[Release]
 ) -> None:
     """Write the releases, a row each, named by the commit id that asv's links end on."""
-    fill(
+    write_page(
         site / RELEASES,
         project=project,
-        columns=releases.release_columns(report),
-        rows=releases.release_rows(report, pinned),
-        values=releases.comparison_data(report, history),
+        columns=releases.build_columns(report),
+        rows=releases.build_rows(report, pinned),
+        values=releases.build_comparison(report, history),
     )
 
 
-def write_former(site: Path) -> None:
+def write_redirect(site: Path) -> None:
     """Send visitors of the former address of the answer on."""
-    fill(site / FORMER, front=FRONT)
+    write_page(site / FORMER, front=FRONT)
 
 
-def registrations(pinned: list[str]) -> list[tuple[Registration, str, str]]:
+def group_by_registration(pinned: list[str]) -> list[tuple[Registration, str, str]]:
     """Return the ways to register, each with its releases in words and the newest of them."""
     eras = calculator.model_eras(pinned)
     found = []
@@ -125,7 +127,7 @@ def registrations(pinned: list[str]) -> list[tuple[Registration, str, str]]:
     return found
 
 
-def examples() -> list[tuple[str, advice.Load]]:
+def example_loads() -> list[tuple[str, advice.Load]]:
     """Return the loads that the plane names."""
     return [
         ("1000 × 8 functions", advice.Load(1000, 17)),
@@ -134,7 +136,7 @@ def examples() -> list[tuple[str, advice.Load]]:
     ]
 
 
-def benefits(report: Report) -> list[tuple[str, list[str]]]:
+def collect_benefits(report: Report) -> list[tuple[str, list[str]]]:
     """Return what one gives up by turning unwind info off, once each, and where that holds."""
     found: dict[str, list[str]] = {}
     for platform, cells in report.matrix.items():
@@ -149,10 +151,10 @@ def benefits(report: Report) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-def era_tables(report: Report, series: Series) -> list[tables.TableText]:
+def build_era_tables(report: Report, series: Series) -> list[tables.TableText]:
     """Return the eras of a series: those of the headline shapes, and those of the others."""
     return [
-        tables.era_table(
+        tables.build_era_table(
             series,
             [shape for shape in report.shapes if (shape in HEADLINE) == headline],
             ranges=True,
@@ -161,12 +163,12 @@ def era_tables(report: Report, series: Series) -> list[tables.TableText]:
     ]
 
 
-def here_measured(cell: Cell) -> list[str]:
+def measured_on_platform(cell: Cell) -> list[str]:
     """Return what was measured on the platform of a cell itself: a stand-in is a detail."""
     return [said for said in cell.measured if not said.endswith("the stand-in")]
 
 
-def fill(path: Path, template: str = "", **values: Any) -> None:
+def write_page(path: Path, template: str = "", **values: Any) -> None:
     """Write a page from its template in `templates/`: values are escaped, and all are needed."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -180,7 +182,7 @@ def fill(path: Path, template: str = "", **values: Any) -> None:
     environment.filters["https"] = links.require_https
     environment.globals.update(
         words=words,
-        here_measured=here_measured,
+        here_measured=measured_on_platform,
         kinds=KINDS,
         describe_cost=advice.describe_cost,
         format_milliseconds_range=format_milliseconds_range,

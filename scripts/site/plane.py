@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from scripts.gap import model
-from scripts.gap.advice import WORTH, Load
+from scripts.gap.advice import THRESHOLD, Load
 from scripts.gap.model import Registration, unload
-from scripts.site.svg import LogScale, element, line, path, short, text
+from scripts.site.svg import LogScale, element, format_tick, line, path, text
 
 WIDTH, HEIGHT = 400, 330
 LEFT, TOP, BOTTOM = 46, 12, 46
@@ -24,17 +24,20 @@ def draw_plane(registration: Registration, title: str, loads: Sequence[tuple[Loa
         element("path", d=path(below) + "Z", class_="area keep"),
         element("path", d=path(above) + "Z", class_="area off"),
         element("path", d=path([*slow, *fast[::-1]]) + "Z", class_="area either"),
-        *(element("path", d=path(inside(each)), class_="contour") for each in (slow, fast)),
+        *(
+            element("path", d=path(drop_edge_points(each)), class_="contour")
+            for each in (slow, fast)
+        ),
     ]
     grid = []
     for value in X.ticks():
         x = X(value)
         grid.append(line(x, Y.start, x, Y.end, class_="grid"))
-        grid.append(text(x, Y.start + 16, short(value), class_="tick", text_anchor="middle"))
+        grid.append(text(x, Y.start + 16, format_tick(value), class_="tick", text_anchor="middle"))
     for value in Y.ticks():
         y = Y(value)
         grid.append(line(X.start, y, X.end, y, class_="grid"))
-        grid.append(text(X.start - 6, y + 4, short(value), class_="tick", text_anchor="end"))
+        grid.append(text(X.start - 6, y + 4, format_tick(value), class_="tick", text_anchor="end"))
     axis = text(
         (X.start + X.end) / 2, HEIGHT - 8, "modules loaded", class_="axis", text_anchor="middle"
     )
@@ -69,17 +72,17 @@ def contour(registration: Registration, nanoseconds: float) -> list[tuple[float,
     points = []
     for i in range(101):
         modules = X.high ** (1 - i / 100)
-        fdes = fdes_at(registration, modules, WORTH * 1e6 / nanoseconds)
+        fdes = solve_fdes(registration, modules, THRESHOLD * 1e6 / nanoseconds)
         points.append((X(modules), Y(min(max(fdes, Y.low), Y.high))))
     return points
 
 
-def inside(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def drop_edge_points(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the points of a contour that are not on the edge of the plot."""
     return [point for point in points if point[1] not in (Y.start, Y.end)]
 
 
-def fdes_at(registration: Registration, modules: float, entries: float) -> float:
+def solve_fdes(registration: Registration, modules: float, entries: float) -> float:
     """Return the FDEs per module for which unloading a module scans that many entries."""
     low, high = 0.0, 1e9
     for _ in range(80):

@@ -38,7 +38,7 @@ class GapPage(OutputPublisher):
         else:
             pages.write_empty(site, conf.project, history)
         pages.write_releases(site, conf.project, shown, history, repo.releases)
-        pages.write_former(site)
+        pages.write_redirect(site)
         nothing = (
             [] if history.measured else [f"Nothing to publish: {words.describe_empty(history)}"]
         )

@@ -35,7 +35,7 @@ class ReleaseRow(NamedTuple):
     changed: bool
 
 
-def release_columns(report: Report) -> list[ReleaseColumn]:
+def build_columns(report: Report) -> list[ReleaseColumn]:
     """Return a column for each series of the report."""
     columns: list[ReleaseColumn] = []
     for series in report.series:
@@ -44,7 +44,7 @@ def release_columns(report: Report) -> list[ReleaseColumn]:
     return columns
 
 
-def release_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
+def build_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
     """Return every release, newest first, at the main shape: the count, or the gap without one."""
     values = {(*row.series, row.release, row.benchmark): row for row in at_main_shape(report)}
     changed = {change.release for change in report.changes}
@@ -77,7 +77,7 @@ def format_cost(counted: Row | None, gap: Row | None) -> str:
     return format_ratio(gap.value) if gap is not None else "n/a"
 
 
-def comparison_data(report: Report, history: History) -> dict[str, Any]:
+def build_comparison(report: Report, history: History) -> dict[str, Any]:
     """Return every value that two releases can be compared by, as JSON knows it.
 
     A list has one entry for each release: a count, or a time with its range.

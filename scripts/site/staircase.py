@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from scripts.site.svg import LogScale, element, line, path, short, text
+from scripts.site.svg import LogScale, element, format_tick, line, path, text
 
 WIDE, NARROW, PICTURE = (1120, 360), (360, 310), (840, 320)
 TOP, BOTTOM, LEFT = 58, 26, 44  # room for the changes, the releases and the scale
@@ -103,9 +103,9 @@ class _Drawing:
         """Return the chart; what only eyes can use is hidden from screen readers."""
         seen = [
             *self.draw_axes(),
-            *(part for line in self.chart.lines for part in self.trace(line)),
+            *(part for line in self.chart.lines for part in self.draw_series(line)),
         ]
-        names = [part for line in self.chart.lines for part in self.label(line)]
+        names = [part for line in self.chart.lines for part in self.draw_label(line)]
         areas = [] if kind == "picture" else self.draw_hints(said=kind == "wide")
         return element(
             "svg",
@@ -123,7 +123,9 @@ class _Drawing:
         for value in self.y.ticks():
             y = self.y(value)
             drawn.append(line(LEFT, y, self.width, y, class_="grid"))
-            drawn.append(text(LEFT - 6, y + 4, short(value), class_="tick", text_anchor="end"))
+            drawn.append(
+                text(LEFT - 6, y + 4, format_tick(value), class_="tick", text_anchor="end")
+            )
         every = -(-6 * LETTER // self.step)
         last = len(self.chart.releases) - 1
         for i, release in enumerate(self.chart.releases):
@@ -134,7 +136,7 @@ class _Drawing:
                 drawn.append(text(x, y, release, class_="tick", text_anchor="middle"))
         return drawn
 
-    def trace(self, line: Line) -> list[Markup]:
+    def draw_series(self, line: Line) -> list[Markup]:
         """Return the steps of one series, or its points and their ranges."""
         drawn, corners = [], list[list[tuple[float, float]]]()
         before = ""
@@ -161,7 +163,7 @@ class _Drawing:
             drawn.append(line(x, ends[0], x, ends[1], class_=f"range s{colour}"))
         return drawn
 
-    def label(self, line: Line) -> list[Markup]:
+    def draw_label(self, line: Line) -> list[Markup]:
         """Return the name of a series at its longest era, and the value of each.
 
         A label stands below its line after a fall, where the plot is empty, else above.

@@ -59,7 +59,7 @@ class LogScale:
                     yield value
 
 
-def short(value: float) -> str:
+def format_tick(value: float) -> str:
     """Return a tick's label, such as `10k` or `0.5`."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
