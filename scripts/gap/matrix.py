@@ -17,7 +17,7 @@ SMALL, MIDDLE, LARGE = "1000 × 8 functions", "1000 × 106 FDEs", "1 × 2,000 fu
 LOADS = {
     SMALL: "1000 modules of 8 exported functions each",
     MIDDLE: "1000 modules of 106 FDEs each, as in wasmtime#10287",
-    LARGE: "one module of 2,000 functions beside 100,000 FDEs of others",
+    LARGE: "one module of 2,000 functions beside 100,000 FDEs of other modules",
 }
 
 

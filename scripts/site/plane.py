@@ -1,4 +1,4 @@
-"""The picture of the whole plane: modules loaded × FDEs of each, and where 0.1 ms are passed."""
+"""The plane of all loads: the advice by modules loaded and FDEs per module."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ Y = LogScale(1, 100_000, HEIGHT - BOTTOM, TOP)
 
 
 def draw_plane(registration: Registration, title: str, loads: Sequence[tuple[Load, str]]) -> Markup:
-    """Return the plane for one way to register, with some loads as examples."""
+    """Return the plane for one kind of registration, with example loads as labelled points."""
     slow, fast = (contour(registration, nanoseconds) for nanoseconds in model.ENTRY_NS[::-1])
     below = [*slow, (X.start, Y.start), (X.end, Y.start)]
     above = [*fast, (X.start, Y.end), (X.end, Y.end)]
@@ -25,8 +25,8 @@ def draw_plane(registration: Registration, title: str, loads: Sequence[tuple[Loa
         element("path", d=path(above) + "Z", class_="area off"),
         element("path", d=path([*slow, *fast[::-1]]) + "Z", class_="area either"),
         *(
-            element("path", d=path(drop_edge_points(each)), class_="contour")
-            for each in (slow, fast)
+            element("path", d=path(drop_edge_points(points)), class_="contour")
+            for points in (slow, fast)
         ),
     ]
     grid = []
@@ -68,7 +68,10 @@ def draw_plane(registration: Registration, title: str, loads: Sequence[tuple[Loa
 
 
 def contour(registration: Registration, nanoseconds: float) -> list[tuple[float, float]]:
-    """Return where a module costs the threshold, inside the plot, from many modules to few."""
+    """Return the points at which unloading a module costs the threshold, from right to left.
+
+    Points outside the plot are moved to its edge.
+    """
     points = []
     for i in range(101):
         modules = X.high ** (1 - i / 100)
@@ -78,12 +81,12 @@ def contour(registration: Registration, nanoseconds: float) -> list[tuple[float,
 
 
 def drop_edge_points(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points of a contour that are not on the edge of the plot."""
+    """Return the points of a contour without those on the lower and upper edge of the plot."""
     return [point for point in points if point[1] not in (Y.start, Y.end)]
 
 
 def solve_fdes(registration: Registration, modules: float, entries: float) -> float:
-    """Return the FDEs per module for which unloading a module scans that many entries."""
+    """Find the FDEs per module at which unloading a module scans the given number of entries."""
     low, high = 0.0, 1e9
     for _ in range(80):
         middle = (low + high) / 2
