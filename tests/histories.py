@@ -1,4 +1,4 @@
-"""Histories in memory, with known costs, for tests of the report."""
+"""Build histories with known costs in memory, for tests of the report."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,21 +17,21 @@ STORY = ("19.0.0", "21.0.0", "22.0.0", "40.0.0", "49.0.0", "50.0.1")
 OFF = 0.010  # seconds
 
 
-def counted(
+def make_counts(
     counts: Mapping[str, float],
     machine: Machine = LINUX,
     unwinder: str = "libunwind",
     shape: str = "1000x8",
 ) -> list[Row]:
-    """Return instructions to deregister, by release."""
+    """Return a row for each release, with its instructions to deregister a module."""
     return [
         Row(machine.name, unwinder, release, DEREGISTER, shape, value)
         for release, value in counts.items()
     ]
 
 
-def by_law(releases: Sequence[str] = STORY, machine: Machine = LINUX) -> list[Row]:
-    """Return the counts that Debian 12's libunwind gives."""
+def make_predicted_counts(releases: Sequence[str] = STORY, machine: Machine = LINUX) -> list[Row]:
+    """Return the counts that the model predicts for Debian 12's libunwind."""
     scan = SCANS["Debian 12, x86-64"]
     rows = []
     for shape in ("1000x1", "1000x8", "100x100"):
@@ -43,42 +43,39 @@ def by_law(releases: Sequence[str] = STORY, machine: Machine = LINUX) -> list[Ro
     return rows
 
 
-def timed(
+def make_times(
     gaps: Mapping[str, float],
     machine: Machine = MAC,
     unwinder: str = "system",
     shape: str = "1000x8",
     samples: int = 8,
 ) -> list[Row]:
-    """Return times of equal samples, and what is derived from them, by release."""
+    """Return times with equal samples, gaps and extra times, by release."""
     rows = []
     for release, gap in gaps.items():
         for benchmark, seconds in ((TIME_ON, OFF * gap), (TIME_OFF, OFF)):
-            taken = (seconds,) * samples
-            rows.append(
-                Row(
-                    machine.name, unwinder, release, benchmark, shape, seconds,
-                    seconds, seconds, taken,
-                )
-            )  # fmt: skip
+            values = (seconds, seconds, seconds, (seconds,) * samples)
+            rows.append(Row(machine.name, unwinder, release, benchmark, shape, *values))
     return [*rows, *derive_gaps(rows)]
 
 
-def library(builds: Mapping[str, int], machine: Machine = LINUX) -> list[Row]:
-    """Return builds of the counted library, by release."""
+def make_libraries(builds: Mapping[str, int], machine: Machine = LINUX) -> list[Row]:
+    """Return a row for each release, with the build id of the counted library."""
     return [
         Row(machine.name, "libunwind", release, LIBRARY, "", build)
         for release, build in builds.items()
     ]
 
 
-def history(rows: Sequence[Row], *machines: Machine, newest: str = "") -> History:
-    """Return a history of these rows."""
+def make_history(rows: Sequence[Row], *machines: Machine, newest: str = "") -> History:
+    """Return a history of these rows, in which every machine has the same newest release."""
     measured = [Measured(*key, 0) for key in dict.fromkeys(row[:3] for row in rows)]
     machines = machines or (LINUX,)
-    last = {
+    newest_by_machine = {
         machine.name: newest
         or max((row.release for row in rows if row.machine == machine.name), default="")
         for machine in machines
     }
-    return History({machine.name: machine for machine in machines}, measured, list(rows), last)
+    return History(
+        {machine.name: machine for machine in machines}, measured, list(rows), newest_by_machine
+    )

@@ -1,11 +1,11 @@
-"""The advice: cost, basis, what unwind info gives, and the decision."""
+"""The advice: the cost, its basis, the benefit of unwind info, and the decision."""
 
 import re
 
 import pytest
 
 from scripts.gap.advice import (
-    WORTH,
+    THRESHOLD,
     Basis,
     Decision,
     Load,
@@ -23,11 +23,11 @@ from .conftest import ROOT
 PARSER = 497  # FDEs of a parser of 210 KB
 
 
-def test_a_parser_in_50() -> None:
-    by_estimate = advise(Platform.LIBUNWIND, "50.0.1", Load(1000, PARSER))
-    assert by_estimate.decision is Decision.EITHER
-    assert by_estimate.cost == pytest.approx((0.067, 0.157), abs=0.001)
-    assert by_estimate.basis is Basis.ESTIMATED
+def test_measured_cost_takes_precedence_over_the_estimate() -> None:
+    estimated = advise(Platform.LIBUNWIND, "50.0.1", Load(1000, PARSER))
+    assert estimated.decision is Decision.EITHER
+    assert estimated.cost == pytest.approx((0.067, 0.157), abs=0.001)
+    assert estimated.basis is Basis.ESTIMATED
     measured = Range(0.120, 0.128)
     advice = advise(Platform.LIBUNWIND, "50.0.1", Load(1000, PARSER), measured=measured)
     assert (advice.decision, advice.basis) == (Decision.TURN_OFF, Basis.MEASURED)
@@ -37,19 +37,19 @@ def test_a_parser_in_50() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "decision"),
     [
-        (0, WORTH, Decision.KEEP),
-        (WORTH, WORTH + 0.01, Decision.EITHER),
+        (0, THRESHOLD, Decision.KEEP),
+        (THRESHOLD, THRESHOLD + 0.01, Decision.EITHER),
         (0.01, 5, Decision.EITHER),
-        (WORTH + 0.01, 5, Decision.TURN_OFF),
+        (THRESHOLD + 0.01, 5, Decision.TURN_OFF),
     ],
 )
-def test_a_range_that_spans_the_threshold_is_too_close_to_call(
+def test_cost_range_that_spans_the_threshold_is_too_close_to_call(
     low: float, high: float, decision: Decision
 ) -> None:
     assert decide(Range(low, high)) is decision
 
 
-def test_on_apple_silicon_nothing_is_lost_up_to_49() -> None:
+def test_unwind_info_has_no_benefit_on_apple_silicon_up_to_49() -> None:
     small = Load(10, 3)
     advice = advise(Platform.APPLE_SILICON, "49.0.0", small)
     assert advice.decision is Decision.TURN_OFF
@@ -59,7 +59,7 @@ def test_on_apple_silicon_nothing_is_lost_up_to_49() -> None:
     assert advise(Platform.APPLE_SILICON, "50.0.1", small).decision is Decision.KEEP
 
 
-def test_a_mac_without_the_calls_for_sections_pays_as_before() -> None:
+def test_mac_that_cannot_register_sections_has_the_cost_of_49() -> None:
     load = Load(1000, 106)
     new, old = (advise(Platform.INTEL_MAC, release, load) for release in ("50.0.1", "49.0.0"))
     assert new.decision is Decision.KEEP
@@ -68,13 +68,13 @@ def test_a_mac_without_the_calls_for_sections_pays_as_before() -> None:
     assert (same.cost, same.decision) == (old.cost, Decision.TURN_OFF)
 
 
-def test_a_large_table_is_noted() -> None:
+def test_table_that_exceeds_the_caches_is_noted() -> None:
     large = advise(Platform.LIBUNWIND, "50.0.1", Load(1000, PARSER))
-    assert any("leaves the processor's caches" in note for note in large.notes)
+    assert any("does not fit the processor's caches" in note for note in large.notes)
     assert advise(Platform.LIBUNWIND, "50.0.1", Load(20, PARSER)).notes == []
 
 
-def test_what_cannot_be_known_or_turned_off_is_said() -> None:
+def test_advice_is_unknown_before_19_and_fixed_on_windows() -> None:
     early = advise(Platform.LIBUNWIND, "18.0.2", Load(1000, 17))
     assert early.decision is Decision.UNKNOWN
     assert early.cost is None
@@ -83,13 +83,13 @@ def test_what_cannot_be_known_or_turned_off_is_said() -> None:
 
 @pytest.mark.parametrize("platform", [Platform.LIBGCC_LIST, Platform.LIBGCC_TREE])
 @pytest.mark.parametrize("release", ["13.0.0", "49.0.0", "50.0.1"])
-def test_libgcc_is_worth_keeping_whatever_is_loaded(platform: Platform, release: str) -> None:
+def test_unwind_info_is_kept_with_libgcc_for_any_load(platform: Platform, release: str) -> None:
     few, many = (advise(platform, release, Load(modules, 106)) for modules in (1, 5000))
     assert few.decision is many.decision is Decision.KEEP
     assert "debuggers and profilers" in few.gives
 
 
-def test_reports_are_what_their_pages_give() -> None:
+def test_reported_measurements_match_their_addresses_and_the_model() -> None:
     bounds: list[float] = []
     for report in read_reports():
         assert re.fullmatch(r"https://github.com/\w+/\w+/(issues|pull)/\d+", report["url"])
@@ -103,7 +103,7 @@ def test_reports_are_what_their_pages_give() -> None:
     assert (min(bounds), max(bounds)) == ENTRY_NS
 
 
-def test_the_nanoseconds_of_reports_follow_from_their_numbers() -> None:
+def test_nanoseconds_per_entry_follow_from_the_reported_numbers() -> None:
     half_of_the_table = 266_664 / 2
     slow = 84.3e3 / half_of_the_table
     fast = 1.5e9 / (1000 * 106 * (1000 * 106 + 1) / 2)

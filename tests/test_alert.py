@@ -92,7 +92,7 @@ def test_damaged_result_of_the_newest_release_is_reported(github: Path, history:
         "ubuntu-24.04 (libunwind)"
     )
     assert (
-        "50.0.1 changed the cost is unknown, compared with 49.0.0: it is not measured, or"
+        "50.0.1 changed the cost compared with 49.0.0 is unknown: it was not measured, or"
         in issue["body"]
     )
 

@@ -1,4 +1,4 @@
-"""The published site of what is recorded, in a real Chromium."""
+"""The published site of the recorded results, in Chromium."""
 
 import functools
 import http.server
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
 
 from .conftest import COMMITS, DEADLINE, ROOT, asv, copy_repository, skip_missing
 
-STOCK = {  # what asv's page loads -> the same from the packages in tests/site
+STOCK = {  # files that asv's page loads, and the same files in the packages of tests/site
     "jquery-3.3.1.min.js": "jquery/dist/jquery.min.js",
     "jquery.flot.min.js": "flot/jquery.flot.js",
     "jquery.flot.time.min.js": "flot/jquery.flot.time.js",
@@ -36,14 +36,14 @@ GRAPH = "unwinder_instructions.UnwinderInstructions.track_removal"
 pytestmark = pytest.mark.slow
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Print nothing."""
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site of what is recorded, under a path, its libraries beside it."""
+    """Publish the site below a path, with the libraries of asv's page next to it."""
     if shutil.which("npm") is None:
         skip_missing("npm is not installed: asv's stock pages need libraries that come with it")
     copy = copy_repository(tmp_path_factory.mktemp("browser"), recorded=True)
@@ -69,8 +69,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(site: Path) -> Iterator[str]:
-    """The address of the site on a plain static host."""
-    handler = functools.partial(_Quiet, directory=str(site.parent.parent))
+    """Serve the site from a static host and yield its address."""
+    handler = functools.partial(_QuietHandler, directory=str(site.parent.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/some/path/"
@@ -83,55 +83,56 @@ def browser() -> Iterator[Browser]:
     if path is None:
         skip_missing("Chromium is not installed (Debian: chromium)")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A page on which nothing may go wrong and nothing may be asked of another host."""
+    """Yield a page, then check that it had no errors and no requests to other hosts."""
     opened = browser.new_page(viewport={"width": 1200, "height": 900})
-    host, wrong = address.split("/some")[0], list[str]()
+    host, problems = address.split("/some")[0], list[str]()
 
-    def check(response: Response) -> None:
-        elsewhere = not response.url.startswith((host, "data:", "blob:"))
-        # asv's grid asks for the graphs of benchmarks that were not measured, too
-        missing = response.status >= 400 and "/graphs/" not in response.url
-        if elsewhere or missing:
-            wrong.append(response.url)
+    def check_response(response: Response) -> None:
+        is_external = not response.url.startswith((host, "data:", "blob:"))
+        # asv's grid also requests the graphs of benchmarks that were not measured
+        is_missing = response.status >= 400 and "/graphs/" not in response.url
+        if is_external or is_missing:
+            problems.append(response.url)
 
-    def listen(said: ConsoleMessage) -> None:
-        if said.type == "error" and "Failed to load resource" not in said.text:
-            wrong.append(said.text)
+    def check_console(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            problems.append(message.text)
 
-    def fail(error: object) -> None:
-        # asv's own grid draws its plots before they have a width, on a loaded machine
+    def check_error(error: object) -> None:
+        # on a busy machine, asv's grid draws its plots before they have a width
         if not str(error).startswith("Invalid dimensions for plot, width = 0"):
-            wrong.append(str(error))
+            problems.append(str(error))
 
-    opened.on("response", check)
-    # a page that forwards to another is left before it is loaded
-    opened.on(
-        "requestfailed",
-        lambda asked: None if asked.is_navigation_request() else wrong.append(asked.url),
-    )
-    opened.on("console", listen)
-    opened.on("pageerror", fail)
+    def check_failed_request(request: Request) -> None:
+        # a page that redirects is left before it is loaded
+        if not request.is_navigation_request():
+            problems.append(request.url)
+
+    opened.on("response", check_response)
+    opened.on("requestfailed", check_failed_request)
+    opened.on("console", check_console)
+    opened.on("pageerror", check_error)
     yield opened
     opened.close()
-    assert wrong == []
+    assert problems == []
 
 
-def shoot(page: Page, name: str) -> None:
-    """Keep a screenshot of the first screen, and one of the whole page."""
+def save_screenshots(page: Page, name: str) -> None:
+    """Save a screenshot of the first screen and one of the whole page."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}-first.png")
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 def is_on_screen(page: Page, selector: str) -> bool:
-    """Return whether all of an element is on the first screen."""
+    """Return whether an element is completely on the first screen."""
     box = page.locator(selector).first.bounding_box()
     size = page.viewport_size
     assert box is not None
@@ -141,7 +142,7 @@ def is_on_screen(page: Page, selector: str) -> bool:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1200", "390"])
-def test_the_first_screen_answers_offline(
+def test_first_screen_has_the_answer_offline(
     size: Any, scheme: Any, browser: Browser, site: Path
 ) -> None:
     opened = browser.new_page(viewport=size, color_scheme=scheme, offline=True)
@@ -160,11 +161,11 @@ def test_the_first_screen_answers_offline(
         )
         assert (sum(map(int, re.findall(r"\d+", ground))) > 380) == (scheme == "light")
         assert ink != ground
-        shoot(opened, f"{name.split('.')[0]}-{size['width']}-{scheme}")
+        save_screenshots(opened, f"{name.split('.')[0]}-{size['width']}-{scheme}")
     opened.close()
 
 
-def test_nothing_scrolls_inside_the_page(page: Page, address: str) -> None:
+def test_no_element_of_the_page_scrolls(page: Page, address: str) -> None:
     for name in PAGES:
         page.goto(address + name)
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
@@ -178,7 +179,7 @@ def test_nothing_scrolls_inside_the_page(page: Page, address: str) -> None:
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1200", "390"])
-def test_without_scripts_the_answer_is_there(size: Any, browser: Browser, site: Path) -> None:
+def test_page_has_the_answer_without_javascript(size: Any, browser: Browser, site: Path) -> None:
     opened = browser.new_page(viewport=size, java_script_enabled=False, offline=True)
     opened.goto((site / "index.html").as_uri())
     assert is_on_screen(opened, ".headline")
@@ -186,27 +187,27 @@ def test_without_scripts_the_answer_is_there(size: Any, browser: Browser, site: 
     assert opened.get_by_text("1000 parsers of 210 KB").is_visible()
     for control in ("#calculator", ".chooser"):
         assert not opened.locator(control).first.is_visible()
-    shoot(opened, f"index-{size['width']}-no-scripts")
+    save_screenshots(opened, f"index-{size['width']}-no-scripts")
     opened.goto((site / "releases.html").as_uri())
     assert not opened.locator("#compare").is_visible()
     assert "asv compare" in opened.locator("noscript").inner_text()
     opened.close()
 
 
-def test_the_chart_tells_the_numbers_of_a_release(page: Page, address: str) -> None:
+def test_chart_shows_the_numbers_of_the_chosen_release(page: Page, address: str) -> None:
     page.goto(f"{address}index.html")
-    said = page.locator("#by-release output")
-    assert said.inner_text().startswith("50.0.1")
+    output = page.locator("#by-release output")
+    assert output.inner_text().startswith("50.0.1")
     slider = page.locator("#by-release input")
     slider.focus()
     page.keyboard.press("ArrowLeft")
-    assert said.inner_text().startswith("49.0.0")
+    assert output.inner_text().startswith("49.0.0")
     assert "1,156,765 instructions per module" in (slider.get_attribute("aria-valuetext") or "")
     page.locator("#by-release .wide .hints rect").nth(0).hover()
-    assert said.inner_text().startswith("13.0.0")
+    assert output.inner_text().startswith("13.0.0")
 
 
-def test_the_calculator_follows_its_fields_and_its_address(page: Page, address: str) -> None:
+def test_calculator_reads_its_fields_and_its_address(page: Page, address: str) -> None:
     page.goto(f"{address}index.html")
     answer = page.locator("#calculator .answer")
     assert "either" in answer.inner_text()
@@ -231,33 +232,33 @@ def test_the_calculator_follows_its_fields_and_its_address(page: Page, address: 
 
 
 @pytest.mark.parametrize("fragment", ["#/", "#/regressions", f"#{GRAPH}?x-axis=commit"])
-def test_former_links_arrive_at_asv_s_page(fragment: str, page: Page, address: str) -> None:
+def test_old_links_redirect_to_asv_page(fragment: str, page: Page, address: str) -> None:
     page.goto(f"{address}index.html{fragment}")
     page.wait_for_url(f"{address}grid.html{fragment}*")
     page.get_by_text("Benchmark grid").first.wait_for()
 
 
-def test_the_former_page_leads_to_the_answer(page: Page, address: str) -> None:
+def test_old_page_redirects_to_the_answer(page: Page, address: str) -> None:
     page.goto(f"{address}gap.html")
     page.wait_for_url(f"{address}index.html")
     page.evaluate("location.hash = '#when-heading'")
     assert page.url == f"{address}index.html#when-heading"
 
 
-def test_asv_s_own_pages_open_and_link_to_ours(page: Page, address: str) -> None:
+def test_asv_pages_open_and_link_to_the_answer(page: Page, address: str) -> None:
     page.goto(f"{address}index.html")
     page.get_by_role("link", name="All graphs").first.click()
     page.wait_for_url(f"{address}grid.html#/")
     page.locator("#summarygrid-display a").first.wait_for()
-    shoot(page, "asv-grid")
+    save_screenshots(page, "asv-grid")
     page.get_by_role("link", name="The answer").click()
     page.wait_for_url(f"{address}index.html")
     page.locator("section a[href*=track_removal]").locator("visible=true").first.click()
     page.wait_for_selector("#main-graph canvas")
-    shoot(page, "asv-graph")
+    save_screenshots(page, "asv-graph")
 
 
-def test_a_graph_of_asv_has_a_line_for_each_unwinder(page: Page, address: str) -> None:
+def test_asv_graph_has_a_line_for_each_unwinder(page: Page, address: str) -> None:
     page.goto(f"{address}grid.html#{GRAPH}?x-axis=commit&machine=linux-x86_64")
     page.wait_for_selector("#main-graph canvas")
     for unwinder in ("libunwind", "system"):
@@ -268,14 +269,14 @@ def test_a_graph_of_asv_has_a_line_for_each_unwinder(page: Page, address: str) -
     page.wait_for_function(f"({lines}).length >= 2")
 
 
-def test_the_commit_link_leads_to_the_release(page: Page, address: str) -> None:
+def test_commit_link_opens_the_row_of_the_release(page: Page, address: str) -> None:
     page.goto(f"{address}releases.html#{COMMITS['49.0.0']}")
     row = page.locator("tr:target").inner_text()
     assert "49.0.0" in row
     assert "1,156,765" in row
 
 
-def test_two_releases_are_compared_by_link(page: Page, address: str) -> None:
+def test_link_compares_two_releases(page: Page, address: str) -> None:
     page.goto(f"{address}releases.html?from=21.0.0&to=22.0.0")
     first = page.locator("#differing tbody tr").first.inner_text()
     assert "macOS path: LLVM libunwind" in first
@@ -306,12 +307,13 @@ def test_axe_finds_no_violation(
     opened.goto(address + name)
     opened.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     opened.add_script_tag(path=site.parent.parent / "node_modules/axe-core/axe.min.js")
-    found = opened.evaluate("axe.run().then(done => done.violations)")
+    violations = opened.evaluate("axe.run().then(result => result.violations)")
     context.close()
-    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+    summaries = [(violation["id"], violation["nodes"][0]["html"][:200]) for violation in violations]
+    assert summaries == []
 
 
-def test_it_can_be_printed(page: Page, address: str) -> None:
+def test_page_can_be_printed(page: Page, address: str) -> None:
     page.goto(f"{address}index.html")
     page.emulate_media(media="print")
     assert page.locator(".headline").is_visible()

@@ -1,4 +1,4 @@
-"""The scripts of the site compute what Python does: they run in Node."""
+"""The scripts of the site, run in Node: they compute the same as the Python code."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from scripts.base.numbers import format_milliseconds
 from scripts.gap.advice import Load, advise
 from scripts.gap.platforms import Platform
-from scripts.site.calculator import calculator_data, libgcc_limits, model_eras
+from scripts.site.calculator import build_calculator_data, libgcc_limits, model_eras
 
 from .conftest import COMMITS, ROOT, skip_missing
 
@@ -25,7 +25,7 @@ LOADS = [
 
 
 def run_script(name: str, expression: str, **values: Any) -> Any:
-    """Evaluate an expression after a script of the site, and return it as JSON."""
+    """Load a script of the site in Node, evaluate an expression, and return its value."""
     if shutil.which("node") is None:
         skip_missing("Node.js is not installed")
     source = (TEMPLATES / name).read_text(encoding="utf-8")
@@ -38,13 +38,13 @@ def run_script(name: str, expression: str, **values: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def test_the_calculator_says_what_the_advice_says() -> None:
-    data = calculator_data(RELEASES)
+def test_calculator_gives_the_same_advice_as_python() -> None:
+    data = build_calculator_data(RELEASES)
     answers = run_script(
         "calculator.js",
         "cases.map(([p, e, modules, fdes, residents]) => {"
-        " const said = advise(model, p, e, {modules, fdes, residents});"
-        " return {...said, text: said.cost && formatRange(said.cost)}; })",
+        " const advice = advise(model, p, e, {modules, fdes, residents});"
+        " return {...advice, text: advice.cost && formatRange(advice.cost)}; })",
         model=data,
         cases=[
             [platform, era, *load]
@@ -72,24 +72,24 @@ def test_the_calculator_says_what_the_advice_says() -> None:
             assert answer["cost"] == pytest.approx(tuple(wanted.cost), rel=1e-12)
 
 
-def test_every_release_of_an_era_of_the_calculator_has_the_same_advice() -> None:
+def test_advice_is_the_same_for_all_releases_of_an_era_of_the_calculator() -> None:
     eras = model_eras(RELEASES)
     assert [era.first for era in eras] == ["13.0.0", "19.0.0", "22.0.0", "50.0.1"]
     assert eras[-1].label.endswith("and later")
     for era in eras:
-        inside = RELEASES[RELEASES.index(era.first) : RELEASES.index(era.last) + 1]
+        releases = RELEASES[RELEASES.index(era.first) : RELEASES.index(era.last) + 1]
         for platform in Platform:
-            assert len({str(advise(platform, one, LOADS[3])) for one in inside}) == 1
+            assert len({str(advise(platform, release, LOADS[3])) for release in releases}) == 1
 
 
-def test_milliseconds_look_the_same() -> None:
+def test_calculator_formats_milliseconds_like_python() -> None:
     values = [0, 1e-6, 4.2e-5, 1e-4, 0.067, 0.1, 1, 9.4, 9.96, 10, 128.4, 5e5]
     assert run_script("calculator.js", "values.map(formatMilliseconds)", values=values) == [
         format_milliseconds(value) for value in values
     ]
 
 
-def test_the_limits_of_libgcc_follow_from_the_model() -> None:
+def test_unwind_info_is_kept_up_to_the_limits_of_libgcc() -> None:
     fdes, modules = libgcc_limits()
     for platform, load in (
         (Platform.LIBGCC_TREE, Load(1000, fdes)),
@@ -100,10 +100,10 @@ def test_the_limits_of_libgcc_follow_from_the_model() -> None:
         assert advise(platform, RELEASES[-1], more).decision.value == "either"
 
 
-SERIES = {"machine": "m", "unwinder": "u", "what": "w"}
+SERIES = {"machine": "m", "unwinder": "u", "benchmark": "b"}
 
 
-def test_the_comparison_begins_with_exact_counts_that_differ_most() -> None:
+def test_comparison_starts_with_the_counts_that_differ_most() -> None:
     data = {
         "releases": ["49.0.0", "50.0.1"],
         "series": [

@@ -1,4 +1,4 @@
-"""Changes, eras and the verdict on the newest release, on histories that are known."""
+"""Changes, eras and the verdict on the newest release, for histories with known costs."""
 
 import itertools
 
@@ -12,15 +12,24 @@ from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP
 from scripts.history.read import History
 from scripts.history.rows import RESAMPLES, Row, resample, round_value
 
-from .histories import LINUX, MAC, STORY, by_law, counted, history, library, timed
+from .histories import (
+    LINUX,
+    MAC,
+    STORY,
+    make_counts,
+    make_history,
+    make_libraries,
+    make_predicted_counts,
+    make_times,
+)
 from .results import RELEASES
 
 HISTORIES = 400
-PROCESSES = 0.2  # spread between the processes of one release: more than any recorded
+PROCESS_NOISE = 0.2  # spread between the processes of one release; recorded ones have less
 
 
 def conclude(given: History) -> tuple[list[str], str, int]:
-    """Return the releases that changed something, why the verdict is unknown, the exit code."""
+    """Return the releases with a change, the reason for an unknown verdict, and the exit code."""
     (rows,) = split_series(given).values()
     changes = find_changes(given, rows)
     verdict = judge_newest(given, rows, changes)
@@ -30,38 +39,38 @@ def conclude(given: History) -> tuple[list[str], str, int]:
 @pytest.mark.parametrize(
     ("factor", "changed"), [(1.02, True), (0.98, True), (1.01, True), (1.009, False), (1, False)]
 )
-def test_a_count_that_differs_by_one_percent_is_a_change(factor: float, changed: bool) -> None:
+def test_count_that_differs_by_one_percent_is_a_change(factor: float, changed: bool) -> None:
     counts = dict.fromkeys(RELEASES, 5100.0) | {RELEASES[-1]: 5100 * factor}
-    found = conclude(history(counted(counts)))
-    assert found == ([RELEASES[-1]] * changed, "", CHANGED if changed else 0)
+    conclusions = conclude(make_history(make_counts(counts)))
+    assert conclusions == ([RELEASES[-1]] * changed, "", CHANGED if changed else 0)
 
 
-def test_a_drift_is_a_change_as_soon_as_it_adds_up_to_one_percent() -> None:
+def test_drift_is_a_change_once_it_adds_up_to_one_percent() -> None:
     counts = {release: 100_000 * 1.004**number for number, release in enumerate(RELEASES[:10])}
-    (rows,) = split_series(given := history(counted(counts))).values()
+    (rows,) = split_series(given := make_history(make_counts(counts))).values()
     changes = find_changes(given, rows)
     assert [change.release for change in changes] == [RELEASES[3], RELEASES[6], RELEASES[9]]
-    # compared with the first release of the era that it ends
+    # each is compared with the first release of the era before
     assert [change.shapes["1000x8"][0] for change in changes] == [
         counts[RELEASES[number]] for number in (0, 3, 6)
     ]
 
 
-def test_an_invented_count_two_percent_off_the_law_is_one_change() -> None:
-    rows = by_law(["48.0.0", "49.0.0"])
+def test_single_count_off_by_two_percent_is_one_change() -> None:
+    rows = make_predicted_counts(["48.0.0", "49.0.0"])
     rows = [
         row._replace(value=row.value * 1.02)
         if (row.release, row.shape) == ("49.0.0", "1000x8")
         else row
         for row in rows
     ]
-    assert conclude(history(rows)) == (["49.0.0"], "", CHANGED)
+    assert conclude(make_history(rows)) == (["49.0.0"], "", CHANGED)
 
 
-def test_a_change_splits_every_shape_and_has_its_causes() -> None:
+def test_change_starts_an_era_in_every_shape_and_names_its_causes() -> None:
     story = {"21.0.0": 300.0, "22.0.0": 100.0, "49.0.0": 100.0, "50.0.1": 10.0}
     flat = dict.fromkeys(story, 7.0)
-    given = history([*counted(story), *counted(flat, shape="1000x1")])
+    given = make_history([*make_counts(story), *make_counts(flat, shape="1000x1")])
     (rows,) = split_series(given).values()
     changes = find_changes(given, rows)
     assert [change.label for change in changes] == ["22.0.0 #8629", "50.0.1 #14304"]
@@ -73,61 +82,66 @@ def test_a_change_splits_every_shape_and_has_its_causes() -> None:
         ]  # fmt: skip
 
 
-def test_functions_explain_a_change_if_both_releases_have_them() -> None:
+def test_change_lists_functions_if_both_releases_have_them() -> None:
     before, now = {"fde": 90, "section": 0, "others": 10}, {"fde": 0, "section": 20, "others": 10}
     functions = [
         Row("linux", "libunwind", release, FUNCTION, name, value)
         for release, values in (("49.0.0", before), ("50.0.1", now))
         for name, value in values.items()
     ]
-    counts = counted({"49.0.0": 100, "50.0.1": 30})
+    counts = make_counts({"49.0.0": 100, "50.0.1": 30})
     for rows, expected in (
         ([*counts, *functions], [("fde", (90, 0)), ("section", (0, 20))]),
         ([*counts, *functions[3:]], []),
     ):
-        given = history(rows)
+        given = make_history(rows)
         (change,) = find_changes(given, next(iter(split_series(given).values())))
         assert list(change.functions.items()) == expected
 
 
-def test_every_upstream_change_between_two_measured_releases_is_named() -> None:
+def test_change_names_all_upstream_changes_since_the_release_before() -> None:
     for unwinder, expected in (("libunwind", [8629, 9479, 14304]), ("system", [8629])):
-        given = history(counted({"21.0.0": 300.0, "50.0.1": 10.0}, unwinder=unwinder))
+        given = make_history(make_counts({"21.0.0": 300.0, "50.0.1": 10.0}, unwinder=unwinder))
         (change,) = find_changes(given, next(iter(split_series(given).values())))
         assert [cause["pull_request"] for cause in change.causes] == expected
 
 
-def test_another_counted_library_is_not_a_change_of_the_release() -> None:
-    rows = counted({"49.0.0": 100, "50.0.1": 103})
-    other = library({"49.0.0": 0xA00000000000, "50.0.1": 0xB00000000000})
-    releases, unknown, code = conclude(history([*rows, *other]))
+def test_verdict_is_unknown_if_another_library_was_counted() -> None:
+    rows = make_counts({"49.0.0": 100, "50.0.1": 103})
+    other = make_libraries({"49.0.0": 0xA00000000000, "50.0.1": 0xB00000000000})
+    releases, unknown, code = conclude(make_history([*rows, *other]))
     assert (releases, code) == (["50.0.1"], UNKNOWN)
     assert unknown == (
         "the counted library differs: unknown package (a0000000) → unknown package (b0000000)"
     )
-    same = counted({"49.0.0": 100, "50.0.1": 100})
-    assert conclude(history([*same, *other])) == ([], "", 0)
+    same = make_counts({"49.0.0": 100, "50.0.1": 100})
+    assert conclude(make_history([*same, *other])) == ([], "", 0)
 
 
-def test_times_change_nothing_where_something_is_counted() -> None:
-    rows = counted(dict.fromkeys(STORY, 51.0))
-    rows += timed(dict.fromkeys(STORY, 9.0) | {"50.0.1": 1.0}, LINUX, "libunwind")
-    assert conclude(history(rows)) == ([], "", 0)
+def test_times_are_ignored_in_a_series_with_counts() -> None:
+    rows = make_counts(dict.fromkeys(STORY, 51.0))
+    rows += make_times(dict.fromkeys(STORY, 9.0) | {"50.0.1": 1.0}, LINUX, "libunwind")
+    assert conclude(make_history(rows)) == ([], "", 0)
 
 
-def test_what_is_unknown_is_said_and_never_unchanged() -> None:
-    before = counted({"49.0.0": 100})
-    assert conclude(history(before))[1:] == ("no release before it is measured", UNKNOWN)
-    other = counted({"49.0.0": 100, "50.0.1": 100}, shape="1000x1")
-    assert conclude(history([*before, *other]))[1:] == ("it is not measured at 1000x8", UNKNOWN)
-    missing = "it is not measured, or its file is left out"
-    assert conclude(history(before, newest="50.0.1"))[1:] == (missing, UNKNOWN)
+def test_verdict_is_unknown_if_a_count_is_missing() -> None:
+    before = make_counts({"49.0.0": 100})
+    assert conclude(make_history(before))[1:] == ("no earlier release was measured", UNKNOWN)
+    other = make_counts({"49.0.0": 100, "50.0.1": 100}, shape="1000x1")
+    assert conclude(make_history([*before, *other]))[1:] == (
+        "it was not measured at 1000x8",
+        UNKNOWN,
+    )
+    missing = "it was not measured, or its result file was left out"
+    assert conclude(make_history(before, newest="50.0.1"))[1:] == (missing, UNKNOWN)
 
 
-def test_a_release_without_its_count_is_an_era_of_its_own() -> None:
-    rows = counted({"48.0.0": 100, "49.0.0": 100})
-    rows += timed(dict.fromkeys(("48.0.0", "49.0.0"), 9.0) | {"50.0.1": 1.3}, LINUX, "libunwind")
-    given = history(rows)
+def test_release_without_a_count_is_an_era_of_its_own() -> None:
+    rows = make_counts({"48.0.0": 100, "49.0.0": 100})
+    rows += make_times(
+        dict.fromkeys(("48.0.0", "49.0.0"), 9.0) | {"50.0.1": 1.3}, LINUX, "libunwind"
+    )
+    given = make_history(rows)
     (series,) = split_series(given).values()
     changes = find_changes(given, series)
     old, new = split_eras(series, changes)
@@ -139,47 +153,49 @@ def test_a_release_without_its_count_is_an_era_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(("gap", "changed"), [(4.4, True), (4.6, False), (18.0, True)])
-def test_where_nothing_is_counted_a_factor_of_two_is_a_change(gap: float, changed: bool) -> None:
+def test_gap_that_differs_by_a_factor_of_two_is_a_change_without_counts(
+    gap: float, changed: bool
+) -> None:
     gaps = dict.fromkeys(STORY, 9.0) | {"50.0.1": gap}
-    assert conclude(history(timed(gaps), MAC))[0] == ["50.0.1"] * changed
+    assert conclude(make_history(make_times(gaps), MAC))[0] == ["50.0.1"] * changed
 
 
-def test_single_samples_are_no_verdict() -> None:
-    rows = timed({"49.0.0": 9.0}) + timed({"50.0.1": 1.0}, samples=1)
-    releases, unknown, code = conclude(history(rows, MAC))
+def test_verdict_is_unknown_if_times_have_single_samples() -> None:
+    rows = make_times({"49.0.0": 9.0}) + make_times({"50.0.1": 1.0}, samples=1)
+    releases, unknown, code = conclude(make_history(rows, MAC))
     assert (releases, code) == ([], UNKNOWN)
     assert "without --quick" in unknown
 
 
-def noisy_mac(random: np.random.Generator, gaps: list[float]) -> list[str]:
-    """Return the changes found on a Mac of invented times: eight samples per release and shape."""
+def find_noisy_changes(random: np.random.Generator, gaps: list[float]) -> list[str]:
+    """Return the changes found in random times of a Mac, with eight samples each."""
     rows = []
     shapes = ("1000x1", "1000x8", "100x100")
     for shape, (release, gap) in itertools.product(shapes, zip(RELEASES, gaps, strict=True)):
-        samples = tuple(gap * np.exp(random.normal(0, PROCESSES, 8)))
+        samples = tuple(gap * np.exp(random.normal(0, PROCESS_NOISE, 8)))
         value = round_value(float(np.median(samples)))
         rows.append(Row("mac", "system", release, GAP, shape, value, samples=samples))
-    given = history(rows, MAC)
+    given = make_history(rows, MAC)
     (series,) = split_series(given).values()
     return [change.release for change in find_changes(given, series)]
 
 
 @pytest.mark.slow
-def test_error_rates_of_the_rule_for_times() -> None:
-    """In histories of 42 releases: below 1 % false alarms, and 99 % of steps of 3 found."""
+def test_changes_of_times_have_few_false_alarms_and_misses() -> None:
+    """At most 1 % of histories have a false alarm, and a step of 3 is found in 99 %."""
     random = np.random.default_rng(0)
-    right = wrong = 0
+    detected = false_alarms = 0
     for _ in range(HISTORIES):
         at = int(random.integers(1, len(RELEASES)))
-        step, small = ([9.0] * at + [9.0 / by] * (len(RELEASES) - at) for by in (3, 1.2))
-        right += noisy_mac(random, step) == [RELEASES[at]]
-        wrong += bool(noisy_mac(random, small))
-    assert right >= 0.99 * HISTORIES
-    assert wrong <= 0.01 * HISTORIES
+        large, small = ([9.0] * at + [9.0 / by] * (len(RELEASES) - at) for by in (3, 1.2))
+        detected += find_noisy_changes(random, large) == [RELEASES[at]]
+        false_alarms += bool(find_noisy_changes(random, small))
+    assert detected >= 0.99 * HISTORIES
+    assert false_alarms <= 0.01 * HISTORIES
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 40, 300])
-def test_resampled_medians_are_those_of_drawing_each_sample(size: int) -> None:
+def test_resampled_medians_equal_those_of_drawn_samples(size: int) -> None:
     random = np.random.default_rng(1)
     for samples in (random.exponential(size=size), random.integers(1, 4, size=size) / 7):
         drawn = np.random.default_rng(5).choice(samples, (RESAMPLES, size))

@@ -1,4 +1,4 @@
-"""The report on result files: one list in every format, exit codes and bad input."""
+"""The report on result files: its formats, its exit codes and bad input."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ HALF = {"1000x1": 1.2, "1000x8": 8.0, "100x100": 50.0}
 NEW = {"1000x1": 1.1, "1000x8": 1.3, "100x100": 1.9}
 FLAT = dict.fromkeys(OLD, 1.02)
 STORY = dict(zip(RELEASES, (OLD, OLD, HALF, HALF, HALF, NEW), strict=True))
-# as recorded with libunwind 19.1.7 of Debian 12
+# counts per era and shape, as recorded with libunwind 19.1.7 of Debian 12
 PER_MODULE = (
     (64_180, 626_125, 2_501_125, 5_295_175, 1_015_187.5, 823_675, 16_331_575, 178_740_575, 9e7, 0),
     (36_135, 289_765, 1_156_765, 4_670_460, 469_667.5, 381_112, 16_218_616, 177_501_176, 4e7, 0),
@@ -47,7 +47,7 @@ LIBGCC = dict(zip(SHAPES, (51, 51, 51, 51, 1047, 556.728, 51, 51, 51, 0), strict
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository whose results tell the recorded story, for libunwind and for libgcc."""
+    """Write results like the recorded ones, for libunwind and libgcc; return their folder."""
     folder = repository(tmp_path)
     monkeypatch.chdir(tmp_path)
     write_results(folder, STORY, counts=COUNTS)
@@ -57,18 +57,19 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Run the command; return its exit code and what it printed."""
+    """Run the command; return its exit code, standard output and standard error."""
     read_history.cache_clear()
     code = main(arguments)
     printed = capsys.readouterr()
     return code, printed.out, printed.err
 
 
-def as_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """Run the command with JSON output, and return its content."""
     return json.loads(run(capsys, "--format", "json", *arguments)[1])
 
 
-def changed(report: Any) -> list[tuple[str, str]]:
+def list_changes(report: Any) -> list[tuple[str, str]]:
     """Return the unwinder and the release of each change."""
     return [
         (series["unwinder"], change["release"])
@@ -80,25 +81,25 @@ def changed(report: Any) -> list[tuple[str, str]]:
 EXPECTED = [("libunwind", "22.0.0"), ("libunwind", "50.0.1")]
 
 
-def test_every_format_has_the_same_numbers_and_changes(
+def test_all_formats_have_the_same_numbers_and_changes(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert results
-    full = as_json(capsys)
+    full = run_json(capsys)
     rows = list(csv.DictReader(io.StringIO(run(capsys, "--format", "csv")[1])))
     assert tuple(rows[0]) == tables.CSV_COLUMNS
     assert len(rows) == len(full["rows"])
     for row, same in zip(rows, full["rows"], strict=True):
         assert float(row["value"]) == same["value"]
         assert (row["low"] == "") == (same["low"] is None)
-    assert changed(full) == EXPECTED
-    for form in (("--details",), ("--format", "markdown")):
-        printed = run(capsys, *form)[1]
+    assert list_changes(full) == EXPECTED
+    for options in (("--details",), ("--format", "markdown")):
+        printed = run(capsys, *options)[1]
         for sentence in (
             "22.0.0: instructions per module 2,501,125 → 1,156,765 at 1000x8, 64,180 → 36,135",
             "(#14304: a module is registered with libunwind at once",
             "by function at 1000x8: __unw_remove_dynamic_fde 2,501,125 → 1,156,765",
-            "50.0.1 changed the cost, compared with 49.0.0.",
+            "50.0.1 changed the cost compared with 49.0.0.",
             "libgcc 12: 50.0.1 did not change the cost",
             "no Mac is recorded yet",
         ):
@@ -107,7 +108,7 @@ def test_every_format_has_the_same_numbers_and_changes(
         assert "\x1b[" not in printed  # no colour in a pipe
 
 
-def test_the_short_report_fits_a_terminal_and_answers_first(
+def test_short_report_fits_a_terminal_and_starts_with_the_answer(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert results
@@ -116,81 +117,87 @@ def test_the_short_report_fits_a_terminal_and_answers_first(
     assert max(map(len, lines)) <= 80
     first = " ".join(lines[:4])
     assert first.startswith(
-        "macOS: 50.0.1 #14304 made deregistering a module 17 times cheaper: 68,043"
+        "macOS: 50.0.1 (#14304) made deregistering a module 17 times cheaper: 68,043"
     )
-    assert "1,156,765 in 49.0.0" in first
+    assert "instead of 1,156,765 in 49.0.0" in first
     shown = "\n".join(lines)
     assert re.search(r"19.0.0 to 21.0.0 +2,501,125", shown)
     assert "f² × N is above about 400,000" in shown
     assert "libgcc" not in shown  # one table
 
 
-def test_this_host_comes_first(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_local_machine_comes_first_in_the_short_report(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_results(results, {"50.0.1": NEW}, "local-linux-x86_64", counts=COUNTS)
     lines = run(capsys)[1].splitlines()
     assert len(lines) <= 25
-    own, recorded = (
-        next(at for at, line in enumerate(lines) if line.startswith(name))
+    local, recorded = (
+        next(number for number, line in enumerate(lines) if line.startswith(name))
         for name in ("local-linux-x86_64", "linux-x86_64")
     )
-    assert own < recorded
+    assert local < recorded
 
 
-def test_an_invented_count_is_exactly_one_change_and_a_problem_of_the_model(
+def test_count_off_by_two_percent_is_a_change_and_a_problem(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def two_percent(content: Any) -> None:
+    def add_two_percent(content: Any) -> None:
         values = content["results"][REMOVAL][content["result_columns"].index("result")]
         values[SHAPES.index("1x2000")] *= 1.02
 
-    edit(results, "40.0.0", two_percent)
-    full = as_json(capsys)
-    assert changed(full) == [EXPECTED[0], ("libunwind", "40.0.0"), ("libunwind", "49.0.0"),
+    edit(results, "40.0.0", add_two_percent)
+    full = run_json(capsys)
+    assert list_changes(full) == [EXPECTED[0], ("libunwind", "40.0.0"), ("libunwind", "49.0.0"),
                              EXPECTED[1]]  # fmt: skip
     (problem,) = full["problems"]
     assert "1x2000: 16,542,988.32 instructions per module, but the model predicts 16,2" in problem
 
 
-def test_without_counts_times_show_the_change(
+def test_times_show_the_change_without_counts(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(results / "linux-x86_64")
     write_results(results, STORY, "macos-15-arm64", "system")
-    full = as_json(capsys)
-    assert changed(full) == [("system", "22.0.0"), ("system", "50.0.1")]
+    full = run_json(capsys)
+    assert list_changes(full) == [("system", "22.0.0"), ("system", "50.0.1")]
     assert full["headline"][-1] == "Basis: macos-15-arm64."
     assert "no Mac" not in run(capsys)[1]
     assert run(capsys, "--check")[0] == 1
 
 
-def test_check_tells_by_its_exit_code(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_returns_whether_the_newest_release_changed_the_cost(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(capsys, "--check")[0] == 1
     shutil.rmtree(results / "linux-x86_64")
     same = dict.fromkeys(("49.0.0", "50.0.1"), NEW)
     write_results(results, same, counts=dict.fromkeys(same, COUNTS["50.0.1"]))
     assert run(capsys, "--check")[0] == 0
     write_results(results, {"49.0.0": NEW}, "macos-15-arm64", "system")
-    assert run(capsys, "--check")[0] == 3  # no release before it
-    # a change that is certain on another machine comes first
+    assert run(capsys, "--check")[0] == 3  # no earlier release
+    # a certain change on another machine outweighs an unknown verdict
     write_results(results, {"49.0.0": OLD, "50.0.1": NEW}, "macos-26-arm64", "system")
     assert run(capsys, "--check")[0] == 1
     assert run(capsys, "--check", "--machine", "linux-x86_64")[0] == 0
 
 
-@pytest.mark.parametrize("harm", ["absent", "damaged"])
-def test_a_missing_newest_release_is_unknown(
-    harm: str, results: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("state", ["missing", "damaged"])
+def test_verdict_is_unknown_without_the_newest_result_file(
+    state: str, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for unwinder in ("libunwind", "system") if harm == "damaged" else ("libunwind",):
+    for unwinder in ("libunwind", "system") if state == "damaged" else ("libunwind",):
         (path,) = results.glob(f"linux-x86_64/{COMMITS['50.0.1'][:8]}-*{unwinder}.json")
-        path.write_text("{") if harm == "damaged" else path.unlink()
+        path.write_text("{") if state == "damaged" else path.unlink()
     code, printed, _ = run(capsys, "--check")
     assert code == 3
     first = " ".join(printed.split())
-    assert first.startswith("macOS: whether 50.0.1 changed the cost is unknown: it is not measured")
+    assert first.startswith(
+        "macOS: whether 50.0.1 changed the cost is unknown: it was not measured"
+    )
 
 
-def test_the_headline_never_uses_a_number_of_another_release(
+def test_headline_has_no_count_of_an_earlier_release(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def forget_counts(content: Any) -> None:
@@ -199,61 +206,65 @@ def test_the_headline_never_uses_a_number_of_another_release(
     edit(results, "50.0.1", forget_counts)
     code, _, _ = run(capsys, "--check")
     assert code == 3
-    said, time, _ = as_json(capsys)["headline"]
-    assert said.startswith("macOS: whether 50.0.1 changed the cost is unknown")
+    answer, time, _ = run_json(capsys)["headline"]
+    assert answer.startswith("macOS: whether 50.0.1 changed the cost is unknown")
     milliseconds = float(re.findall(r"adds ([\d.]+) ms", time)[0])
     assert milliseconds == pytest.approx(14 * 0.3, rel=0.1)
-    eras = next(series for series in as_json(capsys)["series"])["eras"]
+    eras = run_json(capsys)["series"][0]["eras"]
     last = [era for era in eras if era["shape"] == "1000x8"][-1]
     assert (last["first"], last["known"], DEREGISTER in last["values"]) == ("50.0.1", False, False)
 
 
-def test_a_count_that_is_missing_at_one_shape_is_unknown(
+def test_verdict_is_unknown_if_a_count_of_one_shape_is_missing(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_results(results, {"50.0.1": NEW}, counts={"50.0.1": {"1000x1": 12_029}})
     code, printed, _ = run(capsys, "--check", "--details")
     assert code == 3
-    assert "is unknown, compared with 49.0.0: it is not measured at 250x8, 1000x8" in printed
+    assert "compared with 49.0.0 is unknown: it was not measured at 250x8, 1000x8" in printed
 
 
-def test_zero_is_a_count_and_no_time(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_zero_is_a_valid_count(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for release in ("49.0.0", "50.0.1"):
         edit(results, release, set_column(REMOVAL, "result", [0] * len(SHAPES)))
-    full = as_json(capsys)
-    assert changed(full) == [("libunwind", "22.0.0"), ("libunwind", "49.0.0")]
+    full = run_json(capsys)
+    assert list_changes(full) == [("libunwind", "22.0.0"), ("libunwind", "49.0.0")]
     assert all("model predicts" in problem for problem in full["problems"])
 
 
 @pytest.mark.usefixtures("results")
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "suggestion"),
     [
         (("--machine", "linux-x86-64"), "Did you mean linux-x86_64?"),
         (("--shape", "1000x9"), "Did you mean"),
         (("--since", "50.0.99"), "Did you mean 50.0.1"),
     ],
 )
-def test_a_mistyped_name_is_an_error_with_the_near_ones(
-    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+def test_mistyped_name_is_an_error_with_a_suggestion(
+    arguments: tuple[str, ...], suggestion: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, _, error = run(capsys, *arguments)
     assert code == 2
-    assert said in error
+    assert suggestion in error
 
 
-def test_filters_leave_conclusions_alone(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_filters_do_not_change_the_headline(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert results
-    full, part = as_json(capsys), as_json(capsys, "--since", "49.0.0", "--shape", "1x2000")
-    assert part["headline"] == full["headline"]
-    assert {row["release"] for row in part["rows"]} == {"49.0.0", "50.0.1"}
-    assert {row["shape"] for row in part["rows"]} == {"1x2000"}
-    assert as_json(capsys, "--size", "8")["rows"] == as_json(capsys, "--shape", "1000x8")["rows"]
+    full, filtered = run_json(capsys), run_json(capsys, "--since", "49.0.0", "--shape", "1x2000")
+    assert filtered["headline"] == full["headline"]
+    assert {row["release"] for row in filtered["rows"]} == {"49.0.0", "50.0.1"}
+    assert {row["shape"] for row in filtered["rows"]} == {"1x2000"}
+    assert run_json(capsys, "--size", "8")["rows"] == run_json(capsys, "--shape", "1000x8")["rows"]
     printed = run(capsys, "--since", "49.0.0")[1]
     assert "19.0.0" not in printed
 
 
 def set_column(name: str, column: str, value: Any) -> Callable[[Any], None]:
+    """Return a function that sets a column of a benchmark in the content of a result file."""
+
     def change(content: Any) -> None:
         content["results"][name][content["result_columns"].index(column)] = value
 
@@ -268,7 +279,7 @@ def set_column(name: str, column: str, value: Any) -> Callable[[Any], None]:
         set_column(TEARDOWN, "result", [math.inf, 0.1, 0.1, 0.1, 0.1, 0.1]),
         set_column(TEARDOWN, "result", ["0.1"] * 6),
         set_column(TEARDOWN, "result", 0.1),
-        set_column(TEARDOWN, "result", [0.1] * 6),  # their samples have other medians
+        set_column(TEARDOWN, "result", [0.1] * 6),  # not the medians of the samples
         set_column(REMOVAL, "result", [51] * 9 + [-1]),
         set_column(FDES, "result", [-1, 0, 0]),
         lambda content: content.update(env_vars=None),
@@ -276,41 +287,41 @@ def set_column(name: str, column: str, value: Any) -> Callable[[Any], None]:
         lambda content: content.update(commit_hash="0" * 40),
     ],
 )
-def test_impossible_content_is_named_with_its_remedy(
+def test_file_with_impossible_values_is_named_with_a_remedy(
     change: Callable[[Any], None], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = edit(results, "50.0.1", change)
-    (problem,) = as_json(capsys)["problems"]
+    (problem,) = run_json(capsys)["problems"]
     assert path.name in problem
     assert "elete it" in problem
     assert run(capsys, "--check", "--machine", "linux-x86_64")[0] == 3
 
 
 @pytest.mark.parametrize("content", ["", '{"version": 2, "resu', "[]", "7", '{"a": 1}'])
-def test_a_damaged_file_is_named_and_the_rest_is_reported(
+def test_damaged_file_is_named_and_the_others_are_reported(
     content: str, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = next(results.glob(f"linux-x86_64/{COMMITS['40.0.0'][:8]}-*libunwind.json"))
     path.write_text(content)
-    full = as_json(capsys)
+    full = run_json(capsys)
     (problem,) = full["problems"]
     assert path.name in problem
-    assert changed(full) == EXPECTED
+    assert list_changes(full) == EXPECTED
 
 
-def test_a_second_file_of_one_release_is_named(
+def test_second_file_of_a_release_is_named(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = next(results.glob(f"linux-x86_64/{COMMITS['50.0.1'][:8]}-*libunwind.json"))
     file.with_name(file.name.replace("3.11", "3.12")).write_text(
         file.read_text().replace('"3.11"', '"3.12"').replace("py3.11", "py3.12")
     )
-    (problem,) = as_json(capsys)["problems"]
+    (problem,) = run_json(capsys)["problems"]
     assert "linux-x86_64 libunwind 50.0.1 has another file" in problem
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"machine": "other", "version": 1}'])
-def test_a_machine_without_a_sound_description_is_left_out(
+def test_machine_without_a_valid_description_is_left_out(
     content: str | None, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_results(results, STORY, "macos-15-arm64", "system")
@@ -318,14 +329,14 @@ def test_a_machine_without_a_sound_description_is_left_out(
     path.unlink()
     if content is not None:
         path.write_text(content)
-    full = as_json(capsys)
+    full = run_json(capsys)
     assert {series["machine"] for series in full["series"]} == {"macos-15-arm64"}
     (problem,) = full["problems"]
     assert "linux-x86_64/machine.json" in problem
     assert "Restore it from git" in problem
 
 
-def test_nothing_measured_is_an_error_and_na_is_one_line(
+def test_report_without_values_is_an_error(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_results(results, {"49.0.0": {}, "50.0.1": {}}, "windows-2025-x86_64", "system")
@@ -334,26 +345,24 @@ def test_nothing_measured_is_an_error_and_na_is_one_line(
         del content["results"][FDES]
         path.write_text(json.dumps(content))
     assert "on windows-2025-x86_64" in run(capsys, "--details")[1]
-    code, _, said = run(capsys, "--machine", "windows-2025-x86_64", "--check")
-    assert (code, said) == (2, "Nothing is measured on windows-2025-x86_64.\n")
+    code, _, error = run(capsys, "--machine", "windows-2025-x86_64", "--check")
+    assert (code, error) == (2, "No cost was measured on windows-2025-x86_64.\n")
     shutil.rmtree(results / "linux-x86_64")
     assert "unwind info cannot be turned off" in run(capsys)[2]
     shutil.rmtree(results / "windows-2025-x86_64")
     assert "results/ holds no results. Run `uv run asv run`" in run(capsys)[2]
 
 
-def test_a_local_mac_does_not_speak_for_the_recorded_history(
-    results: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_headline_ignores_a_local_mac(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_results(results, dict.fromkeys(("22.0.0", "30.0.0"), OLD), "local-macos-arm64", "system")
     path = results / "local-macos-arm64/machine.json"
     path.write_text(path.read_text().replace("Debian 12, libgcc 12", "macOS 15"))
-    headline = " ".join(as_json(capsys)["headline"])
+    headline = " ".join(run_json(capsys)["headline"])
     assert headline.startswith("macOS: 50.0.1")
     assert "Basis: linux-x86_64" in headline
 
 
-def test_the_matrix_names_its_evidence(results: Path) -> None:
+def test_matrix_names_its_evidence(results: Path) -> None:
     read_history.cache_clear()
     report = build_report(read_history(Config.load("asv.conf.json")))
     assert [(column.first, column.last) for column in report.columns] == [
@@ -392,12 +401,12 @@ def test_matrix_gives_apple_silicon_the_counts_of_emulated_arm64(results: Path) 
     assert not shown & {TIME_ON, TIME_OFF, GAP, EXTRA}  # an emulated clock means nothing
 
 
-def test_the_fit_gives_back_the_nanoseconds_that_times_were_made_of(
+def test_fit_recovers_the_nanoseconds_of_generated_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = repository(tmp_path)
     monkeypatch.chdir(tmp_path)
-    # 14 ms off; 1000 modules × 144,508 entries × 0.5 ns are 72.3 ms more
+    # 14 ms without unwind info; 1000 modules × 144,508 entries × 0.5 ns add 72.3 ms
     write_results(folder, {"49.0.0": {"1000x8": 1 + 72.254 / 14}}, counts=COUNTS, noise=0.0001)
     read_history.cache_clear()
     (fit,) = build_report(read_history(Config.load("asv.conf.json"))).fits
@@ -405,7 +414,7 @@ def test_the_fit_gives_back_the_nanoseconds_that_times_were_made_of(
 
 
 @pytest.mark.usefixtures("results")
-def test_a_pipe_with_another_encoding_is_written_to() -> None:
+def test_output_to_a_pipe_is_utf8() -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "scripts.gap", "--check", "--format", "markdown"],
         capture_output=True, check=False, timeout=DEADLINE,
@@ -415,8 +424,8 @@ def test_a_pipe_with_another_encoding_is_written_to() -> None:
     assert "→" in answer.stdout.decode()
 
 
-def check_newest(*wrapper: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run `gap --check` in a process of its own."""
+def run_check(*wrapper: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run the report with `--check` in a new process."""
     return subprocess.run(
         [*wrapper, sys.executable, "-m", "scripts.gap", "--check"],
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
@@ -426,11 +435,11 @@ def check_newest(*wrapper: str, **options: Any) -> subprocess.CompletedProcess[b
     )  # fmt: skip
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 @pytest.mark.usefixtures("results")
-def test_a_full_disk_is_an_error_and_no_change() -> None:
+def test_full_disk_exits_with_2() -> None:
     with Path("/dev/full").open("w") as full:
-        answer = check_newest(stdout=full)
+        answer = run_check(stdout=full)
         script = (
             "import sys; from scripts.base.exits import exit_code\n"
             "sys.exit(exit_code(lambda: print('short') or 1))"
@@ -439,49 +448,49 @@ def test_a_full_disk_is_an_error_and_no_change() -> None:
             [sys.executable, "-c", script], cwd=ROOT, stdout=full, stderr=subprocess.PIPE,
             check=False, env={**environment(), "PYTHONUNBUFFERED": ""},
         )  # fmt: skip
-    for one in (answer, short):
-        assert one.returncode == 2
-        assert b"cannot be written" in one.stderr
+    for process in (answer, short):
+        assert process.returncode == 2
+        assert b"cannot be written" in process.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="runs a shell")
 @pytest.mark.usefixtures("results")
-def test_a_closed_output_is_an_error_and_no_change() -> None:
-    answer = check_newest("sh", "-c", 'exec "$@" >&-', "sh")
+def test_closed_standard_output_exits_with_2() -> None:
+    answer = run_check("sh", "-c", 'exec "$@" >&-', "sh")
     assert answer.returncode == 2
     assert answer.stderr == b"The output cannot be written: standard output is closed\n"
-    answer = check_newest("sh", "-c", '"$@" | true; exit "${PIPESTATUS:-0}"', "sh")
+    answer = run_check("sh", "-c", '"$@" | true; exit "${PIPESTATUS:-0}"', "sh")
     assert answer.returncode != 1
 
 
 @pytest.mark.usefixtures("results")
 @pytest.mark.parametrize("package", ["rich", "numpy", "asv", "msgspec", "packaging"])
-def test_a_missing_package_is_an_error_and_no_change(package: str) -> None:
+def test_missing_package_exits_with_2(package: str) -> None:
     Path(f"{package}.py").write_text(f"raise ModuleNotFoundError('No module named {package}')")
-    answer = check_newest()
+    answer = run_check()
     assert answer.returncode == 2
     assert answer.stderr.decode().startswith(f"No module named {package}. Start Python with `uv ")
 
 
 @pytest.mark.usefixtures("results")
 @pytest.mark.parametrize("error", ["MemoryError", "LookupError('x')", "RecursionError"])
-def test_a_traceback_is_an_error_and_no_change(error: str) -> None:
+def test_traceback_exits_with_2(error: str) -> None:
     Path("rich.py").write_text(f"raise {error}")
-    assert check_newest().returncode == 2
+    assert run_check().returncode == 2
 
 
-@pytest.mark.parametrize("fact", ["releases", "reported", "upstream_changes"])
-def test_damaged_facts_are_an_error_and_no_change(
-    fact: str, results: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("fixture", ["releases", "reported", "upstream_changes"])
+def test_damaged_fixture_exits_with_2(
+    fixture: str, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = results.parent / f"fixtures/{fact}.json"
+    path = results.parent / f"fixtures/{fixture}.json"
     path.write_text("{}")
-    code, _, said = run(capsys, "--check")
+    code, _, error = run(capsys, "--check")
     assert code == 2
-    assert re.fullmatch(rf"fixtures/{fact}\.json is damaged \(.*\)\. Restore .*`\.\n", said)
+    assert re.fullmatch(rf"fixtures/{fixture}\.json is damaged \(.*\)\. Restore .*`\.\n", error)
 
 
-def test_gap_and_extra_time_follow_from_the_medians(results: Path) -> None:
+def test_gap_and_extra_time_are_computed_from_the_medians(results: Path) -> None:
     read_history.cache_clear()
     history = read_history(Config.load("asv.conf.json"))
     assert results

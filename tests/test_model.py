@@ -1,4 +1,4 @@
-"""The model against every recorded count, and its general form."""
+"""The model, compared with every recorded count and with its closed form."""
 
 import pytest
 from asv.config import Config
@@ -10,11 +10,11 @@ from scripts.history.benchmarks import DEREGISTER
 from scripts.history.read import read_history
 from scripts.history.rows import Row
 
-from .histories import TREE, by_law, history
+from .histories import TREE, make_history, make_predicted_counts
 
 
-def test_every_recorded_count_obeys_the_law() -> None:
-    """To the digit on Debian 12 and on emulated arm64, within 0.1 % elsewhere."""
+def test_model_predicts_every_recorded_count() -> None:
+    """Exactly for the build of the machine's own Debian release, within 0.5 % for others."""
     recorded = read_history(Config.load("asv.conf.json"))
     checked: dict[str, int] = {}
     for row in recorded.rows:
@@ -39,20 +39,22 @@ def test_every_recorded_count_obeys_the_law() -> None:
     ("fdes", "modules", "per_function", "per_section"),
     [(17, 1000, 1_156_765, 68_043), (3, 1000, 36_135, 12_029), (2008, 1, 16_218_616, 10_066)],
 )
-def test_the_closed_form(fdes: int, modules: int, per_function: int, per_section: int) -> None:
+def test_entries_and_instructions_match_the_closed_form(
+    fdes: int, modules: int, per_function: int, per_section: int
+) -> None:
     scan = SCANS["Debian 12, x86-64"]
-    for way, expected in (
+    for registration, expected in (
         (Registration.FUNCTIONS, per_function),
         (Registration.SECTIONS, per_section),
     ):
-        cost = unload(modules, fdes, way)
-        assert cost.instructions(scan, way) == expected
+        cost = unload(modules, fdes, registration)
+        assert cost.instructions(scan, registration) == expected
     entries = fdes * (modules * fdes + 1) / 2
     assert unload(modules, fdes, Registration.FUNCTIONS).entries == entries
     assert unload(modules, fdes, Registration.SECTIONS).entries == fdes * (modules + 1) / 2
 
 
-def test_arm64_as_counted_in_an_emulated_machine() -> None:
+def test_model_predicts_the_counts_of_emulated_arm64() -> None:
     scan = SCANS["Debian 13, arm64"]
     for release, modules, fdes, expected in (
         ("49.0.0", 250, 17, 326_477.5),
@@ -60,50 +62,51 @@ def test_arm64_as_counted_in_an_emulated_machine() -> None:
         ("49.0.0", 1, 2008, 18_303_925),
         ("50.0.1", 1, 2008, 12_089),
     ):
-        way = find_registration(release)
-        assert unload(modules, fdes, way).instructions(scan, way) == expected
+        registration = find_registration(release)
+        assert unload(modules, fdes, registration).instructions(scan, registration) == expected
 
 
-@pytest.mark.parametrize("way", Registration)
-def test_one_module_costs_twice_the_average_if_the_others_stay(way: Registration) -> None:
-    average = unload(1000, 17, way).entries
-    newest = unload(1000, 17, way, Drop.NEWEST)
-    oldest = unload(1000, 17, way, Drop.OLDEST)
+@pytest.mark.parametrize("registration", Registration)
+def test_module_costs_twice_the_average_if_the_others_stay(registration: Registration) -> None:
+    average = unload(1000, 17, registration).entries
+    newest = unload(1000, 17, registration, Drop.NEWEST)
+    oldest = unload(1000, 17, registration, Drop.OLDEST)
     assert newest.entries == pytest.approx(2 * average, rel=0.01)
-    assert oldest.entries == newest.entries  # but entries behind move down: 13 instructions for 8
+    # an entry behind moves down, which takes 13 instructions instead of 8
+    assert oldest.entries == newest.entries
     scan = SCANS["Debian 12, x86-64"]
-    ratio = oldest.instructions(scan, way) / newest.instructions(scan, way)
+    ratio = oldest.instructions(scan, registration) / newest.instructions(scan, registration)
     assert ratio == pytest.approx(13 / 8, rel=0.01)
 
 
-def test_without_the_calls_for_sections_a_new_release_registers_as_before() -> None:
+def test_release_registers_by_function_if_libunwind_cannot_register_sections() -> None:
     assert find_registration("49.0.0") is Registration.FUNCTIONS
     assert find_registration("50.0.0") is Registration.SECTIONS
     assert find_registration("50.0.1", sections=False) is Registration.FUNCTIONS
 
 
-def test_a_count_that_breaks_the_law_is_named_with_both_numbers() -> None:
-    rows = by_law()
+def test_count_that_differs_from_the_model_is_reported_with_both_numbers() -> None:
+    rows = make_predicted_counts()
     rows[-1] = rows[-1]._replace(value=rows[-1].value * 1.02)
-    (said,) = law.broken_laws(history(rows))
-    assert said == (
+    (problem,) = law.broken_laws(make_history(rows))
+    assert problem == (
         "linux, libunwind, 50.0.1, 100x100: 44,200.68 instructions per module, but the model "
         "predicts 43,336"
     )
 
 
-def test_libgcc_is_simple() -> None:
+def test_libgcc_counts_match_the_constants_of_the_model() -> None:
     recorded = read_history(Config.load("asv.conf.json"))
     shapes = {"1000x1", "1000x8", "100x100", "1x2000"}
     last_first = [
         row for row in recorded.rows if row.benchmark == DEREGISTER and row.shape in shapes
     ]
 
-    def values(machine: str) -> list[Row]:
+    def select_rows(machine: str) -> list[Row]:
         return [row for row in last_first if (row.machine, row.unwinder) == (machine, "system")]
 
-    assert {row.value for row in values("linux-x86_64")} == {model.LIBGCC_LIST}
-    tree = values("debian-13-x86_64")
+    assert {row.value for row in select_rows("linux-x86_64")} == {model.LIBGCC_LIST}
+    tree = select_rows("debian-13-x86_64")
     assert tree
     for row in tree:
         functions = int(row.shape.split("x")[1])
@@ -112,18 +115,18 @@ def test_libgcc_is_simple() -> None:
         assert row.value == pytest.approx(predicted, rel=0.06)
 
 
-def test_machines_get_the_builds_of_their_processor() -> None:
+def test_machine_is_compared_with_the_builds_for_its_processor() -> None:
     assert set(law.scans_for(TREE)) == {"Debian 12, x86-64", "Debian 13, x86-64"}
 
 
-def test_the_rules_follow_from_the_model() -> None:
+def test_limits_of_the_rules_follow_from_the_model() -> None:
     low, middle, high = advice.rule_limits()
     assert (low, middle, high) == (300_000, 400_000, 750_000)
-    for way, load in (
+    for registration, load_at in (
         (Registration.FUNCTIONS, lambda limit: (limit / 40**2, 40)),
         (Registration.SECTIONS, lambda limit: (1000, limit / 1000)),
     ):
         for nanoseconds, limit in zip((0.63, 0.5, 0.27), (low, middle, high), strict=True):
-            modules, fdes = load(limit)
-            cost = unload(modules, fdes, way).entries * nanoseconds / 1e6
-            assert cost == pytest.approx(advice.WORTH, rel=0.1)
+            modules, fdes = load_at(limit)
+            cost = unload(modules, fdes, registration).entries * nanoseconds / 1e6
+            assert cost == pytest.approx(advice.THRESHOLD, rel=0.1)

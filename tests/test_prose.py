@@ -1,6 +1,6 @@
-"""What is written about the recorded history is what the command beside it prints.
+"""Pages about the recorded history agree with the output of the commands that they quote.
 
-Each page says as of which release it speaks. What was recorded since does not make it wrong.
+Each page names the newest release it is about. Releases recorded later do not make it wrong.
 """
 
 import json
@@ -26,7 +26,7 @@ LIMIT = 1_000_000  # bytes of results per machine: CONTRIBUTING.md says what to 
 EXAMPLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^```.*?^```$|`[^`]*`|\]\([^)]*\)", re.MULTILINE | re.DOTALL)
 UNIT = r"(?:×| ms| µs| MB| %| FDEs| instructions)"
-# a decimal that is no version, or a whole number with a unit, also of a list with one unit
+# a decimal that is not a version, or a whole number with a unit, which may follow a list of numbers
 FIGURE = re.compile(
     rf"(?<![\w.#,])(\d+\.\d+(?!\w|\.\d)|\d+(?:,\d{{3}})*(?=(?:(?:,| and| to| or) [\d.]+)*{UNIT}))"
 )
@@ -34,70 +34,71 @@ NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?")
 AS_OF = re.compile(r"\b[Aa]s\s+of\s+(\d+\.\d+\.\d+)\b")
 
 
-def sections() -> list[tuple[str, str]]:
-    """The sections with an example, each with its page and heading."""
-    found = []
+def find_sections() -> list[tuple[str, str]]:
+    """Return the sections that quote output, each with its page and heading."""
+    sections = []
     for page in PAGES:
         text = (ROOT / page).read_text(encoding="utf-8")
         for section in re.split(r"^(?=#+ )", text, flags=re.MULTILINE):
             if EXAMPLE.search(section):
-                found.append((f"{page}: {section.splitlines()[0].strip('# ')}", section))
-    return found
+                sections.append((f"{page}: {section.splitlines()[0].strip('# ')}", section))
+    return sections
 
 
-SECTIONS = sections()
+SECTIONS = find_sections()
 COMMANDS = [
-    (name.split(":")[0], one)
+    (name.split(":")[0], example)
     for name, section in SECTIONS
     for block in EXAMPLE.findall(section)
-    for one in re.split(r"^\$ uv run ", block, flags=re.MULTILINE)[1:]
+    for example in re.split(r"^\$ uv run ", block, flags=re.MULTILINE)[1:]
 ]
 
 
-def as_of(page: str) -> str:
-    """The release that a page says it speaks of, as the newest."""
+def find_newest(page: str) -> str:
+    """Return the newest release that a page says it is about."""
     text = CODE.sub("", (ROOT / page).read_text(encoding="utf-8"))
     releases = AS_OF.findall(text)
-    assert len(releases) == 1, f'{page} has to say once, as in "As of 50.0.1.", of when it speaks'
+    assert len(releases) == 1, f'{page} must name its newest release once, as in "As of 50.0.1."'
     return str(releases[0])
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A copy of the repository as a page knows it: without newer pins and their results."""
+    """Return a function that copies the repository without pins and results newer than a page."""
     copies: dict[str, Path] = {}
 
-    def known_to(page: str) -> Path:
-        release = as_of(page)
+    def copy_for(page: str) -> Path:
+        release = find_newest(page)
         if release not in copies:
             folder = tmp_path_factory.mktemp("history")
             copies[release] = copy_repository(folder, until=release, recorded=True)
         return copies[release]
 
-    return known_to
+    return copy_for
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_says_as_of_which_release_it_speaks(
+def test_page_names_the_newest_release_of_its_history(
     history: Callable[[str], Path], page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(history(page))
-    assert pins.load_pins()[-1].version == as_of(page)
-    known = read_history(Config.load("asv.conf.json"))
-    assert max((each.release for each in known.measured), key=Version) == as_of(page)
-    assert known.left_out == []
+    assert pins.load_pins()[-1].version == find_newest(page)
+    recorded = read_history(Config.load("asv.conf.json"))
+    releases = [measured.release for measured in recorded.measured]
+    assert max(releases, key=Version) == find_newest(page)
+    assert recorded.left_out == []
 
 
-def words(line: str) -> str:
-    """A line whatever the width of its columns."""
+def collapse_spaces(line: str) -> str:
+    """Return a line without the padding of its columns."""
     return " ".join(line.split())
 
 
 @pytest.mark.parametrize(("page", "example"), COMMANDS)
-def test_the_output_is_what_the_command_prints(
+def test_quoted_output_is_what_the_command_prints(
     history: Callable[[str], Path], page: str, example: str
 ) -> None:
-    command, *shown = example.splitlines()
+    command, *quoted = example.splitlines()
     tool, *arguments = shlex.split(command)
     if tool == "asv":
         arguments = ["-m", "asv", *arguments]
@@ -107,31 +108,31 @@ def test_the_output_is_what_the_command_prints(
         capture_output=True, encoding="utf-8", check=False, timeout=DEADLINE,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
-    printed = [words(line) for line in answer.stdout.splitlines() if line.strip()]
-    at, skipped = 0, False
-    for line in shown:
+    printed = [collapse_spaces(line) for line in answer.stdout.splitlines() if line.strip()]
+    position, skipped = 0, False
+    for line in quoted:
         if line == "…":
             skipped = True
             continue
-        found = printed.index(words(line), at)
-        assert skipped or found == at, f"{printed[at]} is left out before {line}"
-        at, skipped = found + 1, False
-    assert skipped or at == len(printed), f"{printed[at]} is left out at the end"
+        match = printed.index(collapse_spaces(line), position)
+        assert skipped or match == position, f"{printed[position]} is missing before {line}"
+        position, skipped = match + 1, False
+    assert skipped or position == len(printed), f"{printed[position]} is missing at the end"
 
 
 @pytest.mark.parametrize(("name", "section"), SECTIONS)
-def test_every_figure_is_in_the_output_beside_it(name: str, section: str) -> None:
+def test_figures_of_a_section_are_in_its_output(name: str, section: str) -> None:
     printed = {number for example in EXAMPLE.findall(section) for number in NUMBER.findall(example)}
     figures = FIGURE.findall(" ".join(CODE.sub("", section).split()))
-    assert figures, f"{name}: an example, and nothing said of it"
+    assert figures, f"{name} quotes output but mentions none of its figures"
     assert [figure for figure in figures if figure not in printed] == []
 
 
-def test_there_is_something_to_compare() -> None:
+def test_every_page_quotes_output() -> None:
     assert {name.split(":")[0] for name, _ in SECTIONS} == set(PAGES)
 
 
-def test_the_pictures_show_the_recorded_history(
+def test_pictures_show_the_recorded_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committed = ROOT / picture.FOLDER
@@ -143,7 +144,7 @@ def test_the_pictures_show_the_recorded_history(
         assert path.read_text("utf-8") == (committed / path.name).read_text("utf-8")
 
 
-def test_asv_s_regressions_are_those_that_counts_bear_out(history: Callable[[str], Path]) -> None:
+def test_asv_lists_no_regressions(history: Callable[[str], Path]) -> None:
     copy = history(PAGES[0])
     answer = asv(copy, "publish")
     assert answer.returncode == 0, answer.stdout + answer.stderr
@@ -152,7 +153,7 @@ def test_asv_s_regressions_are_those_that_counts_bear_out(history: Callable[[str
     assert names == set()
 
 
-def test_no_machine_has_outgrown_the_repository() -> None:
+def test_folder_of_each_machine_is_below_the_limit() -> None:
     folders = [path.parent for path in (ROOT / "results").glob("*/machine.json")]
     recorded = [folder for folder in folders if not folder.name.startswith("local-")]
     assert recorded

@@ -1,10 +1,11 @@
-"""The commands in README.md, CONTRIBUTING.md and docs/ are ones that can be given."""
+"""The commands in README.md, CONTRIBUTING.md and docs/ are valid."""
 
 import argparse
 import importlib
 import inspect
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,33 +24,33 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 COMMAND = r"(?:[A-Z_]+=\S+ )*uv run "
 BLOCK = re.compile(rf"^(?:\$ )?({COMMAND}.*)$", re.MULTILINE)
 INLINE = re.compile(rf"`({COMMAND}[^`]*)`")
-YOURS = re.compile(r"^your|yourname$", re.IGNORECASE)  # a name that stands for the reader's own
+YOURS = re.compile(r"^your|yourname$", re.IGNORECASE)  # a placeholder for the reader's own name
 
 
-def commands(text: str) -> list[str]:
-    """The commands of a page, in blocks and in its sentences."""
-    found = [*BLOCK.findall(text), *INLINE.findall(text)]
-    return [" ".join(command.split()) for command in found]
+def find_commands(page: Path) -> list[str]:
+    """Return the commands of a page, in code blocks and in its sentences."""
+    text = page.read_text("utf-8")
+    return [" ".join(command.split()) for command in BLOCK.findall(text) + INLINE.findall(text)]
 
 
 README, *_ = PAGES
-COMMANDS = list(dict.fromkeys(one for page in PAGES for one in commands(page.read_text("utf-8"))))
+COMMANDS = list(dict.fromkeys(command for page in PAGES for command in find_commands(page)))
 
 
-def test_there_are_commands_for_the_main_jobs() -> None:
-    shown = commands(README.read_text("utf-8"))
+def test_readme_has_commands_for_the_main_tasks() -> None:
+    in_readme = find_commands(README)
     for command in ("uv run asv run", "uv run asv publish", "uv run pytest"):
-        assert command in shown
-    assert any(command.startswith("uv run asv compare ") for command in shown)
-    assert len([page for page in PAGES if commands(page.read_text("utf-8"))]) >= 4
+        assert command in in_readme
+    assert any(command.startswith("uv run asv compare ") for command in in_readme)
+    assert len([page for page in PAGES if find_commands(page)]) >= 4
 
 
-def understood(module: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What a script makes of its command line, by its own parser, before it does anything."""
-    place = ROOT / module.replace(".", "/")
-    if place.is_dir():
-        place, module = place / "__main__", f"{module}.__main__"
-    assert place.with_suffix(".py").exists()
+def parse_arguments(module: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the options that a script's own parser reads, without running the script."""
+    path = ROOT / module.replace(".", "/")
+    if path.is_dir():
+        path, module = path / "__main__", f"{module}.__main__"
+    assert path.with_suffix(".py").exists()
     main = importlib.import_module(module).main
     if not inspect.signature(main).parameters:  # it takes no options
         assert not arguments
@@ -67,11 +68,12 @@ def understood(module: str, arguments: list[str], monkeypatch: pytest.MonkeyPatc
     return parsed[0]
 
 
-def check(options: dict[str, Any]) -> None:
-    """Every name among the options is one that there is.
+def check_names(options: dict[str, Any]) -> None:
+    """Check that the releases, benchmarks, machines and shapes among the options exist.
 
     Raises:
-        UserError: no such release.
+        UserError: a release does not exist.
+        AssertionError: another name does not exist.
     """
     history, config = ReleaseRepo(str(pins.PINS)), Config.load("asv.conf.json")
     for spec in (options.get("range"), options.get("since"), *options.get("release", ())):
@@ -81,7 +83,7 @@ def check(options: dict[str, Any]) -> None:
     patterns = options.get("bench") or []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         if pattern != "just-discover" and not YOURS.search(pattern):
-            # with its parameters, as asv does
+            # asv matches a pattern against names with parameters
             assert Benchmarks(config, Benchmarks.load(config).values(), pattern), pattern
     for environment in options.get("env_spec") or ():
         assert environment in (SYSTEM, LIBUNWIND)
@@ -91,8 +93,8 @@ def check(options: dict[str, Any]) -> None:
     assert options.get("shape") in (None, *COUNTED)
 
 
-def parse(command: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The options of a command line, as the tool that it starts understands them."""
+def parse_command(command: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return the options of a command line, read by the parser of its tool."""
     words = shlex.split(command)
     tool, *arguments = words[words.index("run") + 1 :]
     if tool == "asv":
@@ -101,15 +103,15 @@ def parse(command: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     if tool == "python":
         flag, module, *rest = arguments
         assert flag == "-m"
-        return dict(vars(understood(module, rest, monkeypatch)))
+        return dict(vars(parse_arguments(module, rest, monkeypatch)))
     assert tool == "pytest"
     assert arguments in ([], ["-m", ""])
     return {}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    check(parse(command, monkeypatch))
+def test_command_is_valid(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_names(parse_command(command, monkeypatch))
 
 
 @pytest.mark.parametrize(
@@ -133,6 +135,6 @@ def test_command(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
         "uv run pytest --no-such-option",
     ],
 )
-def test_what_is_wrong_is_noticed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_command_is_detected(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises((AssertionError, SystemExit, UserError)):
-        check(parse(command, monkeypatch))
+        check_names(parse_command(command, monkeypatch))

@@ -1,4 +1,4 @@
-"""What `scripts.alert --upstream` makes of the probe's JSON."""
+"""The issue that `scripts.alert --upstream` opens from the probe's JSON."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fake gh is 
 
 @pytest.fixture
 def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file of a fake GitHub."""
+    """Start a fake GitHub and return the file with its issues."""
     return fake_gh(tmp_path, monkeypatch)
 
 
@@ -31,33 +31,34 @@ INVALID: tuple[Any, ...] = (None, "5", True, -1, float("nan"), float("inf"), 10*
 def build(
     name: str, module: str = "functions-8.wasm", loaded: int = 1000, counts: Counts | None = None
 ) -> Any:
-    """Return what the probe writes about a module under one build."""
-    by_count = {REMOVE: 68_043, REGISTER: 4062.142, **(counts or {})}
+    """Return the entry of the probe's JSON for a module under one build."""
+    all_counts = {REMOVE: 68_043, REGISTER: 4062.142, **(counts or {})}
     return {
         "module": module, "build": name, "fdes": 17, "counted": loaded,
-        "counts": {count: {str(loaded): now, "250": 1} for count, now in by_count.items()},
+        "counts": {name: {str(loaded): count, "250": 1} for name, count in all_counts.items()},
     }  # fmt: skip
 
 
 def compare(module: str = "functions-8.wasm", counts: Counts | None = None) -> list[Any]:
-    """Return what the probe writes about a module under 50.0.1 and under a library."""
+    """Return the entries of the probe's JSON for a module under 50.0.1 and under a library."""
     return [build("50.0.1", module), build("libwasmtime.so 3127ca42", module, counts=counts)]
 
 
 @pytest.fixture
 def upstream(github: Path, tmp_path: Path) -> Callable[[object], int]:
-    """Return a function that runs `--upstream` on a JSON value or text, and its exit code."""
+    """Return a function that runs `--upstream` on JSON, and returns its exit code."""
     path = tmp_path / "upstream.json"
 
-    def run(found: object) -> int:
-        path.write_text(found if isinstance(found, str) else json.dumps(found), encoding="utf-8")
+    def run(content: object) -> int:
+        text = content if isinstance(content, str) else json.dumps(content)
+        path.write_text(text, encoding="utf-8")
         return alert.main(["--upstream", str(path)])
 
     assert issues(github) == []
     return run
 
 
-def test_equal_counts_have_no_issue(
+def test_equal_counts_open_no_issue(
     github: Path, upstream: Callable[[object], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert upstream([*compare("functions-1.wasm"), *compare()]) == 0
@@ -69,7 +70,7 @@ def test_equal_counts_have_no_issue(
     ("now", "change"), [(68_043, ""), (68_723, ""), (67_363, ""), (68_724, "+1.0 %"),
                         (67_362, "-1.0 %"), (0, "-100.0 %"), (136_086, "+100.0 %")],
 )  # fmt: skip
-def test_one_percent_in_either_direction_has_an_issue(
+def test_count_that_differs_by_one_percent_opens_an_issue(
     github: Path, upstream: Callable[[object], int], now: int, change: str
 ) -> None:
     assert upstream(compare(counts={REMOVE: now})) == 0
@@ -80,7 +81,7 @@ def test_one_percent_in_either_direction_has_an_issue(
     ] * bool(change)
 
 
-def test_a_cost_where_there_was_none_has_an_issue(
+def test_count_that_was_zero_opens_an_issue(
     github: Path, upstream: Callable[[object], int]
 ) -> None:
     assert upstream([build("50.0.1", counts={REMOVE: 0}), build("so", counts={REMOVE: 5})]) == 0
@@ -88,7 +89,7 @@ def test_a_cost_where_there_was_none_has_an_issue(
     assert "instructions to deregister 0 → 5 (new)" in issue["title"]
 
 
-def test_one_issue_lists_every_change(github: Path, upstream: Callable[[object], int]) -> None:
+def test_one_issue_lists_all_changes(github: Path, upstream: Callable[[object], int]) -> None:
     small = compare("functions-1.wasm", {REGISTER: 5000})
     large = compare("functions-8.wasm", {REMOVE: 1_156_765})
     assert upstream(small) == 0
@@ -102,7 +103,7 @@ def test_one_issue_lists_every_change(github: Path, upstream: Callable[[object],
     assert comments(github) == [["1", "--body", f"Updated: `{issue['title']}`"]]
 
 
-def test_no_markup_or_mention_gets_from_the_probe_into_an_issue(
+def test_issue_has_no_markup_or_mention_from_the_probe(
     github: Path, upstream: Callable[[object], int]
 ) -> None:
     module = "@everyone `x`|</td><img src=//x>\n::error::[y](https://x) #1 \N{BELL}é" + "x" * 70_000
@@ -118,7 +119,7 @@ def test_no_markup_or_mention_gets_from_the_probe_into_an_issue(
 
 
 @pytest.mark.parametrize(
-    ("found", "problem"),
+    ("content", "problem"),
     [
         ("", "is damaged (Expecting value"),
         ('[{"module": "m', "is damaged (Unterminated string"),
@@ -143,20 +144,20 @@ def test_no_markup_or_mention_gets_from_the_probe_into_an_issue(
         *((compare(counts={REMOVE: count}), "is damaged (") for count in INVALID),
     ],
 )
-def test_a_file_of_another_shape_is_one_sentence(
+def test_invalid_file_is_an_error_of_one_line(
     github: Path, upstream: Callable[[object], int], capsys: pytest.CaptureFixture[str],
-    found: object, problem: str,
+    content: object, problem: str,
 ) -> None:  # fmt: skip
-    assert upstream(found) == 2
-    (said,) = capsys.readouterr().err.splitlines()
-    assert "upstream.json is " in said
-    assert problem in said
-    assert len(said) < 400
-    assert said.endswith("See the log of the job that wrote it.")
+    assert upstream(content) == 2
+    (message,) = capsys.readouterr().err.splitlines()
+    assert "upstream.json is " in message
+    assert problem in message
+    assert len(message) < 400
+    assert message.endswith("See the log of the job that wrote it.")
     assert issues(github) == []
 
 
-def test_a_missing_file_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_file_is_an_error_of_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert alert.main(["--upstream", "nowhere.json"]) == 2
     assert capsys.readouterr().err == (
         "nowhere.json is missing. See the log of the job that wrote it.\n"

@@ -9,15 +9,17 @@ from scripts.base.exits import exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; the exit code is that of `--check`, or 2 on an error."""
-    from scripts.gap import command  # here, so that a missing package is an error as well
+    """Print the report. Return the exit code of `--check`, or 2 on an error."""
+    from scripts.gap import command  # imported here, so that a missing package exits with 2
 
     return command.main(arguments)
 
 
 if __name__ == "__main__":
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # a pipe on Windows knows neither × nor →
+        sys.stdout.reconfigure(
+            encoding="utf-8"
+        )  # the default encoding of a pipe on Windows lacks × and →
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

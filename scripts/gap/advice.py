@@ -1,4 +1,4 @@
-"""The advice: what unwind info costs on a platform, what it gives there, and whether to keep it."""
+"""The advice: the cost and the benefit of unwind info on a platform, and whether to keep it."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,25 +14,25 @@ from scripts.gap.model import Drop, Registration
 from scripts.gap.platforms import Platform
 
 REPORTED = Path("fixtures/reported.json")
-WORTH = 0.1  # milliseconds per module unloaded from which on unwind info should be turned off
-DETECTS_SINCE = Version("19.0.0")  # wasmtime looks for libunwind on Linux (#8028)
+THRESHOLD = 0.1  # milliseconds per module unloaded; above it, unwind info should be turned off
+DETECTS_SINCE = Version("19.0.0")  # the first release that looks for libunwind on Linux (#8028)
 # the first release with #14303, inferred from the branch points of the releases
 SIGNED_SINCE = Version("50.0.0")
-# sentences that the calculator of the page fills in, too
-UNDETECTED = "This release does not look for libunwind: it registers as with libgcc."
+# calculator.js uses these sentences too
+UNDETECTED = "This release does not look for libunwind, so it registers as it does with libgcc."
 UNCACHED = (
-    f"The table has {{entries}} entries. Beyond about {model.CACHED_ENTRIES:,} it leaves the "
+    f"The table has {{entries}} entries. Beyond about {model.CACHED_ENTRIES:,} it does not fit the "
     "processor's caches, and an entry may cost several times as much "
     "(wasmCloud#5555 implies 1.5 to 4.6 ns)."
 )
 OLDER_MACOS = (
-    "On a macOS whose libunwind cannot register sections, this release costs what 49.0.0 does: "
-    "{cost} per module."
+    "On an older macOS whose libunwind cannot register sections, this release costs as much as "
+    "49.0.0: {cost} per module."
 )
 
 
 class Reported(TypedDict):
-    """What others have published: an entry of that file."""
+    """A measurement published by others: an entry of `fixtures/reported.json`."""
 
     name: Text
     url: Link
@@ -47,13 +47,13 @@ class Reported(TypedDict):
 
 
 class ReportedFile(TypedDict):
-    """`fixtures/reported.json`."""
+    """The content of `fixtures/reported.json`."""
 
     reported: list[Reported]
 
 
 class Decision(Enum):
-    """What to do about unwind info."""
+    """A recommendation about unwind info."""
 
     KEEP = "keep it"
     TURN_OFF = "turn it off"
@@ -63,7 +63,7 @@ class Decision(Enum):
 
 
 class Basis(Enum):
-    """How a cost is known."""
+    """The source of a cost."""
 
     MEASURED = "measured"
     ESTIMATED = "estimated"
@@ -79,10 +79,10 @@ class Range(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What a process has loaded and unloads.
+    """The modules that a process loads and unloads.
 
     Attributes:
-        modules: how many modules are loaded and then unloaded, the last one first.
+        modules: number of modules that are loaded and then unloaded, last loaded first.
         fdes: FDEs per module.
         residents: FDEs of other modules, which stay loaded.
     """
@@ -94,14 +94,14 @@ class Load(NamedTuple):
 
 @dataclass(frozen=True)
 class Advice:
-    """The answer to: what does unwind info cost me, and should I keep it?
+    """The advice for one platform, release and load.
 
     Attributes:
-        decision: what to do.
-        cost: milliseconds per module unloaded, or None if it is not known.
-        basis: how the cost is known.
-        gives: what unwind info gives on that platform and release.
-        notes: what else the reader should know.
+        decision: the recommendation.
+        cost: milliseconds per module unloaded, or None if unknown.
+        basis: the source of the cost.
+        gives: the benefit of unwind info on that platform and release, as a sentence.
+        notes: limits of the estimate, as sentences.
     """
 
     decision: Decision
@@ -125,9 +125,9 @@ def advise(
     Args:
         platform: where the process runs.
         release: the wasmtime-py release.
-        load: what is loaded.
-        measured: milliseconds per module, if they were measured there; otherwise it is estimated.
-        estimated: milliseconds per module, if they are estimated from counts; otherwise the model
+        load: the modules that are loaded.
+        measured: milliseconds per module measured on that platform, if any. They take precedence.
+        estimated: milliseconds per module estimated from counts, if any. Otherwise the model
             predicts the counts.
         sections: whether the host's libunwind can register a section at a time.
     """
@@ -143,30 +143,31 @@ def advise(
 
 
 def decide(cost: Range) -> Decision:
-    """Compare a cost with the threshold: a range that spans it is too close to call."""
-    if cost.high <= WORTH:
+    """Compare a cost with the threshold. A range that spans the threshold is too close to call."""
+    if cost.high <= THRESHOLD:
         return Decision.KEEP
-    return Decision.TURN_OFF if cost.low > WORTH else Decision.EITHER
+    return Decision.TURN_OFF if cost.low > THRESHOLD else Decision.EITHER
 
 
 def estimate(platform: Platform, release: str, load: Load, *, sections: bool = True) -> Range:
-    """Estimate milliseconds per module unloaded from entries scanned, or libgcc's instructions."""
+    """Estimate milliseconds per module unloaded from entries scanned or libgcc's instructions."""
     if platform.scans:
-        way = model.find_registration(release, sections=sections)
-        entries = model.unload(
-            load.modules, load.fdes, way, Drop.ALL_NEWEST_FIRST, load.residents
-        ).entries
+        registration = model.find_registration(release, sections=sections)
+        deregistration = model.unload(
+            load.modules, load.fdes, registration, Drop.ALL_NEWEST_FIRST, load.residents
+        )
+        entries = deregistration.entries
         return Range(*(entries * nanoseconds / 1e6 for nanoseconds in model.ENTRY_NS))
     low = high = model.LIBGCC_LIST
     if platform is Platform.LIBGCC_TREE:
         low = high = model.LIBGCC_TREE + model.LIBGCC_TREE_FDE * load.fdes
-    else:  # the first module is found last
+    else:  # the list is searched from the newest module to the oldest
         high += model.LIBGCC_LIST_STEP * (load.modules - 1)
     return Range(low * model.INSTRUCTION_NS[0] / 1e6, high * model.INSTRUCTION_NS[1] / 1e6)
 
 
 def note_limits(platform: Platform, release: str, load: Load) -> list[str]:
-    """Return what an estimate leaves out."""
+    """Return sentences about effects that the estimate leaves out."""
     notes: list[str] = []
     if not platform.scans:
         return notes
@@ -180,7 +181,7 @@ def note_limits(platform: Platform, release: str, load: Load) -> list[str]:
 
 
 def has_benefit(platform: Platform, release: str) -> bool:
-    """Whether unwind info gives anything: native backtraces through wasm frames.
+    """Return whether unwind info enables native backtraces through wasm frames.
 
     On Apple silicon, they stopped at the first wasm frame until wasmtime#14303.
     """
@@ -188,45 +189,46 @@ def has_benefit(platform: Platform, release: str) -> bool:
 
 
 def describe_benefit(platform: Platform, release: str) -> str:
-    """Return what unwind info gives: what one gives up by turning it off."""
+    """Return the benefit of unwind info, which is lost by turning it off."""
     if platform is Platform.WINDOWS:
         return "Windows requires unwind info: creating an Engine without it aborts the process."
     if not has_benefit(platform, release):
         return (
             "Nothing is lost by turning it off: native backtraces stop at wasm frames anyway "
-            "(wasmtime#14303; that 50.0.0 is the first release with it is inferred)."
+            "(until wasmtime#14303; inferred: 50.0.0 is the first release with it)."
         )
     return (
-        "Turning it off costs native backtraces through wasm frames, in debuggers and profilers. "
+        "Without it, debuggers and profilers have no native backtraces through wasm frames. "
         "Wasmtime's own backtraces never need it."
     )
 
 
 def read_reports() -> list[Reported]:
-    """Return what others have published, with their own numbers."""
+    """Return the measurements that others have published."""
     return read_json(REPORTED, ReportedFile, suggest_restore(REPORTED))["reported"]
 
 
 def describe_rules() -> list[str]:
-    """Return the rules anyone can apply, derived from the model: FDEs per module f, modules N."""
+    """Return the rules of thumb for N modules of f FDEs each, derived from the model."""
     low, middle, high = rule_limits()
     return [
-        f"Up to 49.0.0, turn unwind info off where f² × N is above about {middle:,}.",
-        f"From 50.0.0 on, turn it off where f × N is above about {middle:,}.",
+        f"Up to 49.0.0, turn unwind info off if f² × N is above about {middle:,}.",
+        f"From 50.0.0 on, turn it off if f × N is above about {middle:,}.",
         f"Between {low:,} and {high:,} it depends on the processor.",
     ]
 
 
 def rule_limits() -> tuple[int, int, int]:
-    """Return f² × N, or f × N, at the threshold: for a slow, a typical and a fast processor.
+    """Return f² × N, or f × N, at the threshold for a slow, a typical and a fast processor.
 
-    On average half of the entries are scanned, so that is twice the entries that take 0.1 ms.
+    A scan passes half of the table on average, so each limit is twice the number of entries that
+    can be scanned in 0.1 ms.
     """
     fast, slow = model.ENTRY_NS
     typical = 0.5  # nanoseconds per entry
 
     def limit(nanoseconds: float, step: int) -> int:
-        return round(2 * WORTH * 1e6 / nanoseconds / step) * step
+        return round(2 * THRESHOLD * 1e6 / nanoseconds / step) * step
 
     return limit(slow, 100_000), limit(typical, 100_000), limit(fast, 50_000)
 
@@ -234,5 +236,5 @@ def rule_limits() -> tuple[int, int, int]:
 def describe_cost(advice: Advice) -> str:
     """Return the cost per module with its basis, such as `0.067 to 0.16 ms, estimated`."""
     if advice.cost is None:
-        return advice.basis.value
+        return "cost unknown"
     return f"{format_milliseconds_range(*advice.cost)}, {advice.basis.value}"

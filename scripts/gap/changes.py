@@ -1,4 +1,4 @@
-"""Conclusions from the rows: when the cost changed, the eras in between, the newest release."""
+"""Conclusions from the rows: changes of the cost, eras, and the verdict on the newest release."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,14 @@ from scripts.history.read import History
 from scripts.history.rows import Row
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
-EXACT = 0.01  # relative change of a count that counts
-SUDDEN = 2.0  # factor by which the gap changes, where nothing is counted
-SAMPLES = 8  # of a time, for its gap to be compared: fewer are noise
-FUNCTIONS = 3  # functions of the unwinder that explain a change
+COUNT_THRESHOLD = 0.01  # relative difference from which on a count is a change
+GAP_FACTOR = 2.0  # factor from which on a gap is a change, in a series without counts
+MIN_SAMPLES = 8  # samples of a time; with fewer, its gap is too noisy to compare
+MAX_FUNCTIONS = 3  # functions of the unwinder that are listed with a change
 
 
 class UpstreamChange(TypedDict):
-    """A change of Wasmtime's that moves the cost: an entry of that file."""
+    """A Wasmtime pull request that affects the cost: an entry of `upstream_changes.json`."""
 
     release: ReleaseName
     pull_request: int
@@ -33,7 +33,7 @@ class UpstreamChange(TypedDict):
 
 
 class UpstreamFile(TypedDict):
-    """`fixtures/upstream_changes.json`."""
+    """The content of `fixtures/upstream_changes.json`."""
 
     changes: list[UpstreamChange]
 
@@ -44,14 +44,14 @@ class Change:
 
     Attributes:
         machine, unwinder: the series.
-        previous: the release that it is compared with.
+        previous: the earlier release it is compared with.
         release: the first release with the new cost.
         counted: whether `shapes` has instructions per module; otherwise it has gaps.
         shapes: the cost before and after, by shape.
-        functions: instructions before and after of the functions of the unwinder that explain it.
+        functions: instructions before and after, of the unwinder functions that changed most.
         libraries: the counted libraries before and after, if they differ.
         causes: the upstream changes in between.
-        wheels: whether the macOS wheels begin to register in another way there too.
+        wheels: whether the macOS wheels register differently from this release on, too.
     """
 
     machine: str
@@ -71,10 +71,15 @@ class Change:
         return self.machine, self.unwinder
 
     @property
+    def reasons(self) -> list[str]:
+        """The pull requests, and whether another library was counted, in short."""
+        reasons = [f"#{cause['pull_request']}" for cause in self.causes]
+        return [*reasons, "another library"] if self.libraries else reasons
+
+    @property
     def label(self) -> str:
-        """The release and what changed it, for a table or a chart."""
-        causes = [f"#{cause['pull_request']}" for cause in self.causes]
-        return " ".join([self.release, *causes, *["another library"] * bool(self.libraries)])
+        """The release and the reasons, for a table."""
+        return " ".join([self.release, *self.reasons])
 
 
 @dataclass(frozen=True)
@@ -107,12 +112,12 @@ class Era:
     """The releases between two changes, for one series and shape.
 
     Attributes:
-        machine, unwinder, shape: what was measured.
-        first, last: the releases at its ends.
-        releases: how many it has.
+        machine, unwinder, shape: the series.
+        first, last: the oldest and the newest release.
+        releases: the number of releases.
         values: by benchmark.
         change: the change that it begins with, if any.
-        known: False for a release whose count is missing: whether it changed the cost is unknown.
+        known: False for a release without a count, which may have changed the cost.
     """
 
     machine: str
@@ -132,7 +137,7 @@ class Era:
 
 
 def split_series(history: History) -> dict[tuple[str, str], list[Row]]:
-    """Return the rows of each machine and unwinder with a cost, oldest release first."""
+    """Return the rows of each machine and unwinder that has counts or gaps, oldest first."""
     split: dict[tuple[str, str], list[Row]] = {}
     for row in sorted(history.rows, key=lambda row: (row.series, Version(row.release))):
         split.setdefault(row.series, []).append(row)
@@ -140,49 +145,53 @@ def split_series(history: History) -> dict[tuple[str, str], list[Row]]:
     return {key: rows for key, rows in split.items() if costs & {row.benchmark for row in rows}}
 
 
-def cost_benchmark(rows: Sequence[Row]) -> str:
-    """Return what changes of a series are found in: the count, or the gap if nothing is counted."""
+def choose_benchmark(rows: Sequence[Row]) -> str:
+    """Return the benchmark that shows changes: the count, or the gap in a series without counts."""
     return DEREGISTER if any(row.benchmark == DEREGISTER for row in rows) else GAP
 
 
 def find_changes(history: History, rows: Sequence[Row]) -> list[Change]:
     """Find the changes in one series, oldest first.
 
-    A count that differs by 1 % or more from the release before, or from the first release since
-    the last change, is a change. Where nothing is counted, a gap that differs by a factor of 2 is.
+    A change is a count that differs by 1 % or more from the release before, or from the first
+    release since the last change. In a series without counts, it is a gap that differs by a factor
+    of 2.
     """
-    benchmark = cost_benchmark(rows)
+    benchmark = choose_benchmark(rows)
     shapes: dict[str, list[Row]] = {}
     for row in rows:
-        if row.benchmark == benchmark and (benchmark == DEREGISTER or len(row.samples) >= SAMPLES):
+        if row.benchmark == benchmark and (
+            benchmark == DEREGISTER or len(row.samples) >= MIN_SAMPLES
+        ):
             shapes.setdefault(row.shape, []).append(row)
-    found: dict[str, dict[str, tuple[Row, Row]]] = {}
+    steps: dict[str, dict[str, tuple[Row, Row]]] = {}  # before and after, by release and shape
     for shape, costs in shapes.items():
         first = costs[0]
         for before, now in itertools.pairwise(costs):
-            old = next((old for old in (before, first) if differs(old, now)), None)
+            old = next((old for old in (before, first) if is_change(old, now)), None)
             if old is not None:
-                found.setdefault(now.release, {})[shape] = old, now
+                steps.setdefault(now.release, {})[shape] = old, now
                 first = now
     return [
-        explain(history, rows, found[release], benchmark) for release in sorted(found, key=Version)
+        explain_change(history, rows, steps[release], benchmark)
+        for release in sorted(steps, key=Version)
     ]
 
 
-def differs(old: Row, new: Row) -> bool:
-    """Whether two costs differ by more than measuring explains."""
+def is_change(old: Row, new: Row) -> bool:
+    """Return whether two costs differ enough to be a change."""
     if new.benchmark == GAP:
-        return max(new.value / old.value, old.value / new.value) >= SUDDEN
-    return abs(new.value - old.value) >= EXACT * old.value if old.value else new.value > 0
+        return max(new.value / old.value, old.value / new.value) >= GAP_FACTOR
+    return abs(new.value - old.value) >= COUNT_THRESHOLD * old.value if old.value else new.value > 0
 
 
-def explain(
+def explain_change(
     history: History, rows: Sequence[Row], shapes: dict[str, tuple[Row, Row]], benchmark: str
 ) -> Change:
-    """Return the change of a release with what is known of its cause."""
+    """Return the change in a release, with its known causes."""
     before, now = next(iter(shapes.values()))
     libunwind = is_libunwind(history.machines[now.machine], now.unwinder)
-    ways = history.on_macs if libunwind else {}
+    registrations = history.on_macs if libunwind else {}
     builds = [
         row.value
         for release in (before.release, now.release)
@@ -197,12 +206,12 @@ def explain(
         functions=explain_functions(rows, before.release, now.release),
         libraries=tuple(libraries) if len(set(builds)) == 2 else (),
         causes=upstream_changes(before.release, now.release, libunwind=libunwind),
-        wheels=ways.get(before.release) != ways.get(now.release),
+        wheels=registrations.get(before.release) != registrations.get(now.release),
     )
 
 
 def upstream_changes(before: str, now: str, *, libunwind: bool) -> list[UpstreamChange]:
-    """Return the upstream changes of the cost after one release, up to another."""
+    """Return the upstream changes of the cost after one release and up to another."""
     known = read_json(UPSTREAM, UpstreamFile, suggest_restore(UPSTREAM))
     return [
         change
@@ -214,7 +223,7 @@ def upstream_changes(before: str, now: str, *, libunwind: bool) -> list[Upstream
 
 
 def explain_functions(rows: Sequence[Row], before: str, now: str) -> dict[str, tuple[float, float]]:
-    """Return the functions of the unwinder whose instructions changed most, before and after."""
+    """Return the instructions before and after, of the unwinder functions that changed most."""
     old, new = (
         {
             row.shape: row.value
@@ -225,69 +234,72 @@ def explain_functions(rows: Sequence[Row], before: str, now: str) -> dict[str, t
     )
     changed = [name for name in new if name in old and old[name] != new[name]]
     changed.sort(key=lambda name: -abs(new[name] - old[name]))
-    return {name: (old[name], new[name]) for name in changed[:FUNCTIONS]}
+    return {name: (old[name], new[name]) for name in changed[:MAX_FUNCTIONS]}
 
 
 def judge_newest(history: History, rows: Sequence[Row], changes: Sequence[Change]) -> Verdict:
-    """Judge whether the newest release of a series changed the cost."""
+    """Return whether the newest release of a series changed the cost, or why that is unknown."""
     newest = history.newest[rows[0].machine]
-    benchmark = cost_benchmark(rows)
+    benchmark = choose_benchmark(rows)
     costs = [row for row in rows if row.benchmark == benchmark]
     now = {row.shape: row for row in costs if row.release == newest}
     previous = next((row.release for row in costs[::-1] if row.release != newest), "")
     before = {row.shape: row for row in costs if row.release == previous}
     missing = [shape for shape in before if shape not in now]
-    here = [change for change in changes if change.release == newest]
-    few = benchmark == GAP and any(
-        len(row.samples) < SAMPLES for row in (*now.values(), *before.values())
+    change = next((change for change in changes if change.release == newest), None)
+    has_few_samples = benchmark == GAP and any(
+        len(row.samples) < MIN_SAMPLES for row in (*now.values(), *before.values())
     )
     unknown = ""
     if not now:
-        unknown = "it is not measured, or its file is left out"
+        unknown = "it was not measured, or its result file was left out"
     elif not before:
-        unknown = "no release before it is measured"
+        unknown = "no earlier release was measured"
     elif missing:
-        unknown = f"it is not measured at {', '.join(missing)}"
-    elif here and here[0].libraries:
-        unknown = f"the counted library differs: {' → '.join(here[0].libraries)}"
-    elif few:
-        unknown = f"times have fewer than {SAMPLES} samples: measure both releases without --quick"
-    return Verdict(*rows[0].series, newest, previous, bool(here) and not unknown, unknown)
+        unknown = f"it was not measured at {', '.join(missing)}"
+    elif change is not None and change.libraries:
+        unknown = f"the counted library differs: {' → '.join(change.libraries)}"
+    elif has_few_samples:
+        unknown = (
+            f"times have fewer than {MIN_SAMPLES} samples: measure both releases without --quick"
+        )
+    is_changed = change is not None and not unknown
+    return Verdict(*rows[0].series, newest, previous, is_changed, unknown)
 
 
 def split_eras(rows: Sequence[Row], changes: Sequence[Change]) -> Iterator[Era]:
     """Yield the eras of one series, by shape.
 
-    A release whose count is missing is an era of its own: whether it changed the cost is unknown.
+    A release without a count is an era of its own, because it may have changed the cost.
     """
-    benchmark = cost_benchmark(rows)
+    benchmark = choose_benchmark(rows)
     for shape in dict.fromkeys(row.shape for row in rows if row.benchmark in (benchmark, GAP)):
-        here = [row for row in rows if row.shape == shape and row.benchmark != FUNCTION]
-        known = {row.release for row in here if row.benchmark == benchmark}
-        starts = dict.fromkeys(row.release for row in here)
+        of_shape = [row for row in rows if row.shape == shape and row.benchmark != FUNCTION]
+        known = {row.release for row in of_shape if row.benchmark == benchmark}
+        # for each era: the changes so far, the release if it has no count, and all releases
         eras: list[tuple[list[Change], str, list[str]]] = []
-        for release in starts:
-            passed = [change for change in changes if Version(change.release) <= Version(release)]
-            alone = "" if release in known or not known else release
-            if not eras or eras[-1][:2] != (passed, alone):
-                eras.append((passed, alone, []))
+        for release in dict.fromkeys(row.release for row in of_shape):
+            past = [change for change in changes if Version(change.release) <= Version(release)]
+            unknown = "" if release in known or not known else release
+            if not eras or eras[-1][:2] != (past, unknown):
+                eras.append((past, unknown, []))
             eras[-1][2].append(release)
-        for passed, alone, releases in eras:
+        for past, unknown, releases in eras:
             yield Era(
                 *(*rows[0].series, shape, releases[0], releases[-1], len(releases)),
-                values=summarize([row for row in here if row.release in releases]),
-                change=passed[-1] if passed and not alone else None,
-                known=not alone,
+                values=summarize([row for row in of_shape if row.release in releases]),
+                change=past[-1] if past and not unknown else None,
+                known=not unknown,
             )
 
 
 def summarize(rows: Sequence[Row]) -> dict[str, Value]:
-    """Return the median of each benchmark over releases, with the range of all of them."""
+    """Return the median of each benchmark over the releases, with the widest range."""
     values = {}
     for benchmark in dict.fromkeys(row.benchmark for row in rows):
-        here = [row for row in rows if row.benchmark == benchmark]
-        ends = [end for row in here for end in (row.low, row.high) if end is not None]
-        middle = median(row.value for row in here)
+        of_benchmark = [row for row in rows if row.benchmark == benchmark]
+        ends = [end for row in of_benchmark for end in (row.low, row.high) if end is not None]
+        middle = median(row.value for row in of_benchmark)
         ranged = (min(*ends, middle), max(*ends, middle)) if ends else (None, None)
         values[benchmark] = Value(middle, *ranged)
     return values

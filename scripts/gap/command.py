@@ -16,59 +16,71 @@ from scripts.history.read import History, read_history
 
 ABOUT = "The gap report: when the cost of unwind info changed, and what to do."
 CHECK = (
-    "exit with 1 if the newest release changed the cost, 0 if it did not, 3 if that is unknown, "
-    "2 on any error"
+    "exit with 0 if the newest release did not change the cost, 1 if it did, 2 on any error, "
+    "3 if that is unknown"
 )
-WIDE = 200  # columns of the details in a pipe
+SHORT_WIDTH, DETAILS_WIDTH = 80, 200  # columns, if standard output is not a terminal
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m scripts.gap", description=ABOUT)
-    parser.add_argument("--machine", help="a folder of results/; all by default")
+    parser.add_argument("--machine", help="report on one folder of results/ (default: all)")
     parser.add_argument(
-        "--shape", "--size", type=shape, help="such as 1000x8; --size 8 is the same"
+        "--shape",
+        "--size",
+        type=parse_shape,
+        help="show one shape, such as 1000x8; --size 8 selects the same",
     )
-    parser.add_argument("--since", metavar="RELEASE", help="leave out older releases")
-    parser.add_argument("--details", action="store_true", help="every series, shape and reason")
-    parser.add_argument("--releases", action="store_true", help="every release instead of eras")
+    parser.add_argument("--since", metavar="RELEASE", help="hide older releases")
+    parser.add_argument(
+        "--details", action="store_true", help="show every series, shape and reason"
+    )
+    parser.add_argument("--releases", action="store_true", help="show releases instead of eras")
     parser.add_argument("--format", choices=("table", "markdown", "json", "csv"), default="table")
     parser.add_argument("--check", action="store_true", help=CHECK)
     return parser.parse_args(arguments)
 
 
-def shape(name: str) -> str:
-    """Return the name of a shape; a number of functions names a headline shape."""
+def parse_shape(name: str) -> str:
+    """Return the name of a shape. A number of functions selects the headline shape with it."""
     by_functions = {str(shape.functions): name for name, shape in HEADLINE.items()}
     return by_functions.get(name, name)
 
 
 def require_rows(history: History) -> None:
-    """Raise UserError, with what was left out, if the history has no values."""
+    """Check that the history has values.
+
+    Raises:
+        UserError: there are none. The message lists the files that were left out.
+    """
     if not history.rows:
         raise UserError("\n".join([words.describe_empty(history), *history.left_out]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; the exit code is that of `--check`, or 2 on an error."""
+    """Print the report. Return the exit code of `--check`, or 2 on an error."""
     options = parse(arguments)
     try:
         history = read_history(Config.load("asv.conf.json"))
         require_rows(history)
         report = build_report(history, options.machine, options.shape, options.since)
         if not report.series:
-            raise UserError(f"Nothing is measured on {options.machine}.")
+            where = options.machine or "any machine"
+            raise UserError(f"No cost was measured on {where}.")
     except UserError as error:
         print(error, file=sys.stderr)
         return FAILED
-    detailed = options.details or options.releases
-    if options.format == "table" and detailed:
-        width = None if sys.stdout.isatty() else WIDE
-        tables.print_details(report, Console(width=width), releases=options.releases)
-    elif options.format == "table":
-        tables.print_short(report, Console(width=None if sys.stdout.isatty() else 80))
+    is_terminal = sys.stdout.isatty()
+    if options.format == "json":
+        print(tables.to_json(report), end="")
+    elif options.format == "csv":
+        print(tables.to_csv(report), end="")
     elif options.format == "markdown":
         print(tables.to_markdown(report, releases=options.releases), end="")
+    elif options.details or options.releases:
+        console = Console(width=None if is_terminal else DETAILS_WIDTH)
+        tables.print_details(report, console, releases=options.releases)
     else:
-        print((tables.to_json if options.format == "json" else tables.to_csv)(report), end="")
+        tables.print_short(report, Console(width=None if is_terminal else SHORT_WIDTH))
     return exit_code_of(report.verdicts) if options.check else 0

@@ -1,4 +1,4 @@
-"""Nanoseconds per table entry: recorded times over the entries that the model says are scanned."""
+"""Nanoseconds per table entry: recorded times divided by the entries scanned in the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from scripts.gap.platforms import is_libunwind
 from scripts.history.benchmarks import EXTRA
 from scripts.history.read import History
 
-FEWEST = 20_000  # entries per module: below that, other work outweighs the scan
+MIN_ENTRIES = 20_000  # entries scanned per module; with fewer, other work outweighs the scan
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Residual:
 
 @dataclass(frozen=True)
 class Fit:
-    """Nanoseconds per entry on a machine: the median of its shapes and eras, and each of them."""
+    """Nanoseconds per entry on a machine: the median of its shapes and eras, and the residuals."""
 
     machine: str
     nanoseconds: float
@@ -35,7 +35,7 @@ class Fit:
 
 
 def fit_entries(history: History, eras: Sequence[Era]) -> list[Fit]:
-    """Fit nanoseconds per entry to the extra time of every machine with libunwind and times."""
+    """Fit nanoseconds per entry to the extra times of each machine with libunwind."""
     residuals: dict[str, list[Residual]] = {}
     for era in eras:
         if not is_libunwind(history.machines[era.machine], era.unwinder):
@@ -45,12 +45,12 @@ def fit_entries(history: History, eras: Sequence[Era]) -> list[Fit]:
         modules, functions = HEADLINE[era.shape][:2]
         fdes = estimate_fdes(functions, era.last, EXPORTED[functions])
         entries = unload(modules, fdes, find_registration(era.last)).entries
-        if entries >= FEWEST:
-            per_module = era.values[EXTRA].value * 1000  # ms per 1000 modules, in nanoseconds
-            residuals.setdefault(era.machine, []).append(
-                Residual(era.shape, era.first, era.last, round(per_module / entries, 3))
-            )
+        if entries >= MIN_ENTRIES:
+            module_ns = era.values[EXTRA].value * 1000  # from ms per 1000 modules
+            nanoseconds = round(module_ns / entries, 3)
+            residual = Residual(era.shape, era.first, era.last, nanoseconds)
+            residuals.setdefault(era.machine, []).append(residual)
     return [
-        Fit(machine, round(median(each.nanoseconds for each in found), 3), found)
-        for machine, found in residuals.items()
+        Fit(machine, round(median(residual.nanoseconds for residual in of_machine), 3), of_machine)
+        for machine, of_machine in residuals.items()
     ]

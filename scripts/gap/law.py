@@ -1,4 +1,4 @@
-"""Recorded counts against the model: a count that breaks the law is an error or a discovery."""
+"""The check of recorded counts against the model, which names counts it does not explain."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from scripts.history.machine import Machine
 from scripts.history.read import History
 from scripts.history.rows import Row
 
-TOLERANCE = 0.005  # relative: other builds of libunwind differ by less in `function` and `section`
+TOLERANCE = 0.005  # relative; other builds of libunwind differ less than that from those in SCANS
 EXPORTED = {1: 1, 8: 8, 100: 7, 2000: 7}  # exported functions of the fixtures
 DROPS = {"last first": Drop.ALL_NEWEST_FIRST, "first first": Drop.ALL_OLDEST_FIRST}
 
@@ -18,7 +18,7 @@ DROPS = {"last first": Drop.ALL_NEWEST_FIRST, "first first": Drop.ALL_OLDEST_FIR
 def predict_count(row: Row, scan: Scan) -> float | None:
     """Return the instructions per module that the model predicts for a recorded count.
 
-    The random order and the real program have none: the model knows neither.
+    The result is None for the random order and the real program, which the model does not cover.
     """
     shape = COUNTED.get(row.shape)
     if shape is None or shape.functions == PROGRAM or shape.order not in DROPS:
@@ -27,9 +27,9 @@ def predict_count(row: Row, scan: Scan) -> float | None:
         return 0
     fdes = estimate_fdes(shape.functions, row.release, EXPORTED[shape.functions])
     residents = shape.resident_modules * estimate_fdes(2000, row.release, EXPORTED[2000])
-    way = find_registration(row.release)
-    cost = unload(shape.modules, fdes, way, DROPS[shape.order], residents)
-    return cost.instructions(scan, way)
+    registration = find_registration(row.release)
+    cost = unload(shape.modules, fdes, registration, DROPS[shape.order], residents)
+    return cost.instructions(scan, registration)
 
 
 def scans_for(machine: Machine) -> dict[str, Scan]:
@@ -39,7 +39,7 @@ def scans_for(machine: Machine) -> dict[str, Scan]:
 
 
 def broken_laws(history: History) -> Iterator[str]:
-    """Yield a sentence for each libunwind count that no known build of libunwind explains."""
+    """Yield a sentence for each libunwind count that the model does not explain."""
     for row in history.rows:
         machine = history.machines[row.machine]
         if row.benchmark != DEREGISTER or not is_libunwind(machine, row.unwinder):

@@ -1,4 +1,4 @@
-"""The matrix: advice by platform and era for representative loads, with what supports it."""
+"""The matrix: advice by platform and era for representative loads, with its evidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ SMALL, MIDDLE, LARGE = "1000 × 8 functions", "1000 × 106 FDEs", "1 × 2,000 fu
 LOADS = {
     SMALL: "1000 modules of 8 exported functions each",
     MIDDLE: "1000 modules of 106 FDEs each, as in wasmtime#10287",
-    LARGE: "one module of 2,000 functions beside 100,000 FDEs of others",
+    LARGE: "one module of 2,000 functions beside 100,000 FDEs of other modules",
 }
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What to do on a platform in an era.
+    """The advice for a platform in an era.
 
     Attributes:
         release: the newest release of the era, which the advice is for.
         advice: by load.
-        measured: what was measured of it, in sentences that name the machine.
-        counted: instructions that were counted on a machine that stands in for the processor.
-        reports: what others published.
-        way: how the macOS wheels register, on a Mac.
+        measured: measured costs, each as text that names the machine.
+        counted: instructions counted on a machine with the same processor architecture.
+        reports: measurements published by others.
+        way: how the macOS wheels register unwind info; empty on other platforms.
     """
 
     platform: Platform
@@ -51,22 +51,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """An era of releases: those between two changes under libunwind."""
+    """The releases between two changes under libunwind."""
 
     first: str
     last: str
 
-    def holds(self, release: str) -> bool:
-        """Whether a release lies in it."""
+    def contains(self, release: str) -> bool:
+        """Return whether a release is one of the column."""
         return Version(self.first) <= Version(release) <= Version(self.last)
 
     def overlaps(self, first: str, last: str) -> bool:
-        """Whether releases from `first` to `last` have some in common with it."""
+        """Return whether the column has a release from `first` to `last`."""
         return Version(first) <= Version(self.last) and Version(self.first) <= Version(last)
 
 
 def find_columns(history: History, changes: Sequence[Change]) -> list[Column]:
-    """Return the eras of the matrix: the changes of every libunwind series begin one."""
+    """Return the columns of the matrix. Each change of a libunwind series begins a new one."""
     libunwind = [
         change
         for change in changes
@@ -82,7 +82,7 @@ def find_columns(history: History, changes: Sequence[Change]) -> list[Column]:
 
 
 def load_of(name: str, release: str) -> Load:
-    """Return the FDEs and modules of a representative load in a release."""
+    """Return a representative load, with the FDEs that its modules have in a release."""
     if name == MIDDLE:
         return Load(1000, 106)
     if name == SMALL:
@@ -93,7 +93,7 @@ def load_of(name: str, release: str) -> Load:
 def build_matrix(
     history: History, changes: Sequence[Change], eras: Sequence[Era]
 ) -> tuple[list[Column], dict[Platform, list[Cell]]]:
-    """Return the columns, and a cell for each of them by platform."""
+    """Return the columns, and for each platform a cell for each column."""
     columns = find_columns(history, changes)
     published = read_reports()
     return columns, {
@@ -109,10 +109,12 @@ def build_cell(
     eras: Sequence[Era],
     published: Sequence[Reported],
 ) -> Cell:
-    """Return the advice for a platform in an era."""
+    """Return the advice for a platform in an era, with its evidence."""
     advice = {name: advise(platform, column.last, load_of(name, column.last)) for name in LOADS}
-    ways = dict.fromkeys(
-        way for release, way in history.on_macs.items() if way and column.holds(release)
+    registrations = dict.fromkeys(
+        registration
+        for release, registration in history.on_macs.items()
+        if registration and column.contains(release)
     )
     return Cell(
         platform,
@@ -125,16 +127,16 @@ def build_cell(
             for report in published
             if platform.value in report["platforms"]
             and report["release"] is not None
-            and column.holds(report["release"])
+            and column.contains(report["release"])
         ],
-        way=" or ".join(ways) if platform.is_mac else "",
+        way=" or ".join(registrations) if platform.is_mac else "",
     )
 
 
 def describe_measured(
     platform: Platform, column: Column, history: History, eras: Sequence[Era]
 ) -> list[str]:
-    """Return what was measured on a platform in an era, for 1000 modules of 8 functions.
+    """Return the costs measured on a platform in an era, for 1000 modules of 8 functions.
 
     LLVM libunwind on Linux stands in for a Mac as long as no Mac is recorded.
     """

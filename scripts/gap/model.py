@@ -1,12 +1,12 @@
-"""A model of what unwind info costs when a module is unloaded: entries scanned, instructions, time.
+"""A model of the cost of unwind info when a module is unloaded: entries scanned and instructions.
 
 LLVM libunwind, and Apple's, which descends from it, keeps one flat table of all registered FDEs.
 Each deregistration scans the whole table (`DwarfFDECache::removeAllIn`). The instructions per entry
-were read in Debian's builds of libunwind 19.1.7 and agree with every recorded count, to the digit
-for the build they were read in; `tests/test_model.py` holds that.
+were read from Debian's builds of libunwind 19.1.7. They agree with every recorded count, and to the
+digit with the counts of these builds; `tests/test_model.py` checks that.
 
-Up to 49.0.0, wasmtime deregisters each FDE of a module with a scan of its own, the last one first.
-From 50.0.0 on it deregisters a module with one scan, where libunwind has the calls for it
+Up to 49.0.0, wasmtime deregisters each FDE of a module with a scan of its own, last FDE first. From
+50.0.0 on it deregisters a module with one scan if libunwind has the functions for that
 (bytecodealliance/wasmtime#14304).
 """
 
@@ -17,14 +17,15 @@ from packaging.version import Version
 
 SECTIONS_SINCE = Version("50.0.0")  # the first release that deregisters a module with one scan
 
-# Nanoseconds to scan one entry, seen on different processors while the table fits the caches: from
-# the 1.5 s of wasmtime#10287 to the 84 µs of wasmtime#6541 (`fixtures/reported.json` has both).
+# Nanoseconds to scan one entry of a table that fits the caches, on the fastest and on the slowest
+# known processor: from the 1.5 s of wasmtime#10287 and the 84 µs per FDE of wasmtime#6541
+# (`fixtures/reported.json` has both).
 ENTRY_NS = (0.27, 0.63)
-# From about that many entries on, 32 bytes each, the table leaves the caches: with 400,000 entries,
-# wasmCloud#5555 implies 1.5 to 4.6 ns an entry.
+# Above about this many entries of 32 bytes, the table does not fit the caches. With 400,000
+# entries, wasmCloud#5555 implies 1.5 to 4.6 ns per entry.
 CACHED_ENTRIES = 100_000
-# Nanoseconds per instruction of libgcc: 0.18 to 0.24 on the recorded Debian 13 host, and room for
-# other processors on either side.
+# Nanoseconds per instruction of libgcc. The recorded Debian 13 host needs 0.18 to 0.24; the wider
+# range covers other processors.
 INSTRUCTION_NS = (0.1, 0.4)
 
 LIBGCC_LIST = 51  # instructions of libgcc 12 to deregister the module that was loaded last
@@ -45,14 +46,14 @@ class Registration(Enum):
 class Drop(Enum):
     """Which modules are unloaded, and in which order."""
 
-    ALL_NEWEST_FIRST = "all, the last one first"
-    ALL_OLDEST_FIRST = "all, the first one first"
-    NEWEST = "the last one, while the others stay"
-    OLDEST = "the first one, while the others stay"
+    ALL_NEWEST_FIRST = "all modules, last loaded first"
+    ALL_OLDEST_FIRST = "all modules, first loaded first"
+    NEWEST = "the last loaded module; the others stay"
+    OLDEST = "the first loaded module; the others stay"
 
 
 def find_registration(release: str, *, sections: bool = True) -> Registration:
-    """Return how a release registers, where libunwind has the calls for sections or lacks them."""
+    """Return how a release registers, with a libunwind that has functions for sections or not."""
     if sections and Version(release) >= SECTIONS_SINCE:
         return Registration.SECTIONS
     return Registration.FUNCTIONS
@@ -60,14 +61,14 @@ def find_registration(release: str, *, sections: bool = True) -> Registration:
 
 @dataclass(frozen=True)
 class Scan:
-    """Instructions of a build of libunwind for one scan.
+    """Instructions that a build of libunwind executes in one scan.
 
     Attributes:
-        in_front: for each entry before the removed ones: it stays in place.
+        in_front: for each entry before the removed ones, which stays in place.
         removed: for each removed entry.
-        behind: for each entry after the removed ones: it moves down.
+        behind: for each entry after the removed ones, which moves down.
         function, section: for the scan itself, by how the release registers.
-        module: more for each module that is deregistered function by function.
+        module: in addition for each module that is deregistered function by function.
     """
 
     in_front: int
@@ -90,12 +91,11 @@ SCANS = {
 
 @dataclass(frozen=True)
 class Deregistration:
-    """What deregistering one module costs under libunwind.
+    """The cost of deregistering one module under libunwind.
 
     Attributes:
-        entries: table entries scanned.
         scans: passes over the table.
-        in_front, removed, behind: of `entries`, those before, in and after the removed ones.
+        in_front, removed, behind: entries scanned before, among and after the removed ones.
     """
 
     scans: float
@@ -109,7 +109,7 @@ class Deregistration:
         return self.in_front + self.removed + self.behind
 
     def instructions(self, scan: Scan, registration: Registration) -> float:
-        """Return the instructions of a build of libunwind."""
+        """Return the instructions that a build of libunwind executes for it."""
         constant: float = scan.section
         if registration is Registration.FUNCTIONS:
             constant = scan.function * self.scans + scan.module
@@ -124,10 +124,10 @@ class Deregistration:
 def deregister(
     fdes: float, in_front: float, behind: float, registration: Registration
 ) -> Deregistration:
-    """Return the cost of one module of `fdes` FDEs, with other entries before and after its own."""
+    """Return the cost of one module, with other entries in front of and behind its own FDEs."""
     if registration is Registration.SECTIONS:
         return Deregistration(1, in_front, fdes, behind)
-    # the module's own FDEs go last first: those that are left stand in front of the removed one
+    # the FDEs are removed last first, so the remaining ones precede the removed one
     own_in_front = fdes * (fdes - 1) / 2
     return Deregistration(fdes, fdes * in_front + own_in_front, fdes, fdes * behind)
 
@@ -142,11 +142,11 @@ def unload(
     """Return the cost per module unloaded, under libunwind.
 
     Args:
-        modules: how many are loaded, this one included.
+        modules: number of modules loaded, including the unloaded one.
         fdes: FDEs of each module.
         registration: how the release registers.
-        drop: which modules are unloaded. While all go, the table is half full on average.
-        residents: entries of other modules, loaded before these, which stay.
+        drop: which modules are unloaded. If all are, the table is half full on average.
+        residents: entries of other modules, which were loaded before these and stay loaded.
     """
     others = (modules - 1) * fdes
     if drop in (Drop.ALL_NEWEST_FIRST, Drop.ALL_OLDEST_FIRST):
@@ -157,6 +157,6 @@ def unload(
 
 
 def estimate_fdes(functions: int, release: str, exported: int = 0) -> int:
-    """Return the FDEs of a module: wasmtime 22.0.0 removed one per exported function (#8629)."""
+    """Return the FDEs of a module. Wasmtime 22.0.0 removed one per exported function (#8629)."""
     trampolines = 1 if Version(release) >= Version("22.0.0") else 2
     return functions + trampolines * exported + 1

@@ -1,4 +1,4 @@
-"""The platforms and unwinders that differ in cost or benefit, in the reader's words."""
+"""The platforms and unwinders that differ in cost or benefit, with their display names."""
 
 from enum import Enum
 
@@ -6,7 +6,7 @@ from scripts.history.machine import Machine
 
 
 class Platform(Enum):
-    """The platforms that differ in cost or benefit, in the reader's words."""
+    """A platform with its own cost or benefit; the value is its display name."""
 
     APPLE_SILICON = "macOS on Apple silicon"
     INTEL_MAC = "macOS on Intel"
@@ -22,17 +22,17 @@ class Platform(Enum):
 
     @property
     def scans(self) -> bool:
-        """Whether its unwinder scans one table, so that the cost grows with what is loaded."""
+        """Whether its unwinder scans one table, so that the cost grows with the modules loaded."""
         return self.is_mac or self is Platform.LIBUNWIND
 
 
 def is_libunwind(machine: Machine, unwinder: str) -> bool:
-    """Whether a series is of LLVM's or Apple's libunwind."""
+    """Return whether the unwinder of a series is LLVM's or Apple's libunwind."""
     return unwinder == "libunwind" or machine.is_mac
 
 
 def platform_of(machine: Machine, unwinder: str) -> Platform | None:
-    """Return the platform that a series was measured on, if it is one of the matrix."""
+    """Return the platform that a series was measured on, or None if the matrix has none for it."""
     if machine.is_mac:
         return Platform.APPLE_SILICON if machine.arch == "arm64" else Platform.INTEL_MAC
     if machine.system == "Windows":
@@ -45,7 +45,7 @@ def platform_of(machine: Machine, unwinder: str) -> Platform | None:
 
 
 def name_unwinder(machine: Machine, unwinder: str) -> str:
-    """Return the unwinder of a series in the reader's words."""
+    """Return the display name of the unwinder of a series."""
     if machine.is_mac:
         return "Apple libunwind"
     if unwinder == "libunwind":

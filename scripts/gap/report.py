@@ -1,4 +1,4 @@
-"""The report: everything that a history says, once, for every form it is shown in."""
+"""The report: all conclusions from a history, built once for all output formats."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -31,9 +31,9 @@ class Series:
     """One machine and unwinder.
 
     Attributes:
-        machine, unwinder: its key.
-        name: the unwinder in the reader's words, such as `libgcc 12`.
-        eras, changes, verdict: what is concluded from its rows.
+        machine, unwinder: as in the rows.
+        name: the display name of the unwinder, such as `libgcc 12`.
+        eras, changes, verdict: the conclusions from its rows.
     """
 
     machine: str
@@ -50,17 +50,17 @@ class Series:
 
 @dataclass(frozen=True)
 class Report:
-    """What unwind info costs, when that changed, what the newest release did, and what to do.
+    """The cost of unwind info, its changes, the verdict on the newest release, and the advice.
 
     Attributes:
-        headline: the answer for a Mac user, and its basis.
-        series: the most telling one first.
+        headline: the answer for macOS users, and its basis.
+        series: the most relevant one first.
         columns, matrix: the advice by platform and era.
         fits: nanoseconds per table entry, by machine.
         rows: every value, for CSV and JSON.
-        shapes: those that are shown, in order.
-        not_measured: releases without results, by series.
-        problems: files that were left out, and counts that break the model.
+        shapes: the shapes to show, in order.
+        not_measured: releases without values, by series.
+        problems: files that were left out, and counts that contradict the model.
         wheels: how the macOS wheels register.
         macs: how recorded Macs register from 50.0.0 on.
     """
@@ -80,8 +80,8 @@ class Report:
     @property
     def changes(self) -> list[Change]:
         """The changes of all series, oldest first."""
-        found = [change for series in self.series for change in series.changes]
-        return sorted(found, key=lambda change: Version(change.release))
+        changes = [change for series in self.series for change in series.changes]
+        return sorted(changes, key=lambda change: Version(change.release))
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -95,49 +95,49 @@ def build_report(
     shape: str | None = None,
     since: str | None = None,
 ) -> Report:
-    """Build the report on a history, or on one machine or shape of it.
+    """Build the report on a history, or on one machine of it.
 
-    `shape` and `since` filter what is shown; conclusions are drawn from everything.
+    `shape` and `since` only filter the values that are shown; conclusions use all of them.
 
     Raises:
-        UserError: there is no such machine, shape or release; it names the near ones.
+        UserError: there is no such machine, shape or release. The message suggests similar names.
     """
-    shapes = list(dict.fromkeys(era_shape for era_shape in shapes_of(history.rows)))
-    check_known_name(
-        machine, dict.fromkeys(each.machine for each in history.measured), "machine with results"
-    )
+    shapes = find_shapes(history.rows)
+    machines = dict.fromkeys(measured.machine for measured in history.measured)
+    releases = dict.fromkeys(measured.release for measured in history.measured)
+    check_known_name(machine, machines, "machine with results")
     check_known_name(shape, shapes, "shape")
-    check_known_name(
-        since, dict.fromkeys(each.release for each in history.measured), "measured release"
-    )
+    check_known_name(since, releases, "measured release")
     if machine is not None:
         history = replace(
             history,
             rows=[row for row in history.rows if row.machine == machine],
-            measured=[each for each in history.measured if each.machine == machine],
+            measured=[measured for measured in history.measured if measured.machine == machine],
         )
-    series = [conclude_series(history, rows) for rows in split_series(history).values()]
-    series.sort(key=lambda each: rank(history, each))
-    eras = [era for each in series for era in each.eras]
-    changes = [change for each in series for change in each.changes]
+    all_series = [conclude_series(history, rows) for rows in split_series(history).values()]
+    all_series.sort(key=lambda series: rank_series(history, series))
+    eras = [era for series in all_series for era in series.eras]
+    changes = [change for series in all_series for change in series.changes]
     columns, matrix = build_matrix(history, changes, eras)
+    headline: list[str] = []
+    if all_series:
+        first = all_series[0]
+        headline = words.write_headline(history, first.eras_of(MAIN_SHAPE), first.verdict)
     oldest = Version(since or "0")
     shown = [
         replace(
-            each,
+            series,
             eras=[
                 era
-                for era in each.eras
+                for era in series.eras
                 if shape in (None, era.shape) and Version(era.last) >= oldest
             ],
-            changes=[change for change in each.changes if Version(change.release) >= oldest],
+            changes=[change for change in series.changes if Version(change.release) >= oldest],
         )
-        for each in series
+        for series in all_series
     ]
     return Report(
-        headline=words.write_headline(history, series[0].eras_of(MAIN_SHAPE), series[0].verdict)
-        if series
-        else [],
+        headline=headline,
         series=shown,
         columns=columns,
         matrix=matrix,
@@ -155,16 +155,16 @@ def build_report(
     )
 
 
-def shapes_of(rows: Iterable[Row]) -> list[str]:
-    """Return the shapes with a cost, the headline ones first."""
+def find_shapes(rows: Iterable[Row]) -> list[str]:
+    """Return the shapes that have values, the headline shapes first."""
     from benchmarks._shapes import COUNTED, HEADLINE
 
-    found = {row.shape for row in rows}
-    return [shape for shape in dict.fromkeys((*HEADLINE, *COUNTED)) if shape in found]
+    measured = {row.shape for row in rows}
+    return [shape for shape in dict.fromkeys((*HEADLINE, *COUNTED)) if shape in measured]
 
 
 def conclude_series(history: History, rows: Sequence[Row]) -> Series:
-    """Conclude changes, eras and the verdict of one series."""
+    """Return the changes, the eras and the verdict of one series."""
     machine, unwinder = rows[0].series
     changes = find_changes(history, rows)
     return Series(
@@ -177,8 +177,12 @@ def conclude_series(history: History, rows: Sequence[Row]) -> Series:
     )
 
 
-def rank(history: History, series: Series) -> tuple[int, ...]:
-    """Order series: recorded before local, Macs, then their stand-in, with times, the longest."""
+def rank_series(history: History, series: Series) -> tuple[int, ...]:
+    """Return a sort key that puts the most relevant series first.
+
+    In order of importance: recorded before local, Macs before others, their stand-in before
+    others, real before emulated, timed before untimed, long before short.
+    """
     machine = history.machines[series.machine]
     timed = any(EXTRA in era.values for era in series.eras)
     return (
@@ -194,7 +198,7 @@ def rank(history: History, series: Series) -> tuple[int, ...]:
 def exit_code_of(verdicts: Sequence[Verdict]) -> int:
     """Return the exit code for verdicts: changed, unknown, or 0 for unchanged.
 
-    A change that is certain comes before what is unknown.
+    A certain change on one series outweighs an unknown verdict on another.
     """
     if any(verdict.changed for verdict in verdicts):
         return CHANGED

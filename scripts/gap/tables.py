@@ -1,4 +1,4 @@
-"""The report as text: for a terminal, as Markdown, JSON or CSV. All hold the same numbers."""
+"""The report as text: for a terminal, as Markdown, JSON or CSV, with the same numbers in all."""
 
 import csv
 import dataclasses
@@ -19,7 +19,7 @@ from scripts.history.benchmarks import DEREGISTER, EXTRA, FDES, GAP, MAIN_SHAPE,
 from scripts.history.machine import LOCAL
 from scripts.history.rows import Row
 
-COLUMNS = {  # benchmarks by the head of their column
+COLUMNS = {  # benchmarks by column heading
     "deregister": DEREGISTER,
     "register": REGISTER,
     "gap": GAP,
@@ -28,7 +28,7 @@ COLUMNS = {  # benchmarks by the head of their column
 }
 LEGEND = (
     "deregister, register: instructions of the unwinder per module; gap: time with unwind info / "
-    "without; extra ms: per 1000 modules."
+    "time without; extra ms: added by unwind info, per 1000 modules."
 )
 CSV_COLUMNS = (
     "machine", "unwinder", "release", "benchmark", "shape", "value", "low", "high", "samples",
@@ -43,22 +43,24 @@ class TableText(NamedTuple):
     rows: list[list[str]]
 
 
-def era_table(series: Series, shapes: Sequence[str], *, ranges: bool) -> TableText:
-    """Return the eras of one series, a row for each shape."""
+def build_era_table(series: Series, shapes: Sequence[str], *, ranges: bool) -> TableText:
+    """Return a table of the eras of one series, with a row for each era and shape."""
     eras = [era for era in series.eras if era.shape in shapes]
     head = ["releases", *["shape"] * (len(shapes) > 1), *COLUMNS, "since"]
     rows = []
     for era in eras:
         releases = words.format_span(era.first, era.last)
         cells = [format_value(name, era.values.get(name), ranges) for name in COLUMNS.values()]
-        since = era.change.label if era.change else "" if era.known else "unknown"
+        since = era.change.label if era.change is not None else ""
+        if not era.known:
+            since = "unknown"
         rows.append([releases, *[era.shape] * (len(shapes) > 1), *cells, since])
-    only = f", {shapes[0]}" if len(shapes) == 1 else ""
-    return TableText(f"{series.machine}, {series.name}{only}", head, rows)
+    only_shape = f", {shapes[0]}" if len(shapes) == 1 else ""
+    return TableText(f"{series.machine}, {series.name}{only_shape}", head, rows)
 
 
-def release_table(report: Report, series: Series) -> TableText:
-    """Return every release of one series, a row for each shape."""
+def build_release_table(report: Report, series: Series) -> TableText:
+    """Return a table of the releases of one series, with a row for each release and shape."""
     by_release: dict[tuple[str, str], dict[str, Value]] = {}
     for row in report.rows:
         if row.series == (series.machine, series.unwinder) and row.shape in report.shapes:
@@ -73,65 +75,64 @@ def release_table(report: Report, series: Series) -> TableText:
 
 
 def format_value(benchmark: str, value: Value | None, ranges: bool) -> str:
-    """Return a value as the tables show it."""
+    """Return a value as the tables show it, with its range if `ranges` is set."""
     if value is None:
         return "n/a"
     if benchmark in (DEREGISTER, REGISTER, FDES):
         return format_count(value.value)
     text = format_number(value.value) + "×" * (benchmark == GAP)
-    return (
-        f"{text} ({format_interval(value.low, value.high)})"
-        if ranges and value.low is not None
-        else text
-    )
+    if ranges and value.low is not None:
+        text += f" ({format_interval(value.low, value.high)})"
+    return text
 
 
-def main_series(report: Report) -> list[Series]:
-    """Return the series of the short report: a visitor's own machine, then the most telling."""
-    own = [series for series in report.series if series.machine.startswith(LOCAL)]
-    recorded = [series for series in report.series if series not in own]
-    return [*own[::-1], *recorded[:1]]
+def select_short_series(report: Report) -> list[Series]:
+    """Return the series of the short report: those of local machines, then the most relevant."""
+    local = [series for series in report.series if series.machine.startswith(LOCAL)]
+    recorded = [series for series in report.series if series not in local]
+    return [*local[::-1], *recorded[:1]]
 
 
 def print_short(report: Report, console: Console) -> None:
-    """Print the answer in at most 25 lines of 80 columns. Nothing depends on colour."""
-    say = line_printer(console)
+    """Print the short report, at most 25 lines of 80 columns. It does not rely on colour."""
+    say = make_line_printer(console)
     for line in report.headline:
         say(line)
     shapes = report.shapes if len(report.shapes) == 1 else [MAIN_SHAPE]
-    for series in main_series(report):
-        print_table(era_table(series, shapes, ranges=False), console)
+    for series in select_short_series(report):
+        print_table(build_era_table(series, shapes, ranges=False), console)
     say("deregister, register: instructions per module; extra ms: per 1000 modules")
     say("")
-    say(f"Above {advice.WORTH} ms per module unloaded is too much. For N modules of f FDEs each:")
+    threshold = f"More than {advice.THRESHOLD} ms per module unloaded is too much."
+    say(f"{threshold} For N modules of f FDEs each:")
     for line in advice.describe_rules():
         say(f"  {line}")
     if report.series:
-        verdict = main_series(report)[-1].verdict
+        verdict = select_short_series(report)[-1].verdict
         say(words.describe_verdict(verdict))
-    say("More: --details, --releases, --format; as pages: uv run asv publish.")
+    say("More: --details, --releases, --format; uv run asv publish builds the site.")
     for line in [*report.problems[:1], *report.not_measured[:1]]:
         say(line)
 
 
 def print_details(report: Report, console: Console, *, releases: bool) -> None:
-    """Print everything: all series and shapes, advice by platform, changes, what was left out."""
-    say = line_printer(console)
+    """Print the full report: all series and shapes, advice by platform, changes and problems."""
+    say = make_line_printer(console)
     for line in report.headline:
         say(line)
     for series in report.series:
-        table = era_table(series, report.shapes, ranges=True)
-        print_table(release_table(report, series) if releases else table, console)
+        table = build_era_table(series, report.shapes, ranges=True)
+        print_table(build_release_table(report, series) if releases else table, console)
     say(LEGEND)
-    for heading, sentences in sections(report).items():
+    for heading, sentences in build_sections(report).items():
         say("")
         say(heading)
         for sentence in sentences:
             say(f"  {sentence}")
 
 
-def line_printer(console: Console) -> Any:
-    """Return a function that prints a line, wrapped at words to the width of the console."""
+def make_line_printer(console: Console) -> Any:
+    """Return a function that prints a line, wrapped at spaces to the width of the console."""
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False)
@@ -140,40 +141,41 @@ def line_printer(console: Console) -> Any:
 
 
 def print_table(table: TableText, console: Console) -> None:
-    """Print a table: names are aligned left, numbers right."""
-    drawn = Table(
+    """Print a table with names aligned left and numbers right."""
+    grid = Table(
         title=table.title, title_style="bold", title_justify="left", box=None, pad_edge=False
     )
     for column in table.head:
         left = column in ("release", "releases", "shape", "since")
-        drawn.add_column(column, justify="left" if left else "right", no_wrap=True)
+        grid.add_column(column, justify="left" if left else "right", no_wrap=True)
     for row in table.rows:
-        drawn.add_row(*row)
+        grid.add_row(*row)
     console.print()
-    console.print(drawn)
+    console.print(grid)
 
 
-def sections(report: Report) -> dict[str, list[str]]:
-    """Return the sentences beside the tables, by heading."""
+def build_sections(report: Report) -> dict[str, list[str]]:
+    """Return the sentences of the full report, by heading."""
     changes, functions = [], []
     for series in report.series:
-        where = f"{series.machine}, {series.name}, "
-        changes += [where + words.describe_change(change) for change in series.changes]
+        prefix = f"{series.machine}, {series.name}, "
+        changes += [prefix + words.describe_change(change) for change in series.changes]
         functions += [
-            where + words.describe_functions(change)
+            prefix + words.describe_functions(change)
             for change in series.changes
             if change.functions
         ]
     fits = [
         f"{fit.machine}: {fit.nanoseconds} ns per table entry; by shape: "
         + ", ".join(
-            f"{each.nanoseconds} ({each.shape}, {words.format_span(each.first, each.last)})"
-            for each in fit.residuals
+            f"{residual.nanoseconds} "
+            f"({residual.shape}, {words.format_span(residual.first, residual.last)})"
+            for residual in fit.residuals
         )
         for fit in report.fits
     ]
-    found = {
-        "What to do (N modules loaded, f FDEs each)": [
+    all_sections = {
+        "Advice (N modules loaded, f FDEs each)": [
             *advice.describe_rules(),
             *matrix_lines(report),
         ],
@@ -192,7 +194,11 @@ def sections(report: Report) -> dict[str, list[str]]:
         "Not measured": report.not_measured,
         "Problems": report.problems,
     }
-    return {heading: said for heading, all_ in found.items() if (said := list(filter(None, all_)))}
+    without_empty = {
+        heading: [sentence for sentence in sentences if sentence]
+        for heading, sentences in all_sections.items()
+    }
+    return {heading: sentences for heading, sentences in without_empty.items() if sentences}
 
 
 def matrix_lines(report: Report) -> Iterator[str]:
@@ -200,68 +206,70 @@ def matrix_lines(report: Report) -> Iterator[str]:
     for platform, cells in report.matrix.items():
         for column, cell in zip(report.columns, cells, strict=True):
             loads = "; ".join(
-                f"{load}: {one.decision.value} ({advice.describe_cost(one)})"
-                for load, one in cell.advice.items()
+                f"{load}: {answer.decision.value} ({advice.describe_cost(answer)})"
+                for load, answer in cell.advice.items()
             )
             yield f"{platform.value}, {words.format_span(column.first, column.last)}: {loads}"
 
 
 def to_markdown(report: Report, *, releases: bool = False) -> str:
-    """Return the report for a pull request or an issue."""
+    """Return the full report as Markdown, for a pull request or an issue."""
     lines = [*report.headline, ""]
     for series in report.series:
-        table = era_table(series, report.shapes, ranges=True)
-        title, head, rows = release_table(report, series) if releases else table
+        table = build_era_table(series, report.shapes, ranges=True)
+        title, head, rows = build_release_table(report, series) if releases else table
         ruled = (head, ["---", *["--:"] * (len(head) - 1)], *rows)
         lines += [f"### {title}", "", *(f"| {' | '.join(row)} |" for row in ruled), ""]
     lines += [LEGEND, ""]
-    for heading, sentences in sections(report).items():
+    for heading, sentences in build_sections(report).items():
         lines += [f"### {heading}", "", *(f"- {sentence}" for sentence in sentences), ""]
     return "\n".join(lines)
 
 
 def to_json(report: Report) -> str:
-    """Return every number, and every conclusion."""
+    """Return all values and conclusions as JSON."""
     content = {
         "headline": report.headline,
-        "series": [plain(series) for series in report.series],
-        "columns": plain(report.columns),
-        "matrix": {platform.value: plain(cells) for platform, cells in report.matrix.items()},
+        "series": [to_json_value(series) for series in report.series],
+        "columns": to_json_value(report.columns),
+        "matrix": {
+            platform.value: to_json_value(cells) for platform, cells in report.matrix.items()
+        },
         "rules": advice.describe_rules(),
-        "fits": plain(report.fits),
+        "fits": to_json_value(report.fits),
         "problems": report.problems,
         "not_measured": report.not_measured,
         "wheels": report.wheels,
-        "rows": [dict(zip(CSV_COLUMNS, csv_row(row), strict=True)) for row in report.rows],
+        "rows": [dict(zip(CSV_COLUMNS, build_csv_row(row), strict=True)) for row in report.rows],
     }
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def plain(value: Any) -> Any:
-    """Return dataclasses, tuples and enumerations as what JSON knows."""
+def to_json_value(value: Any) -> Any:
+    """Return dataclasses, tuples and enumerations as types that JSON has."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
-        return {field.name: plain(getattr(value, field.name)) for field in fields}
+        return {field.name: to_json_value(getattr(value, field.name)) for field in fields}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return plain(value._asdict())
+        return to_json_value(value._asdict())
     if isinstance(value, dict):
-        return {plain(key): plain(each) for key, each in value.items()}
+        return {to_json_value(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [to_json_value(item) for item in value]
     return value
 
 
 def to_csv(report: Report) -> str:
-    """Return one line for each value; the columns are always the same, in the same order."""
+    """Return all values as CSV, one line each. The columns and their order are fixed."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    writer.writerows(csv_row(row) for row in report.rows)
+    writer.writerows(build_csv_row(row) for row in report.rows)
     return out.getvalue()
 
 
-def csv_row(row: Row) -> list[Any]:
-    """Return a row with the number of its samples in place of the samples."""
+def build_csv_row(row: Row) -> list[Any]:
+    """Return the values of a row, with the number of its samples instead of the samples."""
     return [*row[:-1], len(row.samples)]

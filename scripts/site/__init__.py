@@ -1,1 +1,1 @@
-"""What is published: the report as a page, the releases, and the chart of README.md."""
+"""The published site: the report as a page, the releases, and the pictures of README.md."""

@@ -1,6 +1,6 @@
-"""What the calculator of the page knows: the constants and sentences of the model and the advice.
+"""Data for the calculator of the page: constants and sentences of the model and the advice.
 
-`calculator.js` computes what `scripts.gap.advice.advise` does; a test compares both.
+`calculator.js` computes the same as `scripts.gap.advice.advise`; a test compares both.
 """
 
 import itertools
@@ -19,8 +19,8 @@ class ModelEra(NamedTuple):
     """Releases for which the model and the advice are the same.
 
     Attributes:
-        first, last: the releases at its ends.
-        newest: whether later releases belong to it, as far as is known.
+        first, last: the oldest and the newest release.
+        newest: whether it is the newest era, to which later releases are assumed to belong.
     """
 
     first: str
@@ -29,12 +29,12 @@ class ModelEra(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The era in words."""
+        """The releases, such as `22.0.0 to 49.0.0` or `50.0.1 and later`."""
         return f"{self.first} and later" if self.newest else format_span(self.first, self.last)
 
 
-# FDEs per module: 8 functions, the module of wasmtime#10287, a parser, 2,000 functions
-COMMON = [
+# 17 FDEs are 8 functions, 106 those of wasmtime#10287, 497 a parser, 2008 are 2,000 functions
+COMMON_LOADS = [
     (Load(100, 17), "100 modules of 8 functions"),
     (Load(1000, 17), "1000 modules of 8 functions"),
     (Load(10_000, 17), "10,000 modules of 8 functions"),
@@ -43,7 +43,7 @@ COMMON = [
     (Load(20, 497), "20 parsers of 210 KB"),
     (Load(1000, 497), "1000 parsers of 210 KB"),
     (Load(10, 2008), "10 modules of 2,000 functions"),
-    (Load(1, 2008, 100_000), "1 module of 2,000 functions beside 100,000 FDEs of others"),
+    (Load(1, 2008, 100_000), "1 module of 2,000 functions beside 100,000 FDEs of other modules"),
     (Load(1, 20_000), "1 module of 20,000 functions"),
 ]
 
@@ -61,10 +61,10 @@ def model_eras(releases: Iterable[str]) -> list[ModelEra]:
     return [ModelEra(group[0], group[-1], group is groups[-1]) for group in groups]
 
 
-def calculator_data(releases: Iterable[str]) -> dict[str, Any]:
-    """Return what `calculator.js` needs, as JSON knows it."""
+def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
+    """Return the data of `calculator.js`, in types that JSON has."""
     return {
-        "worth": advice.WORTH,
+        "threshold": advice.THRESHOLD,
         "entryNs": model.ENTRY_NS,
         "cachedEntries": model.CACHED_ENTRIES,
         "instructionNs": model.INSTRUCTION_NS,
@@ -88,7 +88,7 @@ def calculator_data(releases: Iterable[str]) -> dict[str, Any]:
 
 
 def era_data(era: ModelEra) -> dict[str, Any]:
-    """Return an era, and what the advice says of it by platform."""
+    """Return the data of an era, with its advice by platform."""
     release = era.last
     return {
         "label": era.label,
@@ -101,28 +101,35 @@ def era_data(era: ModelEra) -> dict[str, Any]:
 
 
 def platform_data(platform: Platform, release: str) -> dict[str, Any]:
-    """Return what does not depend on the load: a decision, if it does not either, and sentences."""
-    said = advice.advise(platform, release, Load(1, 1))
-    fixed = said.cost is None or not advice.has_benefit(platform, release)
+    """Return the parts of the advice that do not depend on the load.
+
+    The decision is None if it depends on the load.
+    """
+    answer = advice.advise(platform, release, Load(1, 1))
+    has_cost = answer.cost is not None
+    is_fixed = not has_cost or not advice.has_benefit(platform, release)
     return {
-        "decision": said.decision.name if fixed else None,
-        "isCosted": said.cost is not None,
-        "gives": said.gives,
-        "notes": said.notes if said.cost is None else [],
+        "decision": answer.decision.name if is_fixed else None,
+        "hasCost": has_cost,
+        "gives": answer.gives,
+        "notes": [] if has_cost else answer.notes,
     }
 
 
 def libgcc_limits() -> tuple[int, int]:
-    """Return the FDEs of a module (libgcc 13), and the modules (libgcc 12), that cost 0.1 ms."""
-    instructions = advice.WORTH * 1e6 / model.INSTRUCTION_NS[1]
+    """Return how many FDEs per module (libgcc 13) and modules (libgcc 12) cost the threshold."""
+    instructions = advice.THRESHOLD * 1e6 / model.INSTRUCTION_NS[1]
     fdes = (instructions - model.LIBGCC_TREE) / model.LIBGCC_TREE_FDE
     modules = (instructions - model.LIBGCC_LIST) / model.LIBGCC_LIST_STEP
     return int(fdes // 100 * 100), int(modules // 1000 * 1000)
 
 
-def common_rows(columns: list[str]) -> list[list[Any]]:
-    """Return the advice for common loads, by release: where unwind info gives something."""
+def build_common_rows(columns: list[str]) -> list[list[Any]]:
+    """Return the advice for common loads by release, on a platform where unwind info has a benefit.
+
+    A row has the name of the load, the load, and the advice for each release.
+    """
     return [
         [name, load, [advice.advise(Platform.INTEL_MAC, release, load) for release in columns]]
-        for load, name in COMMON
+        for load, name in COMMON_LOADS
     ]

@@ -1,4 +1,4 @@
-"""The table of changes: each change once, whatever the number of machines that saw it."""
+"""The table of changes: each change once, however many machines show it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,33 +15,33 @@ from scripts.history.benchmarks import MAIN_SHAPE
 
 
 class Effect(NamedTuple):
-    """What a change did to the cost with one unwinder.
+    """The effect of a change on the cost with one unwinder.
 
     Attributes:
-        unwinder: in the reader's words.
+        unwinder: its display name.
         counted: whether costs are instructions per module; otherwise they are gaps.
-        shapes: before and after, by headline shape; None where it did not change.
-        others: the same of the other shapes that changed.
-        said: what it means.
+        shapes: the cost before and after, by headline shape; None if it did not change.
+        other_shapes: the cost before and after, for the other shapes that changed.
+        summary: the factor by which the cost changed, such as `17 times cheaper at 1000x8`.
     """
 
     unwinder: str
     counted: bool
     shapes: dict[str, tuple[str, str] | None]
-    others: dict[str, tuple[str, str]]
-    said: str
+    other_shapes: dict[str, tuple[str, str]]
+    summary: str
 
 
 @dataclass
 class ChangeRow:
-    """A release that changed the cost, by cause.
+    """A release that changed the cost, with its causes.
 
     Attributes:
-        release: where it changed.
+        release: the first release with the new cost.
         causes: the upstream changes behind it.
         libraries: the counted libraries before and after, if they differ.
-        wheels: whether the macOS wheels register in another way from there on.
-        effects: by unwinder.
+        wheels: whether the macOS wheels register differently from this release on, too.
+        effects: one for each unwinder.
     """
 
     release: str
@@ -51,8 +51,8 @@ class ChangeRow:
     effects: list[Effect] = field(default_factory=list)
 
 
-def change_rows(report: Report) -> list[ChangeRow]:
-    """Return every change once, newest first; the most telling machine has its numbers."""
+def build_change_rows(report: Report) -> list[ChangeRow]:
+    """Return every change once, newest first, with the numbers of the most relevant machine."""
     rows: dict[tuple[str, tuple[str, ...]], ChangeRow] = {}
     for series in report.series:
         for change in series.changes:
@@ -68,22 +68,21 @@ def change_rows(report: Report) -> list[ChangeRow]:
 
 
 def describe_effect(name: str, change: Change) -> Effect:
-    """Return a change as its row shows it."""
+    """Return the effect of a change in the series of an unwinder."""
     show = format_count if change.counted else format_ratio
     shapes = {shape: (show(old), show(new)) for shape, (old, new) in change.shapes.items()}
-    telling = MAIN_SHAPE if MAIN_SHAPE in change.shapes else next(iter(change.shapes))
-    said = f"{words.compare_costs(*change.shapes[telling])} at {telling}"
+    main = MAIN_SHAPE if MAIN_SHAPE in change.shapes else next(iter(change.shapes))
     return Effect(
         name,
         change.counted,
-        {shape: shapes.get(shape) for shape in HEADLINE},
-        {shape: values for shape, values in shapes.items() if shape not in HEADLINE},
-        said,
+        shapes={shape: shapes.get(shape) for shape in HEADLINE},
+        other_shapes={shape: costs for shape, costs in shapes.items() if shape not in HEADLINE},
+        summary=f"{words.compare_costs(*change.shapes[main])} at {main}",
     )
 
 
 def function_lines(report: Report) -> Iterator[str]:
-    """Yield the functions of the unwinder that explain a change, once for each unwinder."""
+    """Yield the unwinder functions that changed most in each change, once for each unwinder."""
     seen = set()
     for series in report.series:
         for change in series.changes:

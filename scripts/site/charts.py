@@ -1,4 +1,4 @@
-"""What the charts of the page show: a line for each unwinder, at the main shape."""
+"""The content of the charts of the page: a line for each unwinder, at the main shape."""
 
 from dataclasses import replace
 
@@ -11,23 +11,23 @@ from scripts.history.read import History
 from scripts.site.links import address_of
 from scripts.site.staircase import Line, Mark, Plateau, Point, Staircase
 
-COLOURS = 6  # of the palette in chart.css
+COLOURS = 6  # number of colours in chart.css
 
 
 def name_series(report: Report, history: History) -> Report:
-    """Return the report with the names of the page: machines with the same unwinder share one."""
-    series = [
-        replace(each, name=words.name_line(history.machines[each.machine], each.unwinder))
-        for each in report.series
+    """Return the report with the series names of the page, one name for each unwinder."""
+    renamed = [
+        replace(series, name=words.name_line(history.machines[series.machine], series.unwinder))
+        for series in report.series
     ]
-    return replace(report, series=series)
+    return replace(report, series=renamed)
 
 
-def drawn_series(report: Report, benchmark: str) -> dict[str, Series]:
-    """Return the series that have the benchmark, by name; machines with the same unwinder are one.
+def select_drawn_series(report: Report, benchmark: str) -> dict[str, Series]:
+    """Return the most relevant series of each unwinder that has the benchmark, by name.
 
-    The same library executes the same instructions on every machine, so lines would hide each
-    other. The most telling series stands for the others; tables have all of them.
+    The same library executes the same instructions on every machine, so the lines of all machines
+    would hide each other. Tables have all series.
     """
     drawn: dict[str, Series] = {}
     for series in report.series:
@@ -36,36 +36,38 @@ def drawn_series(report: Report, benchmark: str) -> dict[str, Series]:
     return drawn
 
 
-def palette(report: Report) -> dict[str, int]:
-    """Return the number of the colour of each name, the same in all charts."""
+def assign_colours(report: Report) -> dict[str, int]:
+    """Return the colour number of each series name, the same in all charts."""
     names = dict.fromkeys(series.name for series in report.series)
     return {name: i % COLOURS for i, name in enumerate(names)}
 
 
 def build_chart(report: Report, history: History, benchmark: str) -> Staircase | None:
-    """Return the chart of the count, or the gap, of the main shape; None if there are no values."""
-    drawn, colours = drawn_series(report, benchmark), palette(report)
+    """Return the chart of the count or the gap at the main shape, or None without values."""
+    drawn, colours = select_drawn_series(report, benchmark), assign_colours(report)
     if not drawn:
         return None
     counted = benchmark == DEREGISTER
     lines = [
-        Line(name, colours[name], points_of(report, series, benchmark), plateaus)
+        Line(name, colours[name], find_points(report, series, benchmark), plateaus)
         for name, series in drawn.items()
-        if (plateaus := plateaus_of(series.eras_of(MAIN_SHAPE), benchmark))
+        if (plateaus := find_plateaus(series.eras_of(MAIN_SHAPE), benchmark))
     ]
     measured = {row.release for row in report.rows}
     releases = [release for release in history.on_macs if release in measured]
+    marks = find_marks(drawn)
     return Staircase(
         title=describe_chart(lines, counted=counted),
         releases=releases,
         lines=lines,
-        marks=marks_of(drawn) if counted else [mark._replace(said="") for mark in marks_of(drawn)],
-        hints=hints_of(report, lines, drawn, releases),
+        # the effect of a change in the labels is that on the count
+        marks=marks if counted else [mark._replace(label="") for mark in marks],
+        hints=build_hints(report, lines, drawn, releases),
         counted=counted,
     )
 
 
-def points_of(report: Report, series: Series, benchmark: str) -> dict[str, Point]:
+def find_points(report: Report, series: Series, benchmark: str) -> dict[str, Point]:
     """Return the values of a series at the main shape, by release."""
     return {
         row.release: Point(row.value, row.low, row.high)
@@ -75,8 +77,8 @@ def points_of(report: Report, series: Series, benchmark: str) -> dict[str, Point
     }
 
 
-def plateaus_of(eras: list[Era], benchmark: str) -> list[Plateau]:
-    """Return the level of every era that has the benchmark."""
+def find_plateaus(eras: list[Era], benchmark: str) -> list[Plateau]:
+    """Return a plateau for each era that has the benchmark."""
     show = format_count if benchmark == DEREGISTER else format_ratio
     return [
         Plateau(era.first, era.last, era.values[benchmark].value, show(era.values[benchmark].value))
@@ -85,69 +87,58 @@ def plateaus_of(eras: list[Era], benchmark: str) -> list[Plateau]:
     ]
 
 
-def marks_of(drawn: dict[str, Series]) -> list[Mark]:
-    """Return each change once, in the words of the most telling series that has it."""
+def find_marks(drawn: dict[str, Series]) -> list[Mark]:
+    """Return a mark for each change, with the numbers of the most relevant series that has it."""
     marks: dict[str, Mark] = {}
     for series in drawn.values():
         for change in series.changes:
-            said = (
-                words.compare_costs(*change.shapes[MAIN_SHAPE]).replace(" times ", "× ")
-                if MAIN_SHAPE in change.shapes
-                else "another cost"
-            )
+            label = "cost changed"
+            if MAIN_SHAPE in change.shapes:
+                label = words.compare_costs(*change.shapes[MAIN_SHAPE]).replace(" times ", "× ")
             pulls = {f"#{cause['pull_request']}": address_of(cause) for cause in change.causes}
-            marks.setdefault(change.release, Mark(change.release, said, pulls))
+            marks.setdefault(change.release, Mark(change.release, label, pulls))
     return sorted(marks.values(), key=lambda mark: [int(part) for part in mark.release.split(".")])
 
 
 def describe_chart(lines: list[Line], *, counted: bool) -> str:
-    """Return the chart in words."""
-    what = (
-        "Instructions to deregister one module of 8 functions, of 1000 loaded"
-        if counted
-        else "Time to unload 1000 modules of 8 functions with unwind info, over the time without"
-    )
-    said = "; ".join(
+    """Return a description of the chart for screen readers."""
+    if counted:
+        subject = "Instructions to deregister one of 1000 modules of 8 functions"
+    else:
+        subject = "Time to unload 1000 modules of 8 functions with unwind info / time without"
+    values = "; ".join(
         f"{line.name}: "
         + ", ".join(
             f"{era.label} in {words.format_span(era.first, era.last)}" for era in line.plateaus
         )
         for line in lines
     )
-    return f"{what}, by release, on a logarithmic scale. {said}."
+    return f"{subject}, by release, on a logarithmic scale. {values}."
 
 
-def hints_of(
+def build_hints(
     report: Report, lines: list[Line], drawn: dict[str, Series], releases: list[str]
 ) -> dict[str, str]:
-    """Return the numbers of each release: counts, and milliseconds where they were measured."""
+    """Return the numbers of each release as text: counts, and times if they were measured."""
     names = {(series.machine, series.unwinder): name for name, series in drawn.items()}
     values: dict[tuple[str, str], dict[str, float]] = {}
     for row in report.rows:
         if row.shape == MAIN_SHAPE and row.series in names:
             values.setdefault((row.release, names[row.series]), {})[row.benchmark] = row.value
-    return {
-        release: "\n".join(
-            [
-                release,
-                *(
-                    said
-                    for line in lines
-                    if (said := hint(line.name, values.get((release, line.name), {})))
-                ),
-            ]
-        )
-        for release in releases
-    }
+    hints = {}
+    for release in releases:
+        numbers = [format_hint(line.name, values.get((release, line.name), {})) for line in lines]
+        hints[release] = "\n".join([release, *filter(None, numbers)])
+    return hints
 
 
-def hint(name: str, values: dict[str, float]) -> str:
-    """Return the numbers of a series in a release."""
-    said = []
+def format_hint(name: str, values: dict[str, float]) -> str:
+    """Return the numbers of a series in a release, or nothing if there are none."""
+    parts = []
     if DEREGISTER in values:
-        said.append(f"{format_count(values[DEREGISTER])} instructions per module")
+        parts.append(f"{format_count(values[DEREGISTER])} instructions per module")
     if EXTRA in values:
-        said.append(f"{format_number(values[EXTRA])} ms more per 1000 modules")
+        parts.append(f"{format_number(values[EXTRA])} ms more per 1000 modules")
     if GAP in values:
-        said.append(f"{format_ratio(values[GAP])} the time without")
-    return (said and f"{name}: {', '.join(said)}") or ""
+        parts.append(f"{format_ratio(values[GAP])} the time without")
+    return f"{name}: {', '.join(parts)}" if parts else ""

@@ -1,4 +1,4 @@
-"""Addresses that the pages link: pull requests and issues by their number, releases by name."""
+"""Addresses for links of the pages: pull requests, issues and releases."""
 
 import re
 
@@ -13,30 +13,30 @@ PULL = re.compile(r"(?<!\w)(?:wasmtime)?#(\d{3,6})\b")
 
 
 def address_of(cause: UpstreamChange) -> str:
-    """Return the address of an upstream change."""
+    """Return the address of the pull request of an upstream change."""
     return f"{WASMTIME}/pull/{cause['pull_request']}"
 
 
-def link_pulls(said: str) -> Markup:
+def link_pulls(sentence: str) -> Markup:
     """Return a sentence as HTML, with wasmtime's pull requests and issues as links."""
     parts: list[str] = []
     end = 0
-    for found in PULL.finditer(said):
-        # GitHub sends the address of a pull request on to the issue of that number, if it is one
-        link = Markup('<a href="{}">{}</a>').format(f"{WASMTIME}/pull/{found[1]}", found[0])
-        parts += [said[end : found.start()], link]
-        end = found.end()
-    return Markup("").join([*parts, said[end:]])
+    for match in PULL.finditer(sentence):
+        # GitHub redirects /pull/ to /issues/ if the number is that of an issue
+        link = Markup('<a href="{}">{}</a>').format(f"{WASMTIME}/pull/{match[1]}", match[0])
+        parts += [sentence[end : match.start()], link]
+        end = match.end()
+    return Markup("").join([*parts, sentence[end:]])
 
 
-def link_load(said: str) -> Markup:
+def link_load(sentence: str) -> Markup:
     """Return a sentence as HTML, with "it depends on the load" as a link to the calculator."""
     link = Markup('<a href="#own-heading">it depends on the load</a>')
-    return link.join(escape(part) for part in said.split("it depends on the load"))
+    return link.join(escape(part) for part in sentence.split("it depends on the load"))
 
 
 def release_addresses(version: str) -> dict[str, str]:
-    """Return the addresses of a release, by name."""
+    """Return the addresses of a release, by project."""
     major = version.split(".")[0]
     return {
         "wasmtime-py": f"{WASMTIME_PY}/releases/tag/{version}",
@@ -45,11 +45,11 @@ def release_addresses(version: str) -> dict[str, str]:
 
 
 def require_https(address: str) -> str:
-    """Return an address for a link.
+    """Return an address unchanged if it is safe to link.
 
     Raises:
-        ValueError: it is not https, so it may be a script.
+        ValueError: it does not use https, so it may be a script.
     """
     if not address.startswith("https://"):
-        raise ValueError(f"{address!r} is no https address")
+        raise ValueError(f"{address!r} is not an https address")
     return address

@@ -1,4 +1,4 @@
-"""The tables of numbers: what makes unloading dearer, and every release."""
+"""The tables of numbers: factors that increase the cost, and the values of every release."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,12 +13,12 @@ from scripts.gap.tables import TableText
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP
 from scripts.history.rows import Row
 
-# what differs between two shapes, and in which order they are compared
+# the factor that differs between two shapes, and the shapes
 COMPARED = [
     ("More modules loaded", "250x8", "1000x8"),
-    ("The first one first", "250x8", "250x8 fifo"),
-    ("Random order", "250x8", "250x8 random"),
-    ("Beside 10,000 FDEs of others", "1x2000", "1x2000 beside 10,000 FDEs"),
+    ("First loaded, first unloaded", "250x8", "250x8 fifo"),
+    ("Unloaded in random order", "250x8", "250x8 random"),
+    ("10,000 FDEs of other modules", "1x2000", "1x2000 beside 10,000 FDEs"),
 ]
 
 
@@ -30,34 +30,34 @@ class Grid(NamedTuple):
     rows: list[tuple[str, list[str]]]
 
 
-def effect_table(series: Series) -> TableText:
-    """Return what makes unloading a module dearer, by era, in instructions."""
+def build_effect_table(series: Series) -> TableText:
+    """Return the factors that increase the cost, in instructions per module by era."""
     eras = [words.format_span(era.first, era.last) for era in series.eras_of("1000x8")]
     rows = []
-    for what, plain, other in COMPARED:
+    for factor, base, other in COMPARED:
         cells = []
-        for first, second in zip(series.eras_of(plain), series.eras_of(other), strict=False):
+        for first, second in zip(series.eras_of(base), series.eras_of(other), strict=False):
             values = [era.values.get(DEREGISTER) for era in (first, second)]
             cells.append(
                 " → ".join(format_count(value.value) if value else "n/a" for value in values)
             )
         if len(cells) == len(eras):
-            rows.append([f"{what} ({plain} → {other})", *cells])
-    return TableText(f"Instructions per module, {series.name}", ["what differs", *eras], rows)
+            rows.append([f"{factor} ({base} → {other})", *cells])
+    return TableText(f"Instructions per module, {series.name}", ["factor", *eras], rows)
 
 
-def release_grids(report: Report, series: Series) -> list[Grid]:
-    """Return the count, the gap and the extra time of every release, newest first."""
-    here = [row for row in report.rows if row.series == (series.machine, series.unwinder)]
+def build_grids(report: Report, series: Series) -> list[Grid]:
+    """Return a grid of each benchmark of a series, with every release, newest first."""
+    of_series = [row for row in report.rows if row.series == (series.machine, series.unwinder)]
     titles = {
         DEREGISTER: "Instructions of the unwinder to deregister one module",
-        GAP: "Gap: time with unwind info / without",
+        GAP: "Gap: time with unwind info / time without",
         EXTRA: "Extra milliseconds per 1000 modules",
     }
     return [
         build_grid(f"{series.machine}, {series.name}: {title}", report.shapes, rows)
         for benchmark, title in titles.items()
-        if (rows := [row for row in here if row.benchmark == benchmark])
+        if (rows := [row for row in of_series if row.benchmark == benchmark])
     ]
 
 
@@ -66,18 +66,15 @@ def build_grid(title: str, shapes: Sequence[str], rows: Sequence[Row]) -> Grid:
     values = {(row.release, row.shape): row for row in rows}
     releases = sorted({row.release for row in rows}, key=Version, reverse=True)
     columns = [shape for shape in shapes if any(key[1] == shape for key in values)]
-    return Grid(
-        title,
-        columns,
-        [
-            (release, [format_row(values.get((release, shape))) for shape in columns])
-            for release in releases
-        ],
-    )
+    cells = [
+        (release, [format_row(values.get((release, shape))) for shape in columns])
+        for release in releases
+    ]
+    return Grid(title, columns, cells)
 
 
 def format_row(row: Row | None) -> str:
-    """Return a value as the tables show it."""
+    """Return the value of a row as the tables show it, with its range."""
     if row is None:
         return "n/a"
     return tables.format_value(row.benchmark, Value(row.value, row.low, row.high), ranges=True)

@@ -1,6 +1,6 @@
 """The pages of the site: the answer and the releases.
 
-They load nothing, so they can be read offline, under any path and without JavaScript.
+They load no other files, so they work offline, under any path and without JavaScript.
 """
 
 from datetime import UTC, datetime
@@ -21,35 +21,43 @@ from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
 from scripts.releases.pins import Release
 from scripts.site import calculator, changes, links, numbers, releases
-from scripts.site.charts import build_chart, drawn_series
+from scripts.site.charts import build_chart, select_drawn_series
 from scripts.site.plane import draw_plane
 from scripts.site.staircase import NARROW, WIDE, draw_staircase
 
 BENCHMARKS = {short: name for name, short in TRACKED.items()}
 FRONT, RELEASES, FORMER = "index.html", "releases.html", "gap.html"
-KINDS = {  # the CSS class of a decision; what differs by load is either
+KINDS = {  # CSS classes by decision; a decision that depends on the load has the class "either"
     Decision.KEEP.value: "keep",
     Decision.TURN_OFF.value: "off",
     Decision.UNKNOWN.value: "unknown",
     Decision.FIXED.value: "unknown",
 }
+EXAMPLE_LOADS = [  # labelled points of the planes
+    (advice.Load(1000, 17), "1000 × 8 functions"),
+    (advice.Load(1000, 106), "1000 × 106 FDEs"),
+    (advice.Load(1000, 497), "1000 × 497 FDEs"),
+]
 
 
 def write_answer(site: Path, project: str, report: Report, history: History) -> None:
     """Write the page with the answer."""
     pinned = list(history.on_macs)
-    groups = registrations(pinned)
+    groups = group_by_registration(pinned)
     planes = [
-        draw_plane(way, f"{label}: what unwind info costs, by modules loaded and FDEs of each. "
-                   f"{rule}", [(load, name) for name, load in examples()])
-        for (way, label, _), rule in zip(groups, advice.describe_rules(), strict=False)
-    ]  # fmt: skip
+        draw_plane(
+            registration,
+            f"{label}: the cost of unwind info by modules loaded and FDEs per module. {rule}",
+            EXAMPLE_LOADS,
+        )
+        for (registration, label, _), rule in zip(groups, advice.describe_rules(), strict=False)
+    ]
     charts = {
         "count": build_chart(report, history, DEREGISTER),
         "gap": build_chart(report, history, GAP),
     }
-    telling = next(iter(drawn_series(report, DEREGISTER).values()), None)
-    fill(
+    main_series = next(iter(select_drawn_series(report, DEREGISTER).values()), None)
+    write_page(
         site / FRONT,
         project=project,
         report=report,
@@ -63,23 +71,29 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
             for name, chart in charts.items()
             if chart
         },
-        basis=words.describe_basis(history, telling.verdict) if telling else report.headline[-1],
+        basis=(
+            words.describe_basis(history, main_series.verdict)
+            if main_series
+            else report.headline[-1]
+        ),
         planes=[(label, plane) for (_, label, _), plane in zip(groups, planes, strict=True)],
         main_load=SMALL,
         loads=LOADS,
-        benefits=benefits(report),
-        changes=changes.change_rows(report),
+        benefits=collect_benefits(report),
+        changes=changes.build_change_rows(report),
         functions=list(changes.function_lines(report)),
-        model=calculator.calculator_data(pinned),
-        common=calculator.common_rows([release for _, _, release in groups]),
+        model=calculator.build_calculator_data(pinned),
+        common=calculator.build_common_rows([release for _, _, release in groups]),
         common_heads=[label for _, label, _ in groups],
         libgcc_limits=calculator.libgcc_limits(),
-        effects=numbers.effect_table(telling) if telling else None,
-        grids=[(series, numbers.release_grids(report, series)) for series in report.series],
-        era_tables=[(series, *era_tables(report, series)) for series in report.series],
+        effects=numbers.build_effect_table(main_series) if main_series else None,
+        grids=[(series, numbers.build_grids(report, series)) for series in report.series],
+        era_tables=[(series, *build_era_tables(report, series)) for series in report.series],
         graphs={"instructions": BENCHMARKS[DEREGISTER], "time": TIME},
         reported=advice.read_reports(),
-        measured=datetime.fromtimestamp(max(each.started for each in history.measured), UTC).date(),
+        measured=datetime.fromtimestamp(
+            max(measured.started for measured in history.measured), UTC
+        ).date(),
     )
 
 
@@ -90,69 +104,62 @@ def write_data(site: Path, report: Report) -> None:
 
 
 def write_empty(site: Path, project: str, history: History) -> None:
-    """Write the front page of a site without values: it says why there are none."""
-    fill(site / FRONT, "empty.html.jinja", project=project, reason=words.describe_empty(history))
+    """Write the front page of a site without values, with the reason."""
+    write_page(
+        site / FRONT, "empty.html.jinja", project=project, reason=words.describe_empty(history)
+    )
 
 
 def write_releases(
     site: Path, project: str, report: Report, history: History, pinned: list[Release]
 ) -> None:
-    """Write the releases, a row each, named by the commit id that asv's links end on."""
-    fill(
+    """Write the page of releases. The id of a row is the commit id, to which asv's pages link."""
+    write_page(
         site / RELEASES,
         project=project,
-        columns=releases.release_columns(report),
-        rows=releases.release_rows(report, pinned),
-        values=releases.comparison_data(report, history),
+        columns=releases.build_columns(report),
+        rows=releases.build_rows(report, pinned),
+        values=releases.build_comparison(report, history),
     )
 
 
-def write_former(site: Path) -> None:
-    """Send visitors of the former address of the answer on."""
-    fill(site / FORMER, front=FRONT)
+def write_redirect(site: Path) -> None:
+    """Write a page that redirects from the former address of the answer."""
+    write_page(site / FORMER, front=FRONT)
 
 
-def registrations(pinned: list[str]) -> list[tuple[Registration, str, str]]:
-    """Return the ways to register, each with its releases in words and the newest of them."""
+def group_by_registration(pinned: list[str]) -> list[tuple[Registration, str, str]]:
+    """Return each kind of registration, with a label for its releases and the newest of them."""
     eras = calculator.model_eras(pinned)
-    found = []
-    for way in Registration:
-        here = [era for era in eras if find_registration(era.last) is way]
-        if here:
-            last = here[-1]
-            label = f"{here[0].first} and later" if last.newest else f"up to {last.last}"
-            found.append((way, label, last.last))
-    return found
+    groups = []
+    for registration in Registration:
+        group = [era for era in eras if find_registration(era.last) is registration]
+        if group:
+            last = group[-1]
+            label = f"{group[0].first} and later" if last.newest else f"up to {last.last}"
+            groups.append((registration, label, last.last))
+    return groups
 
 
-def examples() -> list[tuple[str, advice.Load]]:
-    """Return the loads that the plane names."""
-    return [
-        ("1000 × 8 functions", advice.Load(1000, 17)),
-        ("1000 × 106 FDEs", advice.Load(1000, 106)),
-        ("1000 × 497 FDEs", advice.Load(1000, 497)),
-    ]
-
-
-def benefits(report: Report) -> list[tuple[str, list[str]]]:
-    """Return what one gives up by turning unwind info off, once each, and where that holds."""
-    found: dict[str, list[str]] = {}
+def collect_benefits(report: Report) -> list[tuple[str, list[str]]]:
+    """Return each benefit of unwind info, with the platforms and releases that have it."""
+    benefits: dict[str, list[str]] = {}
     for platform, cells in report.matrix.items():
         by_text: dict[str, list[Any]] = {}
         for column, cell in zip(report.columns, cells, strict=True):
             by_text.setdefault(cell.advice[SMALL].gives, []).append(column)
-        for said, columns in by_text.items():
+        for benefit, columns in by_text.items():
             where = platform.value
             if len(by_text) > 1:
                 where += f", {words.format_span(columns[0].first, columns[-1].last)}"
-            found.setdefault(said, []).append(where)
-    return list(found.items())
+            benefits.setdefault(benefit, []).append(where)
+    return list(benefits.items())
 
 
-def era_tables(report: Report, series: Series) -> list[tables.TableText]:
-    """Return the eras of a series: those of the headline shapes, and those of the others."""
+def build_era_tables(report: Report, series: Series) -> list[tables.TableText]:
+    """Return two tables of the eras of a series: for the headline shapes and for the others."""
     return [
-        tables.era_table(
+        tables.build_era_table(
             series,
             [shape for shape in report.shapes if (shape in HEADLINE) == headline],
             ranges=True,
@@ -161,13 +168,17 @@ def era_tables(report: Report, series: Series) -> list[tables.TableText]:
     ]
 
 
-def here_measured(cell: Cell) -> list[str]:
-    """Return what was measured on the platform of a cell itself: a stand-in is a detail."""
-    return [said for said in cell.measured if not said.endswith("the stand-in")]
+def measured_on_platform(cell: Cell) -> list[str]:
+    """Return the costs measured on the platform of a cell itself, without those of a stand-in."""
+    return [measured for measured in cell.measured if not measured.endswith("the stand-in")]
 
 
-def fill(path: Path, template: str = "", **values: Any) -> None:
-    """Write a page from its template in `templates/`: values are escaped, and all are needed."""
+def write_page(path: Path, template: str = "", **values: Any) -> None:
+    """Write a page from its template in `templates/`. Values are escaped.
+
+    Raises:
+        jinja2.UndefinedError: a value that the template uses is missing.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -180,12 +191,13 @@ def fill(path: Path, template: str = "", **values: Any) -> None:
     environment.filters["https"] = links.require_https
     environment.globals.update(
         words=words,
-        here_measured=here_measured,
+        measured_on_platform=measured_on_platform,
         kinds=KINDS,
         describe_cost=advice.describe_cost,
         format_milliseconds_range=format_milliseconds_range,
         address_of=links.address_of,
         describe_rules=advice.describe_rules,
+        legend=tables.LEGEND,
         published=datetime.now(UTC).date(),
     )
     write_atomically(

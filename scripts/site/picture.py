@@ -1,4 +1,4 @@
-"""`python -m scripts.site.picture`: the page's first chart, as the pictures of README.md."""
+"""`python -m scripts.site.picture`: draw the first chart of the page for README.md."""
 
 import sys
 from dataclasses import replace
@@ -20,7 +20,7 @@ FOLDER = Path("docs")
 
 
 def draw_picture(report: Report, history: History, ground: str) -> str:
-    """Return the chart as a file of its own, for light or for dark ground; nothing without one."""
+    """Return the chart as an SVG file for a light or dark ground, or nothing without counts."""
     chart = build_chart(report, history, DEREGISTER)
     if chart is None:
         return ""
@@ -30,9 +30,9 @@ def draw_picture(report: Report, history: History, ground: str) -> str:
 
 
 def main() -> int:
-    """Write the chart for light and for dark ground and name the files; 1 on an error.
+    """Write the chart for a light and a dark ground and print the paths; return 1 on an error.
 
-    They show what is recorded, and stay as they are where that is nothing.
+    The chart leaves out local machines. Without recorded counts the files stay unchanged.
     """
     try:
         history = read_history(Config.load("asv.conf.json"))
@@ -41,11 +41,11 @@ def main() -> int:
         report = name_series(build_report(recorded), recorded)
         for ground in STYLES:
             path = FOLDER / f"gap-{ground}.svg"
-            if drawn := draw_picture(report, recorded, ground):
-                write_atomically(path, drawn)
+            if drawing := draw_picture(report, recorded, ground):
+                write_atomically(path, drawing)
                 print(path)
             else:
-                print(f"No count is recorded: {path} stays as it is.", file=sys.stderr)
+                print(f"No counts are recorded: {path} is unchanged.", file=sys.stderr)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,13 +1,13 @@
-"""The picture of the whole plane: modules loaded × FDEs of each, and where 0.1 ms are passed."""
+"""The plane of all loads: the advice by modules loaded and FDEs per module."""
 
 from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from scripts.gap import model
-from scripts.gap.advice import WORTH, Load
+from scripts.gap.advice import THRESHOLD, Load
 from scripts.gap.model import Registration, unload
-from scripts.site.svg import LogScale, element, line, path, short, text
+from scripts.site.svg import LogScale, element, format_tick, line, path, text
 
 WIDTH, HEIGHT = 400, 330
 LEFT, TOP, BOTTOM = 46, 12, 46
@@ -16,7 +16,7 @@ Y = LogScale(1, 100_000, HEIGHT - BOTTOM, TOP)
 
 
 def draw_plane(registration: Registration, title: str, loads: Sequence[tuple[Load, str]]) -> Markup:
-    """Return the plane for one way to register, with some loads as examples."""
+    """Return the plane for one kind of registration, with example loads as labelled points."""
     slow, fast = (contour(registration, nanoseconds) for nanoseconds in model.ENTRY_NS[::-1])
     below = [*slow, (X.start, Y.start), (X.end, Y.start)]
     above = [*fast, (X.start, Y.end), (X.end, Y.end)]
@@ -24,17 +24,20 @@ def draw_plane(registration: Registration, title: str, loads: Sequence[tuple[Loa
         element("path", d=path(below) + "Z", class_="area keep"),
         element("path", d=path(above) + "Z", class_="area off"),
         element("path", d=path([*slow, *fast[::-1]]) + "Z", class_="area either"),
-        *(element("path", d=path(inside(each)), class_="contour") for each in (slow, fast)),
+        *(
+            element("path", d=path(drop_edge_points(points)), class_="contour")
+            for points in (slow, fast)
+        ),
     ]
     grid = []
     for value in X.ticks():
         x = X(value)
         grid.append(line(x, Y.start, x, Y.end, class_="grid"))
-        grid.append(text(x, Y.start + 16, short(value), class_="tick", text_anchor="middle"))
+        grid.append(text(x, Y.start + 16, format_tick(value), class_="tick", text_anchor="middle"))
     for value in Y.ticks():
         y = Y(value)
         grid.append(line(X.start, y, X.end, y, class_="grid"))
-        grid.append(text(X.start - 6, y + 4, short(value), class_="tick", text_anchor="end"))
+        grid.append(text(X.start - 6, y + 4, format_tick(value), class_="tick", text_anchor="end"))
     axis = text(
         (X.start + X.end) / 2, HEIGHT - 8, "modules loaded", class_="axis", text_anchor="middle"
     )
@@ -65,22 +68,25 @@ def draw_plane(registration: Registration, title: str, loads: Sequence[tuple[Loa
 
 
 def contour(registration: Registration, nanoseconds: float) -> list[tuple[float, float]]:
-    """Return where a module costs the threshold, inside the plot, from many modules to few."""
+    """Return the points at which unloading a module costs the threshold, from right to left.
+
+    Points outside the plot are moved to its edge.
+    """
     points = []
     for i in range(101):
         modules = X.high ** (1 - i / 100)
-        fdes = fdes_at(registration, modules, WORTH * 1e6 / nanoseconds)
+        fdes = solve_fdes(registration, modules, THRESHOLD * 1e6 / nanoseconds)
         points.append((X(modules), Y(min(max(fdes, Y.low), Y.high))))
     return points
 
 
-def inside(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points of a contour that are not on the edge of the plot."""
+def drop_edge_points(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points of a contour without those on the lower and upper edge of the plot."""
     return [point for point in points if point[1] not in (Y.start, Y.end)]
 
 
-def fdes_at(registration: Registration, modules: float, entries: float) -> float:
-    """Return the FDEs per module for which unloading a module scans that many entries."""
+def solve_fdes(registration: Registration, modules: float, entries: float) -> float:
+    """Find the FDEs per module at which unloading a module scans the given number of entries."""
     low, high = 0.0, 1e9
     for _ in range(80):
         middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""Adds pages of our own to every `asv publish`, the first one in front of asv's."""
+"""Add the pages of this site to every `asv publish`."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,10 +15,11 @@ from scripts.site.grid import move_grid, write_thumbnails
 
 
 class GapPage(OutputPublisher):
-    """Writes the answer as `index.html`, and `releases.html`; asv's own page becomes `grid.html`.
+    """The publisher of `index.html` and `releases.html`; asv's own page becomes `grid.html`.
 
     Attributes:
-        problems: what could not be published, each with its remedy.
+        problems: files that were left out, each with its remedy, and counts that contradict the
+            model.
     """
 
     problems: ClassVar[list[str]] = []
@@ -27,7 +28,7 @@ class GapPage(OutputPublisher):
     def publish(
         cls, conf: Any, repo: ReleaseRepo, benchmarks: Any, graphs: Any, revisions: Any
     ) -> None:
-        """Write the pages, and note what is wrong with the results."""
+        """Write the pages and collect problems of the results."""
         history, site = read_history(conf), Path(conf.html_dir)
         report = build_report(history)
         shown = name_series(report, history)
@@ -39,8 +40,7 @@ class GapPage(OutputPublisher):
         else:
             pages.write_empty(site, conf.project, history)
         pages.write_releases(site, conf.project, shown, history, repo.releases)
-        pages.write_former(site)
-        nothing = (
-            [] if history.measured else [f"Nothing to publish: {words.describe_empty(history)}"]
-        )
-        cls.problems = [*nothing, *report.problems]
+        pages.write_redirect(site)
+        cls.problems = list(report.problems)
+        if not history.measured:
+            cls.problems.insert(0, f"Nothing to publish: {words.describe_empty(history)}")

@@ -1,4 +1,4 @@
-"""The table of releases, and what the comparison of two of them needs."""
+"""The table of releases, and the data to compare two of them."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ COMPARED = {  # in the order of the comparison: exact counts first
 
 
 class ReleaseColumn(NamedTuple):
-    """One series: its unwinder, its machine, and whether another one has that unwinder, too."""
+    """One series: its unwinder, its machine, and whether an earlier column has that unwinder."""
 
     name: str
     machine: str
@@ -35,7 +35,7 @@ class ReleaseRow(NamedTuple):
     changed: bool
 
 
-def release_columns(report: Report) -> list[ReleaseColumn]:
+def build_columns(report: Report) -> list[ReleaseColumn]:
     """Return a column for each series of the report."""
     columns: list[ReleaseColumn] = []
     for series in report.series:
@@ -44,8 +44,8 @@ def release_columns(report: Report) -> list[ReleaseColumn]:
     return columns
 
 
-def release_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
-    """Return every release, newest first, at the main shape: the count, or the gap without one."""
+def build_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
+    """Return every release, newest first, with its count at the main shape, or else its gap."""
     values = {(*row.series, row.release, row.benchmark): row for row in at_main_shape(report)}
     changed = {change.release for change in report.changes}
     rows = []
@@ -57,11 +57,8 @@ def release_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
             if entries := values.get((*key, FDES)):
                 fdes.add(format_count(entries.value))
         addresses = release_addresses(release.version)
-        rows.append(
-            ReleaseRow(
-                release, addresses, " or ".join(sorted(fdes)), cells, release.version in changed
-            )
-        )
+        fdes_text = " or ".join(sorted(fdes))
+        rows.append(ReleaseRow(release, addresses, fdes_text, cells, release.version in changed))
     return rows
 
 
@@ -71,16 +68,17 @@ def at_main_shape(report: Report) -> list[Row]:
 
 
 def format_cost(counted: Row | None, gap: Row | None) -> str:
-    """Return the count, or the gap, or n/a."""
+    """Return the count if there is one, else the gap, else n/a."""
     if counted is not None:
         return format_count(counted.value)
     return format_ratio(gap.value) if gap is not None else "n/a"
 
 
-def comparison_data(report: Report, history: History) -> dict[str, Any]:
-    """Return every value that two releases can be compared by, as JSON knows it.
+def build_comparison(report: Report, history: History) -> dict[str, Any]:
+    """Return all values by which two releases can be compared, in types that JSON has.
 
-    A list has one entry for each release: a count, or a time with its range.
+    The values of a series are a list with one entry for each release: a count, or a gap with its
+    range.
     """
     releases = list(history.on_macs)
     names = {(series.machine, series.unwinder): series.name for series in report.series}
@@ -101,7 +99,7 @@ def comparison_data(report: Report, history: History) -> dict[str, Any]:
                 "machine": machine,
                 "unwinder": names[machine, unwinder],
                 "shape": shape,
-                "what": COMPARED[benchmark],
+                "benchmark": COMPARED[benchmark],
                 "counted": benchmark != GAP,
                 "values": values,
             }

@@ -1,19 +1,19 @@
-"""The chart of a cost by release: a step for each change, which is labelled above the plot."""
+"""The chart of a cost by release, with a step and a label above the plot for each change."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from markupsafe import Markup
 
-from scripts.site.svg import LogScale, element, line, path, short, text
+from scripts.site.svg import LogScale, element, format_tick, line, path, text
 
 WIDE, NARROW, PICTURE = (1120, 360), (360, 310), (840, 320)
-TOP, BOTTOM, LEFT = 58, 26, 44  # room for the changes, the releases and the scale
-LETTER = 7.2  # width of a letter of the labels, at most
+TOP, BOTTOM, LEFT = 58, 26, 44  # margins for the changes, the releases and the scale
+LETTER = 7.2  # maximum width of a letter of the labels
 
 
 class Point(NamedTuple):
-    """A value, with its range if it is a time."""
+    """A value, with its range if it is a gap."""
 
     value: float
     low: float | None = None
@@ -21,7 +21,7 @@ class Point(NamedTuple):
 
 
 class Plateau(NamedTuple):
-    """The level of an era, as the chart labels it."""
+    """The value of an era, with its label in the chart."""
 
     first: str
     last: str
@@ -34,8 +34,8 @@ class Line:
     """One series.
 
     Attributes:
-        name: in the reader's words.
-        colour: its number in the palette.
+        name: the display name.
+        colour: the number of its colour in chart.css.
         points: by release.
         plateaus: by era, oldest first.
     """
@@ -47,23 +47,23 @@ class Line:
 
 
 class Mark(NamedTuple):
-    """A change: its release, what happened to the cost, and the pull requests behind it."""
+    """A change: its release, a label for its effect, and the pull requests behind it."""
 
     release: str
-    said: str
-    pulls: dict[str, str]  # address by name
+    label: str
+    pulls: dict[str, str]  # addresses by name
 
 
 @dataclass(frozen=True)
 class Staircase:
-    """All that the chart shows, in any size.
+    """The content of a chart, independent of its size.
 
     Attributes:
-        title: what it shows, for those who do not see it.
-        releases: along the x axis.
+        title: the description for screen readers.
+        releases: the releases along the x axis.
         lines, marks: the series and their changes.
-        hints: what to show of a release, for a pointer.
-        counted: whether values are exact counts: they go in steps.
+        hints: the text to show when a pointer is on a release.
+        counted: whether values are exact counts, which are drawn as steps; gaps are points.
     """
 
     title: str
@@ -75,15 +75,15 @@ class Staircase:
 
 
 def draw_staircase(chart: Staircase, size: tuple[int, int], kind: str) -> Markup:
-    """Return the chart as an SVG element of a CSS class: `wide`, `narrow` or `picture`.
+    """Return the chart as an SVG element with the CSS class `wide`, `narrow` or `picture`.
 
-    The hints are written in the wide one only: the script of the page reads them there.
+    Only the wide chart contains the hints, because the script of the page reads them there.
     """
     return _Drawing(chart, *size).draw(kind)
 
 
 class _Drawing:
-    """A chart of a given size."""
+    """A chart with the coordinates for a given size."""
 
     def __init__(self, chart: Staircase, width: int, height: int) -> None:
         self.chart, self.width, self.height = chart, width, height
@@ -100,16 +100,16 @@ class _Drawing:
         self.y = LogScale(low, high, height - BOTTOM, TOP)
 
     def draw(self, kind: str) -> Markup:
-        """Return the chart; what only eyes can use is hidden from screen readers."""
-        seen = [
+        """Return the chart. Parts that only make sense visually are hidden from screen readers."""
+        plot = [
             *self.draw_axes(),
-            *(part for line in self.chart.lines for part in self.trace(line)),
+            *(part for line in self.chart.lines for part in self.draw_series(line)),
         ]
-        names = [part for line in self.chart.lines for part in self.label(line)]
-        areas = [] if kind == "picture" else self.draw_hints(said=kind == "wide")
+        names = [part for line in self.chart.lines for part in self.draw_label(line)]
+        areas = [] if kind == "picture" else self.draw_hints(with_text=kind == "wide")
         return element(
             "svg",
-            element("g", *seen, aria_hidden="true"),
+            element("g", *plot, aria_hidden="true"),
             *self.draw_marks(),
             element("g", *names, aria_hidden="true"),
             element("g", *areas, class_="hints", aria_hidden="true"),
@@ -118,24 +118,26 @@ class _Drawing:
         )  # fmt: skip
 
     def draw_axes(self) -> list[Markup]:
-        """Return both axes: as many releases as there is room for."""
+        """Return both axes, with as many releases as there is room for."""
         drawn = []
         for value in self.y.ticks():
             y = self.y(value)
             drawn.append(line(LEFT, y, self.width, y, class_="grid"))
-            drawn.append(text(LEFT - 6, y + 4, short(value), class_="tick", text_anchor="end"))
+            drawn.append(
+                text(LEFT - 6, y + 4, format_tick(value), class_="tick", text_anchor="end")
+            )
         every = -(-6 * LETTER // self.step)
         last = len(self.chart.releases) - 1
         for i, release in enumerate(self.chart.releases):
-            # the newest has its label, and the one before it makes room
+            # the newest release always has a label, so leave out the one that would overlap it
             if i == last or (i % every == 0 and last - i >= every):
                 x = min(self.at[release] + self.step / 2, self.width - 3 * LETTER)
                 y = self.height - BOTTOM + 18
                 drawn.append(text(x, y, release, class_="tick", text_anchor="middle"))
         return drawn
 
-    def trace(self, line: Line) -> list[Markup]:
-        """Return the steps of one series, or its points and their ranges."""
+    def draw_series(self, line: Line) -> list[Markup]:
+        """Return the steps of a series of counts, or the points and ranges of a series of gaps."""
         drawn, corners = [], list[list[tuple[float, float]]]()
         before = ""
         for release in self.chart.releases:
@@ -154,17 +156,18 @@ class _Drawing:
         return drawn
 
     def draw_point(self, x: float, y: float, point: Point, colour: int) -> list[Markup]:
-        """Return a time and its range."""
+        """Return a gap and its range."""
         drawn = [element("circle", cx=x, cy=y, r=3, class_=f"dot s{colour}")]
         if point.low and point.high and point.low > 0:
             ends = self.y(point.low), self.y(point.high)
             drawn.append(line(x, ends[0], x, ends[1], class_=f"range s{colour}"))
         return drawn
 
-    def label(self, line: Line) -> list[Markup]:
-        """Return the name of a series at its longest era, and the value of each.
+    def draw_label(self, line: Line) -> list[Markup]:
+        """Return the value of each era as a label, and the name of the series at its longest era.
 
-        A label stands below its line after a fall, where the plot is empty, else above.
+        A label stands below its line if the value fell, because the plot is empty there, else above
+        it.
         """
         drawn: list[Markup] = []
         if not line.plateaus:
@@ -180,25 +183,25 @@ class _Drawing:
             rows = [f"{name}: {label}" if name else label] if one_row else [name, label]
             rows = [row for row in rows if row]
             x, anchor, top = ends[i][0] + 4, "start", y + 16 if fell else y + 7 - 14 * len(rows)
-            if x + max(map(len, rows)) * LETTER > self.width:  # before the step, not across it
+            if x + max(map(len, rows)) * LETTER > self.width:  # no room: put it left of the step
                 x, anchor, top = ends[i][0] - 6, "end", y + 4
-            for row, said in enumerate(rows):
-                at = top + 14 * row
-                drawn.append(text(x, at, said, class_=f"name s{line.colour}", text_anchor=anchor))
+            for number, row in enumerate(rows):
+                at = top + 14 * number
+                drawn.append(text(x, at, row, class_=f"name s{line.colour}", text_anchor=anchor))
         return drawn
 
     def draw_marks(self) -> list[Markup]:
-        """Return the changes: a rule at each, and above it a label beside those before it."""
+        """Return a rule and a label for each change. Labels without room are left out."""
         drawn, free = [], 0.0
         for mark in self.chart.marks:
             if mark.release not in self.at:
                 continue
             x = self.at[mark.release]
             drawn.append(line(x, 6, x, self.height - BOTTOM, class_="rule", aria_hidden="true"))
-            long = max(len(" ".join([mark.release, *mark.pulls])), len(mark.said)) * LETTER
+            long = max(len(" ".join([mark.release, *mark.pulls])), len(mark.label)) * LETTER
             at, anchor = (x + 5, "start") if x + long < self.width else (x - 5, "end")
             if (at if anchor == "start" else at - long) < free:
-                continue  # no room: the table of changes has it
+                continue  # the table of changes has it
             free = at + long if anchor == "start" else at
             pulls = [
                 part
@@ -209,16 +212,16 @@ class _Drawing:
             drawn.append(
                 element("text", first, *pulls, x=at, y=16, class_="mark", text_anchor=anchor)
             )
-            drawn.append(text(at, 32, mark.said, class_="mark", text_anchor=anchor))
+            drawn.append(text(at, 32, mark.label, class_="mark", text_anchor=anchor))
         return drawn
 
-    def draw_hints(self, *, said: bool) -> list[Markup]:
-        """Return an area for each release, which tells its numbers to a pointer."""
+    def draw_hints(self, *, with_text: bool) -> list[Markup]:
+        """Return an area for each release, which shows its numbers under a pointer."""
         high = self.height - TOP - BOTTOM
         return [
             element(
                 "rect",
-                *([element("title", self.chart.hints[release])] if said else []),
+                *([element("title", self.chart.hints[release])] if with_text else []),
                 x=x, y=TOP, width=self.step, height=high,
             )
             for release, x in self.at.items()

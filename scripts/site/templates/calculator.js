@@ -1,32 +1,32 @@
-// The advice of scripts/gap/advice.py, with its constants and sentences in `model`.
+// The calculation of scripts/gap/advice.py. `model` has its constants and sentences.
 
 function advise(model, platformIndex, eraIndex, load) {
   const platform = model.platforms[platformIndex];
   const era = model.eras[eraIndex];
-  const known = era.platforms[platformIndex];
-  const { gives } = known;
-  if (!known.isCosted) {
-    const { decision, notes } = known;
+  const advice = era.platforms[platformIndex];
+  const { gives } = advice;
+  if (!advice.hasCost) {
+    const { decision, notes } = advice;
     return { decision: model.decisions[decision], cost: null, basis: model.bases.NONE, gives, notes };
   }
   const cost = estimateCost(model, platform, era.sections, load);
-  const decision = model.decisions[known.decision ?? decide(model, cost)];
+  const decision = model.decisions[advice.decision ?? decide(model, cost)];
   return { decision, cost, basis: model.bases.ESTIMATED, gives, notes: noteLimits(model, platform, era, load) };
 }
 
 function decide(model, [low, high]) {
-  if (high <= model.worth) return "KEEP";
-  return low > model.worth ? "TURN_OFF" : "EITHER";
+  if (high <= model.threshold) return "KEEP";
+  return low > model.threshold ? "TURN_OFF" : "EITHER";
 }
 
-// Entries scanned while all modules are unloaded, the last one first.
+// Entries scanned per module while all modules are unloaded, last loaded first.
 function countEntries(sections, { modules, fdes, residents }) {
   const inFront = residents + ((modules - 1) * fdes) / 2;
   if (sections) return inFront + fdes;
   return fdes * inFront + (fdes * (fdes - 1)) / 2 + fdes;
 }
 
-// Milliseconds per module unloaded, from the least to the most.
+// The range of milliseconds per module unloaded.
 function estimateCost(model, platform, sections, load) {
   if (platform.scans) {
     const entries = countEntries(sections, load);

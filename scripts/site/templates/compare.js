@@ -1,4 +1,4 @@
-// The comparison of two releases: exact counts first, the largest difference first.
+// The comparison of two releases: exact counts before gaps, then the largest difference first.
 
 function compareReleases(data, from, to) {
   const [before, after] = [data.releases.indexOf(from), data.releases.indexOf(to)];
@@ -8,12 +8,12 @@ function compareReleases(data, from, to) {
     if (old == null || now == null) continue;
     const [oldValue, newValue] = series.counted ? [old, now] : [old[0], now[0]];
     const percent = oldValue ? (100 * (newValue - oldValue)) / oldValue : newValue ? Infinity : 0;
-    // ranges that overlap: the difference may be noise
+    // if ranges overlap, the difference may be noise
     const certain = series.counted || now[1] === null || now[1] > old[2] || now[2] < old[1];
     rows.push({ ...series, old: oldValue, now: newValue, percent, certain });
   }
-  return rows.sort((one, other) =>
-    other.counted - one.counted || other.certain - one.certain || Math.abs(other.percent) - Math.abs(one.percent));
+  return rows.sort((left, right) =>
+    right.counted - left.counted || right.certain - left.certain || Math.abs(right.percent) - Math.abs(left.percent));
 }
 
 function differs(row) {
@@ -36,29 +36,29 @@ function formatPercent(row) {
   const form = document.getElementById("compare");
   const data = JSON.parse(document.getElementById("values").textContent);
   const [from, to] = [form.elements.from, form.elements.to];
-  const asked = new URLSearchParams(location.search);
+  const query = new URLSearchParams(location.search);
   const { measured } = data;
   for (const select of [from, to]) {
     for (const release of [...measured].reverse()) select.add(new Option(release));
   }
-  from.value = measured.includes(asked.get("from")) ? asked.get("from") : (measured.at(-2) ?? measured[0]);
-  to.value = measured.includes(asked.get("to")) ? asked.get("to") : measured.at(-1);
+  from.value = measured.includes(query.get("from")) ? query.get("from") : (measured.at(-2) ?? measured[0]);
+  to.value = measured.includes(query.get("to")) ? query.get("to") : measured.at(-1);
 
-  function element(name, said, attributes = {}) {
-    return Object.assign(document.createElement(name), { textContent: said, ...attributes });
+  function createElement(name, text, attributes = {}) {
+    return Object.assign(document.createElement(name), { textContent: text, ...attributes });
   }
 
-  function fill(id, rows) {
+  function fillTable(id, rows) {
     const table = document.getElementById(id);
     const heads = table.querySelectorAll("thead .number");
     heads[0].textContent = from.value;
     heads[1].textContent = to.value;
     table.querySelector("tbody").replaceChildren(...rows.map((row) => {
       const line = document.createElement("tr");
-      const name = element("th", `${row.unwinder}, ${row.shape}`, { scope: "row" });
-      name.append(element("small", `${row.what}, ${row.machine}`));
+      const name = createElement("th", `${row.unwinder}, ${row.shape}`, { scope: "row" });
+      name.append(createElement("small", `${row.benchmark}, ${row.machine}`));
       const numbers = [formatValue(row, row.old), formatValue(row, row.now), formatPercent(row)];
-      line.append(name, ...numbers.map((said) => element("td", said, { className: "number" })));
+      line.append(name, ...numbers.map((text) => createElement("td", text, { className: "number" })));
       return line;
     }));
   }
@@ -66,13 +66,13 @@ function formatPercent(row) {
   function show() {
     const rows = compareReleases(data, from.value, to.value);
     const [differing, same] = [rows.filter(differs), rows.filter((row) => !differs(row))];
-    fill("differing", differing);
-    fill("same", same);
+    fillTable("differing", differing);
+    fillTable("same", same);
     const counts = differing.filter((row) => row.counted).length;
     form.querySelector("output").textContent =
-      `${counts} counts and ${differing.length - counts} times differ, ${same.length} values do not.`;
+      `${counts} counts and ${differing.length - counts} gaps differ; ${same.length} values do not.`;
     form.querySelector("summary").textContent =
-      `${same.length} values that differ by less than 1 %, or whose ranges overlap`;
+      `${same.length} values that differ by less than 1 % or have overlapping ranges`;
   }
 
   form.hidden = false;
