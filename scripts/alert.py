@@ -286,7 +286,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     reason.add_argument(
         "--upstream", type=Path, metavar="FILE", help="the probe's JSON for Wasmtime's dev release"
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the issue, do not open it")
+    parser.add_argument("--dry-run", action="store_true", help="print the issue; do not open it")
     return parser.parse_args(arguments)
 
 

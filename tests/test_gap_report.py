@@ -97,7 +97,7 @@ def test_all_formats_have_the_same_numbers_and_changes(
         printed = run(capsys, *options)[1]
         for sentence in (
             "22.0.0: instructions per module 2,501,125 → 1,156,765 at 1000x8, 64,180 → 36,135",
-            "(#14304: a module is registered with libunwind at once",
+            "(#14304: a module is registered with libunwind in one call",
             "by function at 1000x8: __unw_remove_dynamic_fde 2,501,125 → 1,156,765",
             "50.0.1 changed the cost compared with 49.0.0.",
             "libgcc 12: 50.0.1 did not change the cost",

@@ -20,6 +20,9 @@ DETECTS_SINCE = Version("19.0.0")  # the first release that looks for libunwind 
 SIGNED_SINCE = Version("50.0.0")
 # calculator.js uses these sentences too
 UNDETECTED = "This release does not look for libunwind, so it registers as it does with libgcc."
+UNDETECTED_BEFORE = (
+    f"Releases before {DETECTS_SINCE} do not look for libunwind, so they register as with libgcc."
+)
 UNCACHED = (
     f"The table has {{entries}} entries. Beyond about {model.CACHED_ENTRIES:,} it does not fit the "
     "processor's caches, and an entry may cost several times as much "
@@ -214,7 +217,7 @@ def describe_rules() -> list[str]:
     return [
         f"Up to 49.0.0, turn unwind info off if f² × N is above about {middle:,}.",
         f"From 50.0.0 on, turn it off if f × N is above about {middle:,}.",
-        f"Between {low:,} and {high:,} it depends on the processor.",
+        f"Between {low:,} and {high:,}, it depends on the processor.",
     ]
 
 

@@ -30,14 +30,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--shape",
         "--size",
         type=parse_shape,
-        help="show one shape, such as 1000x8; --size 8 selects the same",
+        help="show one shape, such as 1000x8, or 8 for short",
     )
     parser.add_argument("--since", metavar="RELEASE", help="hide older releases")
     parser.add_argument(
-        "--details", action="store_true", help="show every series, shape and reason"
+        "--details",
+        action="store_true",
+        help="show all machines and shapes, advice by platform, and causes",
     )
     parser.add_argument("--releases", action="store_true", help="show releases instead of eras")
-    parser.add_argument("--format", choices=("table", "markdown", "json", "csv"), default="table")
+    parser.add_argument(
+        "--format",
+        choices=("table", "markdown", "json", "csv"),
+        default="table",
+        help="output format (default: table)",
+    )
     parser.add_argument("--check", action="store_true", help=CHECK)
     return parser.parse_args(arguments)
 

@@ -6,14 +6,23 @@ from dataclasses import dataclass
 from packaging.version import Version
 
 from scripts.base.numbers import format_count, format_milliseconds
-from scripts.gap.advice import Advice, Load, Reported, advise, read_reports
+from scripts.gap.advice import (
+    DETECTS_SINCE,
+    UNDETECTED_BEFORE,
+    Advice,
+    Load,
+    Reported,
+    advise,
+    read_reports,
+)
 from scripts.gap.changes import Change, Era
 from scripts.gap.model import estimate_fdes
 from scripts.gap.platforms import Platform, is_libunwind, platform_of
 from scripts.history.benchmarks import DEREGISTER, EXTRA, MAIN_SHAPE
 from scripts.history.read import History
 
-SMALL, MIDDLE, LARGE = "1000 × 8 functions", "1000 × 106 FDEs", "1 × 2,000 functions"
+SMALL, MIDDLE = "1000 × 8 functions", "1000 × 106 FDEs"
+LARGE = "1 × 2,000 functions beside 100,000 FDEs"
 LOADS = {
     SMALL: "1000 modules of 8 exported functions each",
     MIDDLE: "1000 modules of 106 FDEs each, as in wasmtime#10287",
@@ -26,7 +35,7 @@ class Cell:
     """The advice for a platform in an era.
 
     Attributes:
-        release: the newest release of the era, which the advice is for.
+        first, release: the releases at its ends; the advice is for the newest.
         advice: by load.
         measured: measured costs, each as text that names the machine.
         counted: instructions counted on a machine with the same processor architecture.
@@ -35,6 +44,7 @@ class Cell:
     """
 
     platform: Platform
+    first: str
     release: str
     advice: dict[str, Advice]
     measured: list[str]
@@ -111,6 +121,11 @@ def build_cell(
 ) -> Cell:
     """Return the advice for a platform in an era, with its evidence."""
     advice = {name: advise(platform, column.last, load_of(name, column.last)) for name in LOADS}
+    first = Version(column.first)
+    if platform is Platform.LIBUNWIND and first < DETECTS_SINCE <= Version(column.last):
+        first = DETECTS_SINCE
+        for answer in advice.values():
+            answer.notes.append(UNDETECTED_BEFORE)
     registrations = dict.fromkeys(
         registration
         for release, registration in history.on_macs.items()
@@ -118,6 +133,7 @@ def build_cell(
     )
     return Cell(
         platform,
+        str(first),
         column.last,
         advice,
         measured=describe_measured(platform, column, history, eras),

@@ -30,6 +30,11 @@ LEGEND = (
     "deregister, register: instructions of the unwinder per module; gap: time with unwind info / "
     "time without; extra ms: added by unwind info, per 1000 modules."
 )
+SHORT_LEGEND = (
+    "deregister, register: instructions per module; gap: time with unwind info / time\n"
+    "without; extra ms: added by unwind info, per 1000 modules"
+)
+EXCEPTIONS = "On Apple silicon up to 49.0.0, turn it off in any case. With libgcc, keep it."
 CSV_COLUMNS = (
     "machine", "unwinder", "release", "benchmark", "shape", "value", "low", "high", "samples",
 )  # fmt: skip
@@ -101,11 +106,11 @@ def print_short(report: Report, console: Console) -> None:
     shapes = report.shapes if len(report.shapes) == 1 else [MAIN_SHAPE]
     for series in select_short_series(report):
         print_table(build_era_table(series, shapes, ranges=False), console)
-    say("deregister, register: instructions per module; extra ms: per 1000 modules")
+    say(SHORT_LEGEND)
     say("")
-    threshold = f"More than {advice.THRESHOLD} ms per module unloaded is too much."
-    say(f"{threshold} For N modules of f FDEs each:")
-    for line in advice.describe_rules():
+    say(f"More than {advice.THRESHOLD} ms per module unloaded is too much. On macOS or with LLVM")
+    say("libunwind, for N modules of f FDEs each:")
+    for line in [*advice.describe_rules(), EXCEPTIONS]:
         say(f"  {line}")
     if report.series:
         verdict = select_short_series(report)[-1].verdict
@@ -166,7 +171,7 @@ def build_sections(report: Report) -> dict[str, list[str]]:
             if change.functions
         ]
     fits = [
-        f"{fit.machine}: {fit.nanoseconds} ns per table entry; by shape: "
+        f"{fit.machine}: {fit.nanoseconds} ns per table entry; by shape and era: "
         + ", ".join(
             f"{residual.nanoseconds} "
             f"({residual.shape}, {words.format_span(residual.first, residual.last)})"
@@ -175,8 +180,9 @@ def build_sections(report: Report) -> dict[str, list[str]]:
         for fit in report.fits
     ]
     all_sections = {
-        "Advice (N modules loaded, f FDEs each)": [
+        "Advice (N modules loaded, f FDEs each; milliseconds per module unloaded)": [
             *advice.describe_rules(),
+            EXCEPTIONS,
             *matrix_lines(report),
         ],
         "Changes": [
@@ -204,12 +210,12 @@ def build_sections(report: Report) -> dict[str, list[str]]:
 def matrix_lines(report: Report) -> Iterator[str]:
     """Yield the advice by platform, era and load."""
     for platform, cells in report.matrix.items():
-        for column, cell in zip(report.columns, cells, strict=True):
+        for cell in cells:
             loads = "; ".join(
                 f"{load}: {answer.decision.value} ({advice.describe_cost(answer)})"
                 for load, answer in cell.advice.items()
             )
-            yield f"{platform.value}, {words.format_span(column.first, column.last)}: {loads}"
+            yield f"{platform.value}, {words.format_span(cell.first, cell.release)}: {loads}"
 
 
 def to_markdown(report: Report, *, releases: bool = False) -> str:

@@ -9,6 +9,7 @@ from scripts.base.numbers import format_count, format_number, format_ratio
 from scripts.gap.advice import has_benefit
 from scripts.gap.changes import GAP_FACTOR, Change, Era, Verdict
 from scripts.gap.matrix import Cell, Column
+from scripts.gap.model import Registration
 from scripts.gap.platforms import Platform, name_unwinder
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
 from scripts.history.machine import Machine
@@ -20,6 +21,7 @@ METHOD = (
     f"a factor of {GAP_FACTOR:.0f}."
 )
 MAIN = "1000 modules of 8 functions"
+OTHERS = "others"  # in `track_function`: functions of the unwinder without a name of their own
 
 
 def name_line(machine: Machine, unwinder: str) -> str:
@@ -86,11 +88,13 @@ def describe_time(now: Era, before: Era | None) -> str:
         return ""
     releases = format_span(now.first, now.last)
     extra = format_number(now.values[EXTRA].value)
-    sentence = f"In {releases}, unwind info adds {extra} ms to unloading 1000 modules"
+    sentence = (
+        f"On {now.machine}, unwind info adds {extra} ms to unloading 1000 modules in {releases}"
+    )
     if before is not None and EXTRA in before.values:
         earlier = format_span(before.first, before.last)
         earlier_extra = format_number(before.values[EXTRA].value)
-        sentence += f"; in {earlier}, it added {earlier_extra} ms"
+        sentence += f"; it added {earlier_extra} ms in {earlier}"
     return f"{sentence}."
 
 
@@ -149,7 +153,7 @@ def describe_causes(change: Change) -> str:
 def describe_functions(change: Change) -> str:
     """Return the unwinder functions that changed most in a change, or nothing if unknown."""
     functions = ", ".join(
-        f"{name} {' → '.join(map(format_count, values))}"
+        f"{'other functions' if name == OTHERS else name} {' → '.join(map(format_count, values))}"
         for name, values in change.functions.items()
     )
     if not functions:
@@ -162,6 +166,8 @@ def describe_wheels(on_macs: dict[str, str]) -> str:
     parts = []
     for registration, group in itertools.groupby(on_macs, on_macs.get):
         releases = list(group)
+        if registration == Registration.SECTIONS.value:
+            registration = f"if the Mac's libunwind can, {registration}"
         if registration:
             parts.append(f"{registration} in {format_span(releases[0], releases[-1])}")
     if not parts:
@@ -188,7 +194,7 @@ def na_lines(history: History) -> Iterator[str]:
     for (machine, unwinder), releases in by_series.items():
         name = name_unwinder(history.machines[machine], unwinder)
         span = format_span(releases[0], releases[-1])
-        yield f"n/a: {span} ({len(releases)}) with {name} on {machine}"
+        yield f"n/a: {span} ({len(releases)} releases) on {machine} with {name}"
 
 
 def mac_lines(history: History) -> Iterator[str]:

@@ -231,8 +231,12 @@ def find_machine_folders(root: Path) -> tuple[list[Path], list[str]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Merge all valid results; return 1 if there was a problem, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m scripts.history.record", description=__doc__)
-    parser.add_argument("folder", type=Path, help="contains MACHINE/ or MACHINE/MACHINE/ for each")
-    parser.add_argument("--partial", action="store_true", help="only part of the suite was run")
+    parser.add_argument(
+        "folder", type=Path, help="contains MACHINE/ or MACHINE/MACHINE/ for each machine"
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="accept results of a part of the suite"
+    )
     options = parser.parse_args(arguments)
     sources, problems = find_machine_folders(options.folder)
     try:

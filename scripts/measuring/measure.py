@@ -39,10 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.measuring.measure", description=__doc__
     )
-    parser.add_argument("--machine", required=True, help="the machine name to record")
-    parser.add_argument("--range", default="ALL", help="releases, as for asv run; ALL by default")
-    parser.add_argument("--bench", help="a regular expression; all benchmarks by default")
-    parser.add_argument("--quick", action="store_true", help="take one sample of each value")
+    parser.add_argument(
+        "--machine", required=True, help="machine name; results go to results/MACHINE"
+    )
+    parser.add_argument(
+        "--range", default="ALL", help="releases, in the syntax of asv run (default: ALL)"
+    )
+    parser.add_argument("--bench", help="regular expression that selects benchmarks (default: all)")
+    parser.add_argument("--quick", action="store_true", help="take one sample of each benchmark")
     options = parser.parse_args(arguments)
     try:
         versions = select_releases(options.range)

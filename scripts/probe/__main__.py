@@ -2,7 +2,7 @@
 
 A build is a pinned release, the wasmtime package of a Python, or your own library.
 
-Exit codes: 0 if all went well; 1 if a count grew by more than --fail-above; 2 if something failed;
+Exit codes: 0 on success; 1 if a count grew by more than --fail-above; 2 if something failed;
 3 if counts could not be compared; 130 if the probe was interrupted.
 """
 
@@ -141,7 +141,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="load --library with the Python bindings of this release (default: the newest)",
     )
     add("--against", metavar="RELEASE", help="compare counts with this release, or 'newest'")
-    add("--fail-above", type=float, metavar="PERCENT", help="exit with 1 if a count grew by more")
+    add(
+        "--fail-above",
+        type=float,
+        metavar="PERCENT",
+        help="exit with 1 if a count grew by more than this (needs --against)",
+    )
     add("--modules", type=int, default=1000, help="modules loaded at once (default: 1000)")
     add(
         "--minutes",
@@ -151,12 +156,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--unwinder",
         choices=("system", "libunwind"),
-        help="libunwind stands in for macOS (default: system; with --library, both)",
+        help="libunwind: LLVM's, the stand-in for macOS (default: system; with --library, both)",
     )
     add("--wasm-features", default="", metavar="A,B", help="WebAssembly proposals to enable")
     add("--counts-only", action="store_true", help="count instructions, but measure no times")
-    add("--format", choices=("table", "markdown", "json"), default="table")
-    add("--json", action="store_const", dest="format", const="json", help="--format json")
+    formats = ("table", "markdown", "json")
+    add("--format", choices=formats, default="table", help="output format (default: table)")
+    add("--json", action="store_const", dest="format", const="json", help="same as --format json")
     options = parser.parse_args(arguments)
     if options.modules < 1:
         parser.error(f"--modules {options.modules}: must be 1 or more")

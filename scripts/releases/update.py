@@ -258,10 +258,13 @@ def update_pins(client: PyPISimple) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if the pins are up to date, or 1 on an error."""
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.releases.update", description="Pin new wasmtime-py releases."
+        prog="python -m scripts.releases.update",
+        description="Append new wasmtime-py releases to fixtures/releases.json.",
     )
     parser.add_argument(
-        "--index", default=PYPI_SIMPLE_ENDPOINT, help="URL of a package index with the simple API"
+        "--index",
+        default=PYPI_SIMPLE_ENDPOINT,
+        help="URL of a package index with the JSON simple API (default: PyPI)",
     )
     try:
         with PyPISimple(parser.parse_args(arguments).index, session=BoundedSession()) as client:
