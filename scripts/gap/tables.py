@@ -30,11 +30,7 @@ LEGEND = (
     "deregister, register: instructions of the unwinder per module; gap: time with unwind info / "
     "time without; extra ms: added by unwind info, per 1000 modules."
 )
-SHORT_LEGEND = (
-    "deregister, register: instructions per module; gap: time with unwind info / time\n"
-    "without; extra ms: added by unwind info, per 1000 modules"
-)
-EXCEPTIONS = "On Apple silicon up to 49.0.0, turn it off in any case. With libgcc, keep it."
+EXCEPTIONS = "With libgcc, keep it. On Apple silicon up to 49.0.0, turn it off in any case."
 CSV_COLUMNS = (
     "machine", "unwinder", "release", "benchmark", "shape", "value", "low", "high", "samples",
 )  # fmt: skip
@@ -106,10 +102,10 @@ def print_short(report: Report, console: Console) -> None:
     shapes = report.shapes if len(report.shapes) == 1 else [MAIN_SHAPE]
     for series in select_short_series(report):
         print_table(build_era_table(series, shapes, ranges=False), console)
-    say(SHORT_LEGEND)
+    say("deregister, register: instructions per module; extra ms: per 1000 modules")
     say("")
-    say(f"More than {advice.THRESHOLD} ms per module unloaded is too much. On macOS or with LLVM")
-    say("libunwind, for N modules of f FDEs each:")
+    threshold = f"More than {advice.THRESHOLD} ms per module unloaded is too much."
+    say(f"{threshold} For N modules of f FDEs each:")
     for line in [*advice.describe_rules(), EXCEPTIONS]:
         say(f"  {line}")
     if report.series:

@@ -167,7 +167,7 @@ def describe_wheels(on_macs: dict[str, str]) -> str:
     for registration, group in itertools.groupby(on_macs, on_macs.get):
         releases = list(group)
         if registration == Registration.SECTIONS.value:
-            registration = f"if the Mac's libunwind can, {registration}"
+            registration += " (if the Mac's libunwind can)"
         if registration:
             parts.append(f"{registration} in {format_span(releases[0], releases[-1])}")
     if not parts:
