@@ -28,11 +28,11 @@ HISTORIES = 400
 PROCESS_NOISE = 0.2  # spread between the processes of one release; recorded ones have less
 
 
-def conclude(given: History) -> tuple[list[str], str, int]:
+def conclude(history: History) -> tuple[list[str], str, int]:
     """Return the releases with a change, the reason for an unknown verdict, and the exit code."""
-    (rows,) = split_series(given).values()
-    changes = find_changes(given, rows)
-    verdict = judge_newest(given, rows, changes)
+    (rows,) = split_series(history).values()
+    changes = find_changes(history, rows)
+    verdict = judge_newest(history, rows, changes)
     return [change.release for change in changes], verdict.unknown, exit_code_of([verdict])
 
 
@@ -47,8 +47,8 @@ def test_count_that_differs_by_one_percent_is_a_change(factor: float, changed: b
 
 def test_drift_is_a_change_once_it_adds_up_to_one_percent() -> None:
     counts = {release: 100_000 * 1.004**number for number, release in enumerate(RELEASES[:10])}
-    (rows,) = split_series(given := make_history(make_counts(counts))).values()
-    changes = find_changes(given, rows)
+    (rows,) = split_series(history := make_history(make_counts(counts))).values()
+    changes = find_changes(history, rows)
     assert [change.release for change in changes] == [RELEASES[3], RELEASES[6], RELEASES[9]]
     # each is compared with the first release of the era before
     assert [change.shapes["1000x8"][0] for change in changes] == [
@@ -70,9 +70,9 @@ def test_single_count_off_by_two_percent_is_one_change() -> None:
 def test_change_starts_an_era_in_every_shape_and_names_its_causes() -> None:
     story = {"21.0.0": 300.0, "22.0.0": 100.0, "49.0.0": 100.0, "50.0.1": 10.0}
     flat = dict.fromkeys(story, 7.0)
-    given = make_history([*make_counts(story), *make_counts(flat, shape="1000x1")])
-    (rows,) = split_series(given).values()
-    changes = find_changes(given, rows)
+    history = make_history([*make_counts(story), *make_counts(flat, shape="1000x1")])
+    (rows,) = split_series(history).values()
+    changes = find_changes(history, rows)
     assert [change.label for change in changes] == ["22.0.0 #8629", "50.0.1 #14304"]
     assert [change.shapes for change in changes] == [{"1000x8": (300, 100)}, {"1000x8": (100, 10)}]
     eras = list(split_eras(rows, changes))
@@ -94,15 +94,15 @@ def test_change_lists_functions_if_both_releases_have_them() -> None:
         ([*counts, *functions], [("fde", (90, 0)), ("section", (0, 20))]),
         ([*counts, *functions[3:]], []),
     ):
-        given = make_history(rows)
-        (change,) = find_changes(given, next(iter(split_series(given).values())))
+        history = make_history(rows)
+        (change,) = find_changes(history, next(iter(split_series(history).values())))
         assert list(change.functions.items()) == expected
 
 
 def test_change_names_all_upstream_changes_since_the_release_before() -> None:
     for unwinder, expected in (("libunwind", [8629, 9479, 14304]), ("system", [8629])):
-        given = make_history(make_counts({"21.0.0": 300.0, "50.0.1": 10.0}, unwinder=unwinder))
-        (change,) = find_changes(given, next(iter(split_series(given).values())))
+        history = make_history(make_counts({"21.0.0": 300.0, "50.0.1": 10.0}, unwinder=unwinder))
+        (change,) = find_changes(history, next(iter(split_series(history).values())))
         assert [cause["pull_request"] for cause in change.causes] == expected
 
 
@@ -141,9 +141,9 @@ def test_release_without_a_count_is_an_era_of_its_own() -> None:
     rows += make_times(
         dict.fromkeys(("48.0.0", "49.0.0"), 9.0) | {"50.0.1": 1.3}, LINUX, "libunwind"
     )
-    given = make_history(rows)
-    (series,) = split_series(given).values()
-    changes = find_changes(given, series)
+    history = make_history(rows)
+    (series,) = split_series(history).values()
+    changes = find_changes(history, series)
     old, new = split_eras(series, changes)
     assert (old.first, old.last, old.known) == ("48.0.0", "49.0.0", True)
     assert (new.first, new.last, new.known, new.change) == ("50.0.1", "50.0.1", False, None)
@@ -175,9 +175,9 @@ def find_noisy_changes(random: np.random.Generator, gaps: list[float]) -> list[s
         samples = tuple(gap * np.exp(random.normal(0, PROCESS_NOISE, 8)))
         value = round_value(float(np.median(samples)))
         rows.append(Row("mac", "system", release, GAP, shape, value, samples=samples))
-    given = make_history(rows, MAC)
-    (series,) = split_series(given).values()
-    return [change.release for change in find_changes(given, series)]
+    history = make_history(rows, MAC)
+    (series,) = split_series(history).values()
+    return [change.release for change in find_changes(history, series)]
 
 
 @pytest.mark.slow
