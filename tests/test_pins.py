@@ -116,7 +116,7 @@ def test_invalid_pins_are_not_saved(tmp_path: Path) -> None:
     path = tmp_path / "releases.json"
     with pytest.raises(ValueError, match="commit id"):
         pins.save_pins([*pins.load_pins(), NEW], path)
-    with pytest.raises(ValueError, match="stands after"):
+    with pytest.raises(ValueError, match="comes after"):
         pins.save_pins(pins.append_release(pins.append_release([], NEW), pins.load_pins()[0]), path)
     assert not path.exists()
 

@@ -91,7 +91,7 @@ def require_features(text: str) -> list[str]:
     pending = [name.strip().replace("_", "-") for name in text.split(",") if name.strip()]
     for name in pending:
         if name not in settable:
-            hint = did_you_mean(name, settable) or f" There are: {', '.join(settable)}."
+            hint = did_you_mean(name, settable) or f" Choose one of: {', '.join(settable)}."
             raise UserError(f"--wasm-features: {name} is not a proposal that can be enabled.{hint}")
         if needed := PROPOSALS[name].needs:
             pending.append(needed)

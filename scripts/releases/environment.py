@@ -232,7 +232,7 @@ def hold_machine(environments: Path) -> None:
         holder.write_text(f"{Path.cwd()} (process {os.getpid()})", encoding="utf-8")
     except OSError as error:
         raise UserError(
-            f"{lock_path()} cannot be written ({error}). Set TMPDIR to a folder that can."
+            f"{lock_path()} cannot be written ({error}). Set TMPDIR to a folder that is writable."
         ) from error
     ACQUIRED_LOCKS.append(lock)
     kill_leftovers(environments)

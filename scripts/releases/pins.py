@@ -160,7 +160,7 @@ def check_order(releases: Sequence[Release]) -> None:
     for release in releases:
         version = Version(release.version)
         if version <= newest:
-            raise ValueError(f"{release.version} stands after {newest}")
+            raise ValueError(f"{release.version} comes after {newest}")
         if compute_commit_id(release, parent) != release.commit:
             raise ValueError(
                 f"{release.version} does not match its commit id: pins are append-only, and only "
