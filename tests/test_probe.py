@@ -17,8 +17,7 @@ import pytest
 
 from scripts.gap.advice import Decision, Range
 from scripts.gap.platforms import Platform
-from scripts.probe import __main__ as command
-from scripts.probe import children, measuring, plan, report, unwinders
+from scripts.probe import children, command, measuring, plan, report, unwinders
 from scripts.probe.children import Progress, describe_exit, name_signals, run_job
 from scripts.probe.inputs import Input
 from scripts.probe.measuring import Request, Result, compare_builds, compute_growth
@@ -773,3 +772,20 @@ runpy.run_module("scripts.probe", run_name="__main__")
     )  # fmt: skip
     assert "TypeError" in completed.stderr
     assert completed.returncode == 2
+
+
+def test_a_missing_package_ends_with_exit_code_2_and_its_remedy() -> None:
+    program = """
+import runpy, sys
+sys.modules["rich"] = None  # so that importing it raises ModuleNotFoundError
+sys.argv = ["probe", "--help"]
+runpy.run_module("scripts.probe", run_name="__main__")
+"""
+    completed = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE,
+    )  # fmt: skip
+    assert completed.returncode == 2
+    assert "rich" in completed.stderr
+    assert "pip install --group measure" in completed.stderr
+    assert "Traceback" not in completed.stderr

@@ -10,7 +10,7 @@ import pytest
 from asv.util import UserError
 from packaging.version import Version
 
-from scripts.probe import __main__ as command
+from scripts.probe import command
 from scripts.probe.builds import install_release
 from scripts.probe.inputs import find_modules, shorten_paths
 from scripts.probe.proposals import PROPOSALS, explain_refusal, require_features

@@ -17,9 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            encoding="utf-8"
-        )  # the default encoding of a pipe on Windows lacks × and →
+        # the default encoding of a pipe on Windows lacks × and →
+        sys.stdout.reconfigure(encoding="utf-8")
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
