@@ -99,6 +99,6 @@ def run_profiled(module: str, profiles: int, data: bytes) -> list[Profile]:
 
 
 def prepare_child() -> None:
-    """Disable address space randomization and end with the parent process."""
+    """Disable address space randomization, and make this process die with its parent."""
     ctypes.CDLL(None).personality(0x0040000)  # ADDR_NO_RANDOMIZE, as `setarch -R`
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

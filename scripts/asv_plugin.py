@@ -48,7 +48,7 @@ def setup() -> None:
     """
     Run.run = run_and_explain
     Publish.run = publish_and_check
-    run_module.Results = MeasuredResults  # never replaces a value by n/a or by a failure
+    run_module.Results = MeasuredResults  # never replaces a value with n/a or a failure
     util.load_json, util.write_json = load_checked_json, write_json_atomically
     for module in (compare, publish_module, show):
         module.iter_machine_files = iter_valid_machine_files

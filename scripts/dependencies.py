@@ -11,7 +11,7 @@ from asv.util import UserError
 from packaging.requirements import Requirement
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
-REMEDY = "Start asv with `uv run asv`, or install them with `pip install --group measure`."
+REMEDY = "Start asv with `uv run asv`, or run `pip install --group measure`."
 
 
 def setup() -> None:
@@ -22,19 +22,23 @@ def setup() -> None:
     Raises:
         UserError: Python is too old, or a package is missing or has another version.
     """
+    running = sys.version.split()[0]
     if sys.version_info < (3, 11):  # noqa: UP036 without uv, any Python can get here
-        raise UserError(f"This suite needs Python 3.11, this is {sys.version.split()[0]}. {REMEDY}")
+        raise UserError(
+            f"The suite needs Python 3.11, but asv runs in {running}. Start asv with `uv run asv`."
+        )
     import tomllib  # new in Python 3.11
 
     groups = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["dependency-groups"]
     requirements = [Requirement(pinned) for pinned in groups["measure"]]
     problems = [problem for required in requirements if (problem := find_problem(required))]
     if problems:
-        raise UserError(f"Needed packages are not installed: {', '.join(problems)}. {REMEDY}")
+        named = ", ".join(problems)
+        raise UserError(f"Packages are missing or have another version: {named}. {REMEDY}")
 
 
 def find_problem(requirement: Requirement) -> str:
-    """Return the requirement if it is not met, with the version that is installed, or nothing."""
+    """Return an unmet requirement with the installed version, or an empty string."""
     try:
         installed = version(requirement.name)
     except PackageNotFoundError:

@@ -115,4 +115,4 @@ def test_readme_has_the_limits_of_the_rules() -> None:
     low, middle, high = rule_limits()
     assert f"f² × N > {middle:,}" in text
     assert f"f × N > {middle:,}" in text
-    assert f"Between {low:,} and {high:,}, the answer depends" in " ".join(text.split())
+    assert f"the limit is between {low:,} and {high:,}" in " ".join(text.split())

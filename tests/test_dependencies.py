@@ -51,6 +51,6 @@ def test_python_with_asv_alone_says_what_to_install(copy: Path, tmp_path: Path) 
     )  # fmt: skip
     printed = answer.stdout + answer.stderr
     assert answer.returncode == 1
-    assert "not installed: filelock==" in printed
+    assert "or have another version: filelock==" in printed
     assert "pip install --group measure" in printed
     assert "Traceback" not in printed

@@ -105,7 +105,7 @@ def parse_command(command: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, An
         assert flag == "-m"
         return dict(vars(parse_arguments(module, rest, monkeypatch)))
     assert tool == "pytest"
-    assert arguments in ([], ["-m", ""])
+    assert arguments in ([], ["-m", ""], ["-n0", "-s", "tests/test_messages.py"])
     return {}
 
 

@@ -163,7 +163,7 @@ def test_hints_have_counts_and_milliseconds(history: History) -> None:
     assert chart is not None
     hint = chart.hints["49.0.0"]
     assert "macOS path: LLVM libunwind: 1,156,765 instructions per module, " in hint
-    assert " ms more per 1000 modules" in hint
+    assert " ms added by unwind info per 1000 modules" in hint
 
 
 def test_matrix_shows_times_of_the_stand_in_only_in_the_details_of_macs(

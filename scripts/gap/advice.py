@@ -70,7 +70,6 @@ class Basis(Enum):
 
     MEASURED = "measured"
     ESTIMATED = "estimated"
-    REPORTED = "reported"
     NONE = "not known"
 
 
@@ -217,7 +216,7 @@ def describe_rules() -> list[str]:
     return [
         f"Up to 49.0.0, turn unwind info off if f² × N is above about {middle:,}.",
         f"From 50.0.0 on, turn it off if f × N is above about {middle:,}.",
-        f"Between {low:,} and {high:,}, it depends on the processor.",
+        f"The limit is {low:,} on a slow processor and {high:,} on a fast one.",
     ]
 
 

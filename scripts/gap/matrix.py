@@ -35,7 +35,7 @@ class Cell:
     """The advice for a platform in an era.
 
     Attributes:
-        first, release: the releases at its ends; the advice is for the newest.
+        first, release: the oldest and the newest release of the era; the advice is for the newest.
         advice: by load.
         measured: measured costs, each as text that names the machine.
         counted: instructions counted on a machine with the same processor architecture.
@@ -54,7 +54,7 @@ class Cell:
 
     @property
     def decision(self) -> str:
-        """The decision, if it is the same for every load."""
+        """The decision if it is the same for every load, otherwise `it depends on the load`."""
         decisions = {advice.decision for advice in self.advice.values()}
         return decisions.pop().value if len(decisions) == 1 else "it depends on the load"
 
@@ -67,7 +67,7 @@ class Column:
     last: str
 
     def contains(self, release: str) -> bool:
-        """Return whether a release is one of the column."""
+        """Return whether a release belongs to the column."""
         return Version(self.first) <= Version(release) <= Version(self.last)
 
     def overlaps(self, first: str, last: str) -> bool:
@@ -154,7 +154,7 @@ def describe_measured(
 ) -> list[str]:
     """Return the costs measured on a platform in an era, for 1000 modules of 8 functions.
 
-    LLVM libunwind on Linux stands in for a Mac as long as no Mac is recorded.
+    LLVM libunwind on Linux stands in for a Mac, unless one with that processor has a time.
     """
     timed = [
         (era, era.values[EXTRA])

@@ -16,9 +16,9 @@ from scripts.history.machine import Machine
 from scripts.history.read import History
 
 METHOD = (
-    "A change is a count that differs by 1 % or more from the release before, or from the first "
-    "release of its era; counts are exact. In a series without counts, it is a gap that differs by "
-    f"a factor of {GAP_FACTOR:.0f}."
+    "A change is a release whose count differs by 1 % or more from that of the release before, or "
+    "of the first release of its era; counts are exact. In a series without counts, it is one "
+    f"whose gap differs by a factor of {GAP_FACTOR:.0f}."
 )
 MAIN = "1000 modules of 8 functions"
 OTHERS = "others"  # in `track_function`: functions of the unwinder without a name of their own

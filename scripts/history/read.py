@@ -17,7 +17,7 @@ from scripts.history.rows import Row, derive_gaps
 from scripts.releases import pins
 from scripts.releases.pins import Release
 
-REMEASURE = "Delete it and measure the release again."
+REMEASURE = "Delete the file and measure the release again."
 
 
 class Measured(NamedTuple):
@@ -90,7 +90,7 @@ def read_history(conf: Any) -> History:
                 measured = Measured(name, stored.unwinder, release, stored.started / 1000)
                 if measured[:3] in files:
                     raise UserError(
-                        f"{path}: {' '.join(measured[:3])} has another file. Delete one of them."
+                        f"{path}: {' '.join(measured[:3])} has a second file. Delete one of them."
                     )
             except UserError as error:
                 history.left_out.append(str(error))

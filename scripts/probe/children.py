@@ -20,7 +20,7 @@ import psutil
 from scripts.probe.builds import Build
 
 CLEAR_LINE = "\r\x1b[K"  # on a terminal
-PROGRESS_INTERVAL = 5.0  # seconds between two progress lines
+PROGRESS_INTERVAL = 5.0  # seconds between two progress lines, if standard error is not a terminal
 FREE_MEMORY_SHARE = 0.05  # of all memory; with less, the kernel soon kills any process
 SIGNAL_CAUSES = {
     signal.SIGKILL: "most likely the system ran out of memory",
@@ -77,7 +77,7 @@ class Progress:
         return time.monotonic() - self.started
 
     def show(self) -> None:
-        """Print a line if the last one is a few seconds old."""
+        """Print a line every PROGRESS_INTERVAL seconds at most, on a terminal every second."""
         if time.monotonic() - self.printed < (1 if self.is_terminal else PROGRESS_INTERVAL):
             return
         self.printed = time.monotonic()
@@ -139,7 +139,7 @@ def run_job(
 def wait_for_child(
     process: subprocess.Popen[bytes], progress: Progress, limit: float | None
 ) -> str:
-    """Wait until a child ends; return an empty string, or the reason to kill it before that."""
+    """Wait for a child and return an empty string, or return early with a reason to kill it."""
     last_check = 0.0
     while True:
         with suppress(subprocess.TimeoutExpired):
@@ -183,7 +183,7 @@ def used_seconds(process_id: int) -> float:
 
 
 def end_child(process: subprocess.Popen[bytes]) -> None:
-    """Kill a child that still runs with its process group, and close its standard input."""
+    """Kill a child and its process group if it still runs, and close its standard input."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -225,4 +225,5 @@ def name_signals(error: str) -> str:
     digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
     if not separator or not digits:
         return error
-    return f"{start}was killed: {describe_exit(-int(digits))}{rest[len(digits) :].rstrip(': ')}"
+    cause = describe_exit(-int(digits)).removeprefix("the process ")
+    return f"{start}{cause}{rest[len(digits) :].rstrip(': ')}"

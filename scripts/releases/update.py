@@ -52,7 +52,7 @@ MAX_DURATION = timedelta(minutes=10)  # of a download
 # The bytes of a macOS library show how it registers unwind info, so no Mac is needed. Wasmtime
 # registered each function with libunwind until 50.0.0, which looks up libunwind's functions for
 # whole sections at run time (bytecodealliance/wasmtime#14304). A library can only call functions
-# whose names it contains. This is evidence, not a measurement.
+# whose names it contains. Such names are evidence, not a measurement.
 REGISTRATION_SYMBOLS = {
     b"__unw_add_dynamic_eh_frame_section": BY_SECTION,
     b"___register_frame": BY_FUNCTION,
@@ -148,13 +148,13 @@ def compare_with_index(releases: Sequence[Release], index: WheelsByRelease) -> I
                 )
             elif hashes[name] != sha256:
                 raise UserError(
-                    f"{name} has another hash on the index than in {pins.PINS}. Nothing was "
+                    f"{name} has a different hash on the index than in {pins.PINS}. Nothing was "
                     "written. Report it to the wasmtime-py maintainers before you change a pin."
                 )
         for name in sorted(hashes.keys() - pinned.wheels.keys()):
             yield f"ignored {name}: added after {pinned.version} was pinned"
         if any(wheel.is_yanked for wheel in wheels):
-            yield f"kept {pinned.version}: yanked since it was pinned"
+            yield f"kept {pinned.version}, although it was yanked after it was pinned"
 
 
 def find_reason_to_skip(
@@ -246,7 +246,7 @@ def update_pins(client: PyPISimple) -> None:
         releases = pins.append_release(releases, build_pin(version, index[version]))
         lines.append(f"added {version}, {len(releases[-1].wheels)} wheels")
     lines.append(
-        f"skipped everything before {FIRST_RELEASE}: its C API cannot turn unwind info off"
+        f"skipped releases before {FIRST_RELEASE}: their C API cannot turn unwind info off"
     )
     added = len(releases) - len(pinned_versions)
     releases = add_registrations(client, releases, index)

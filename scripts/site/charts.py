@@ -60,7 +60,7 @@ def build_chart(report: Report, history: History, benchmark: str) -> Staircase |
         title=describe_chart(lines, counted=counted),
         releases=releases,
         lines=lines,
-        # the effect of a change in the labels is that on the count
+        # labels name the effect on the count, so the chart of the gap has none
         marks=marks if counted else [mark._replace(label="") for mark in marks],
         hints=build_hints(report, lines, drawn, releases),
         counted=counted,
@@ -105,7 +105,9 @@ def describe_chart(lines: list[Line], *, counted: bool) -> str:
     if counted:
         subject = "Instructions to deregister one of 1000 modules of 8 functions"
     else:
-        subject = "Time to unload 1000 modules of 8 functions with unwind info / time without"
+        subject = (
+            "Time to unload 1000 modules of 8 functions with unwind info, divided by that without"
+        )
     values = "; ".join(
         f"{line.name}: "
         + ", ".join(
@@ -138,7 +140,7 @@ def format_hint(name: str, values: dict[str, float]) -> str:
     if DEREGISTER in values:
         parts.append(f"{format_count(values[DEREGISTER])} instructions per module")
     if EXTRA in values:
-        parts.append(f"{format_number(values[EXTRA])} ms more per 1000 modules")
+        parts.append(f"{format_number(values[EXTRA])} ms added by unwind info per 1000 modules")
     if GAP in values:
-        parts.append(f"{format_ratio(values[GAP])} the time without")
+        parts.append(f"{format_ratio(values[GAP])} the time without unwind info")
     return f"{name}: {', '.join(parts)}" if parts else ""

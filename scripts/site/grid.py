@@ -16,7 +16,7 @@ NAVIGATION = '<li id="nav-li-"'  # the first item of the navigation of asv's pag
 FEED = "regressions.xml"
 ERROR = "error.html"  # asv's page if its scripts cannot be loaded
 LINKS = f'<li><a href="{FRONT}">The answer</a></li><li><a href="{RELEASES}">Releases</a></li>'
-HINT = f'<p><a href="{FRONT}">The answer</a> works offline and without JavaScript.</p></body>'
+HINT = f'<p><a href="{FRONT}">The answer</a> needs no connection and no JavaScript.</p></body>'
 
 
 def move_grid(site: Path) -> None:
@@ -45,8 +45,8 @@ def write_thumbnails(site: Path, graphs: Any, benchmarks: Any, series: Series) -
     """Draw the thumbnails of asv's grid from one series.
 
     asv averages all machines and unwinders. Since these start at different releases, its thumbnails
-    show steps that no series has. A thumbnail of ours is the geometric mean of the parameters that
-    cost something in every release: with unwind info off, most counts are 0.
+    show steps that no series has. These show the geometric mean of the combinations of parameters
+    whose value is above 0 in every release; with unwind info off, most counts are 0.
     """
     for benchmark in benchmarks:
         for graph in graphs.get_graph_group(benchmark):
@@ -56,7 +56,7 @@ def write_thumbnails(site: Path, graphs: Any, benchmarks: Any, series: Series) -
 
 
 def draw_thumbnail(graph: Graph) -> Graph:
-    """Return the mean of a graph's parameters that cost something in every release."""
+    """Return a graph of the geometric mean of the values that are above 0 in every release."""
     costs = {
         revision: np.atleast_1d(values).astype(float)  # n/a is None, and becomes nan
         for revision, values, _ in graph.get_data()
