@@ -58,7 +58,6 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """Run the command; return its exit code, standard output and standard error."""
-    read_history.cache_clear()
     code = main(arguments)
     printed = capsys.readouterr()
     return code, printed.out, printed.err
@@ -363,7 +362,6 @@ def test_headline_ignores_a_local_mac(results: Path, capsys: pytest.CaptureFixtu
 
 
 def test_matrix_names_its_evidence(results: Path) -> None:
-    read_history.cache_clear()
     report = build_report(read_history(Config.load("asv.conf.json")))
     assert [(column.first, column.last) for column in report.columns] == [
         ("19.0.0", "21.0.0"), ("22.0.0", "49.0.0"), ("50.0.1", "50.0.1"),
@@ -376,7 +374,6 @@ def test_matrix_names_its_evidence(results: Path) -> None:
     assert mac[0].way == "function by function"
     assert mac[2].way == "a section at a time"
     write_results(results, STORY, "macos-15-x86_64", "system")
-    read_history.cache_clear()
     report = build_report(read_history(Config.load("asv.conf.json")))
     intel = report.matrix[Platform.INTEL_MAC]
     assert all(cell.measured[0].endswith("measured on macos-15-x86_64") for cell in intel)
@@ -386,7 +383,6 @@ def test_matrix_gives_apple_silicon_the_counts_of_emulated_arm64(results: Path) 
     emulated = "debian-12-arm64-emulated"
     counts = {"49.0.0": {"1000x8": 1_300_000}, "50.0.1": {"1000x8": 76_000}}
     write_results(results, dict.fromkeys(counts, NEW), emulated, "libunwind", counts=counts)
-    read_history.cache_clear()
     report = build_report(read_history(Config.load("asv.conf.json")))
     cells = report.matrix[Platform.APPLE_SILICON]
     assert [cell.counted for cell in cells] == [
@@ -408,7 +404,6 @@ def test_fit_recovers_the_nanoseconds_of_generated_times(
     monkeypatch.chdir(tmp_path)
     # 14 ms without unwind info; 1000 modules × 144,508 entries × 0.5 ns add 72.3 ms
     write_results(folder, {"49.0.0": {"1000x8": 1 + 72.254 / 14}}, counts=COUNTS, noise=0.0001)
-    read_history.cache_clear()
     (fit,) = build_report(read_history(Config.load("asv.conf.json"))).fits
     assert fit.nanoseconds == pytest.approx(0.5, rel=0.01)
 
@@ -491,7 +486,6 @@ def test_damaged_fixture_exits_with_2(
 
 
 def test_gap_and_extra_time_are_computed_from_the_medians(results: Path) -> None:
-    read_history.cache_clear()
     history = read_history(Config.load("asv.conf.json"))
     assert results
     values = {

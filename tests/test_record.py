@@ -144,7 +144,7 @@ def test_machine_that_differs_from_the_recorded_one_is_rejected(main: Path, tmp_
 
 
 def test_failed_benchmark_is_recorded_and_reported(main: Path, tmp_path: Path) -> None:
-    write_results(tmp_path / "got", {"50.0.1": {"1000x8": 8.0}}, MAC)  # the other sizes failed
+    write_results(tmp_path / "got", {"50.0.1": {"1000x8": 8.0}}, MAC)  # the other shapes failed
     summary = record.merge_results(machine_folders(tmp_path / "got"))
     assert any(f"{TEARDOWN} failed" in problem for problem in summary.problems)
     assert result_path(main / "results" / MAC, "50.0.1").exists()
@@ -160,7 +160,7 @@ def test_hosts_are_merged_by_time(main: Path, tmp_path: Path) -> None:
     (tmp_path / "got" / MAC / "hosts.jsonl").write_text("".join(lines[1:]))
     record.merge_results(machine_folders(tmp_path / "got"))
     assert recorded.read_text() == "".join(lines)  # no line twice
-    # a host is not added if none of its results is
+    # a host is not added if none of its results are added
     (tmp_path / "got" / MAC / "hosts.jsonl").write_text(lines[0].replace("10-01", "10-11"))
     assert record.merge_results(machine_folders(tmp_path / "got")).updated == {}
     assert recorded.read_text() == "".join(lines)
@@ -218,7 +218,7 @@ def test_artifact_with_results_of_another_machine_is_rejected(tmp_path: Path) ->
     write_results(got, {"50.0.1": BOTH}, LINUX)  # the layout of a single artifact
     own, problems = record.find_machine_folders(got)
     assert own == [got / MAC / MAC, got / LINUX]
-    assert problems == [f"{got / LINUX / MAC} is not the machine of its artifact"]
+    assert problems == [f"{got / LINUX / MAC} is in the artifact of another machine"]
     path = result_path(got / LINUX, "50.0.1")
     path.rename(path.with_name(f"deadbeef{path.name[8:]}"))
     summary = record.merge_results(own)
@@ -289,23 +289,24 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "another architecture": (lambda f: update_fields(f / "machine.json", arch="x86_64"),
                              "implies arm64"),
     "markup": (lambda f: update_fields(f / "machine.json", os="macOS <script>"), "is damaged"),
-    "more fields": (lambda f: update_fields(f / "machine.json", more="x"), "unknown field `more`"),
+    "an unknown field": (lambda f: update_fields(f / "machine.json", more="x"), "unknown field `more`"),
     "an option as name": (lambda f: rename(f, "-x"), "a name has letters"),
     "a space in the name": (lambda f: rename(f, "a b"), "a name has letters"),
     "a command as name": (lambda f: rename(f, "$(x)"), "a name has letters"),
-    "a line as name": (lambda f: rename(f, "a\n::error::b"), "text of another form"),
+    "a line break in the name": (lambda f: rename(f, "a\n::error::b"), "text of another form"),
     "bytes as name": (rename_to_bytes, f"describes {MAC}, not"),
-    "another's artifact": (lambda f: f.rename(f.with_name(LINUX)), "not the machine of its artif"),
+    "artifact of another machine": (lambda f: f.rename(f.with_name(LINUX)),
+                                    "in the artifact of another machine"),
     "a link to a file of the host": (link_to_host_file, "symbolic links"),
     "a link to a valid file": (link_to_valid_file, "symbolic links"),
     "swapped": (lambda f: shutil.copy(result_path(f, "49.0.0"), result_path(f, "50.0.1")),
                 "has the content of"),
     "libgcc counts": (disguise_libgcc_counts, "UNWINDER is libunwind, but libgcc was counted"),
     "another date": (lambda f: update_fields(result_path(f, "50.0.1"), date=1),
-                     "another date than 50.0.1"),
+                     "different date than 50.0.1"),
     "measured elsewhere": (
         lambda f: update_fields(result_path(f, "50.0.1"), params={"machine": MAC}),
-        "measured on another machine than its folder"),
+        "not measured on the machine that its folder"),
     "own environment": (lambda f: add_environment_variable(result_path(f, "50.0.1")),
                         "asv.conf.json does not"),
     "own benchmark": (lambda f: add_benchmark(f, "x.X.track_x", [[1], [], "1", SESSION, 1]),
@@ -333,7 +334,7 @@ def add_environment_variable(path: Path) -> None:
     path.rename(path.with_name(path.name.replace("UNWINDER", "EVIL1-UNWINDER")))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="creates links and names Windows cannot have")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not allow these links and names")
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_artifact_is_reported_and_the_others_are_merged(
     kind: str, main: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -353,7 +354,6 @@ def test_hostile_artifact_is_reported_and_the_others_are_merged(
     names = {path.name for path in (main / "results").iterdir()} - {"benchmarks.json"}
     assert LINUX in names
     assert names <= {LINUX, MAC}
-    read_history.cache_clear()
     history = read_history(Config.load("asv.conf.json"))
     assert history.left_out == []
     assert [measured.machine for measured in history.measured].count(LINUX) == 2

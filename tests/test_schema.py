@@ -66,16 +66,14 @@ WRONG_VALUES: tuple[Any, ...] = (
 
 
 @pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Change to a repository with two releases of one machine; return its results folder."""
     folder = repository(tmp_path)
     monkeypatch.chdir(tmp_path)
     write_results(folder, dict.fromkeys(REMOVED, GAPS), counts=REMOVED)
     host = {"since": "2026-09-01T00:00:00+00:00", "facts": {"unwinders": {}}}
     (folder / MACHINE / "hosts.jsonl").write_text(json.dumps(host) + "\n")
-    read_history.cache_clear()
-    yield folder
-    read_history.cache_clear()
+    return folder
 
 
 def find_result(results: Path) -> Path:
@@ -173,7 +171,6 @@ def test_wrong_value_anywhere_is_accepted_or_gives_a_user_error(kind: str, resul
             try:
                 load(path)
                 if kind in ("result", "machine", "benchmarks"):
-                    read_history.cache_clear()
                     read_history(Config.load("asv.conf.json"))
             except UserError as error:
                 str(error).encode()  # the message can be printed
@@ -207,7 +204,7 @@ FUTURE = 3_760_000_000_000  # 2089
         (set_column(TEARDOWN, 3, 1), "Expected `int` >= 1577836800000"),
         (set_column(TEARDOWN, 5, [9.0] * 6), "is outside its confidence interval"),
         (set_column(REMOVAL, 0, [-1.0] + [1.0] * 9), "track_removal cannot be -1.0"),
-        (lambda content: content.update(date=content["date"] + 1000), "another date than 50.0.1"),
+        (lambda content: content.update(date=content["date"] + 1000), "different date than 50.0.1"),
         (lambda content: content.update(commit_hash="x"), "commit_hash"),
         (lambda content: content.update(commit_hash=COMMITS["49.0.0"]), "has the content of"),
         (lambda content: content["params"].update(machine="other"), "has the content of"),
@@ -241,7 +238,6 @@ def test_count_may_be_zero_but_not_negative(results: Path) -> None:
     left_out = read_history(Config.load("asv.conf.json")).left_out
     assert [problem for problem in left_out if not problem.startswith("results/local-")] == []
     edit(results, "50.0.1", set_column("new.New.track_new", 0, [-1] + [0] * 9))
-    read_history.cache_clear()
     (problem,) = read_history(Config.load("asv.conf.json")).left_out
     assert "new.New.track_new cannot be -1" in problem
 

@@ -25,7 +25,7 @@ except (NotImplementedError, RuntimeError) as error:
 else:
     print("proven")
 """
-linux = pytest.mark.skipif(sys.platform != "linux", reason="LLVM's libunwind is measured on Linux")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="LLVM libunwind is for Linux only")
 
 
 @pytest.fixture
@@ -74,7 +74,10 @@ def test_preloaded_libunwind_is_accepted_if_selected(libunwind: str) -> None:
 def test_release_that_does_not_look_for_libunwind_is_na(
     install: Callable[[str], Path], libunwind: str
 ) -> None:
-    for library in (libunwind, "/nowhere"):  # n/a in strict mode too: installing it would not help
+    for library in (
+        libunwind,
+        "/nowhere",
+    ):  # also n/a in strict mode
         outcome = prove(
             install("18.0.2"), UNWINDER="libunwind", LIBUNWIND=library, BENCHMARKS_STRICT="1"
         )
@@ -156,7 +159,7 @@ def test_unknown_unwinder_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("clear_caches")
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such library")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no separate unwinder library")
 @pytest.mark.parametrize(
     ("owner", "message"),
     [

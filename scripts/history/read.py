@@ -1,6 +1,5 @@
 """Read the recorded history: the result files in `results/`, as rows."""
 
-import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +60,6 @@ class History:
         return f"{package} ({build_id[:8]})"
 
 
-@functools.lru_cache(maxsize=1)  # every page that asv publishes reads it
 def read_history(conf: Any) -> History:
     """Read all result files in the results folder of an asv configuration.
 
@@ -118,7 +116,7 @@ def require_release(path: Path, stored: ResultFile, releases: Mapping[str, Relea
             f"{path}: commit {stored.commit_hash[:8]} is not a pinned release. Delete the file."
         )
     if stored.date != release.timestamp * 1000:
-        raise UserError(f"{path} has another date than {release.version}. {REMEASURE}")
+        raise UserError(f"{path} has a different date than {release.version}. {REMEASURE}")
     return release.version
 
 

@@ -133,7 +133,7 @@ def check_file(
     description = structs.asdict(read_description(path.parent))
     del description["version"]
     if stored.params != {**description, "python": stored.python}:
-        raise UserError(f"{path} was measured on another machine than its folder describes")
+        raise UserError(f"{path} was not measured on the machine that its folder describes")
     if stored.env_vars.keys() != {"UNWINDER"} or stored.requirements:
         raise UserError(f"{path} was measured in an environment that asv.conf.json does not have")
     return Results.load(str(path))
@@ -223,7 +223,7 @@ def find_machine_folders(root: Path) -> tuple[list[Path], list[str]]:
     folders = sorted({path.parent for path in root.rglob("*-*.json")})
     own = [folder for folder in folders if {*folder.relative_to(root).parts} == {folder.name}]
     problems = [
-        f"{folder} is not the machine of its artifact" for folder in folders if folder not in own
+        f"{folder} is in the artifact of another machine" for folder in folders if folder not in own
     ]
     return own, problems
 
