@@ -14,7 +14,10 @@ from .histories import TREE, make_history, make_predicted_counts
 
 
 def test_model_predicts_every_recorded_count() -> None:
-    """Exactly for the build of the machine's own Debian release, within 0.5 % for others."""
+    """Exactly for the build of the machine's own Debian release, within 0.5 % for others.
+
+    On arm64, 19.0.0 to 22.0.0 take 2 instructions per module fewer than later releases.
+    """
     recorded = read_history(Config.load("asv.conf.json"))
     checked: dict[str, int] = {}
     for row in recorded.rows:
@@ -27,11 +30,13 @@ def test_model_predicts_every_recorded_count() -> None:
             predicted = law.predict_count(row, scan)
             if predicted is None:
                 continue
-            exact = name.startswith(machine.os.split(",")[0])
-            assert row.value == pytest.approx(predicted, rel=0 if exact else 0.005), row
+            is_own_build = name.startswith(machine.os.split(",")[0])
+            relative = 0 if is_own_build else 0.005
+            absolute = 2 if machine.arch == "arm64" else 0
+            assert row.value == pytest.approx(predicted, rel=relative, abs=absolute), row
             checked[row.machine] = checked.get(row.machine, 0) + 1
     assert checked["linux-x86_64"] >= 8 * 24
-    assert checked["debian-12-arm64-emulated"] >= 2 * 8 * 3  # two builds, eight shapes, releases
+    assert checked["debian-12-arm64-emulated"] == 2 * 8 * 5  # builds, shapes, releases
     assert list(law.broken_laws(recorded)) == []
 
 
