@@ -1,8 +1,8 @@
 """The main plugin named in `asv.conf.json`: it extends asv and replaces some of its functions.
 
 asv discovers `ReleaseRepo`, `ReleaseEnvironment` and `GapPage` as subclasses of its own classes
-once this module has imported them. `setup` replaces functions where asv has no extension point; the
-docstring of each replacement gives the reason.
+once this module has imported them. `setup` replaces functions where asv has no extension point;
+docstrings and comments give the reasons.
 """
 
 import re
