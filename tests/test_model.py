@@ -16,7 +16,7 @@ from .histories import TREE, make_history, make_predicted_counts
 def test_model_predicts_every_recorded_count() -> None:
     """Exactly for the build of the machine's own Debian release, within 0.5 % for others.
 
-    On arm64, 19.0.0 to 22.0.0 take 2 instructions per module fewer than later releases.
+    On arm64, 19.0.0 takes 4 instructions per module fewer, and 21.0.0 and 22.0.0 take 2 fewer.
     """
     recorded = read_history(Config.load("asv.conf.json"))
     checked: dict[str, int] = {}
@@ -32,7 +32,7 @@ def test_model_predicts_every_recorded_count() -> None:
                 continue
             is_own_build = name.startswith(machine.os.split(",")[0])
             relative = 0 if is_own_build else 0.005
-            absolute = 2 if machine.arch == "arm64" else 0
+            absolute = 4 if machine.arch == "arm64" else 0
             assert row.value == pytest.approx(predicted, rel=relative, abs=absolute), row
             checked[row.machine] = checked.get(row.machine, 0) + 1
     assert checked["linux-x86_64"] >= 8 * 24
