@@ -326,7 +326,9 @@ def test_headline_is_about_a_mac_once_one_is_recorded(tmp_path: Path, history: H
     assert "stands in for Apple's." in html.unescape(text[: text.index('id="do-heading"')])
     figure = text[text.index('id="gap"') :].split("</figure>")[0]
     assert "Apple libunwind" in figure
-    assert "the stand-in" not in text[text.index('<table class="matrix') :].split("</tr>")[1]
+    apple_silicon = text[text.index('<table class="matrix') :].split("</tr>")[1]
+    assert "measured on linux-x86_64" not in apple_silicon
+    assert "counted on debian-12-arm64-emulated" in apple_silicon  # a Mac has no counts
 
 
 def test_text_from_results_is_escaped(tmp_path: Path, history: History) -> None:
@@ -410,11 +412,12 @@ def test_machine_without_a_valid_description_is_an_error(
 def test_publish_without_results_is_an_error(
     repository: Path, publishing: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
-    for name in ("linux-x86_64", "debian-13-x86_64"):
-        shutil.move(repository / "results" / name, tmp_path / name)
+    machines = [path for path in (repository / "results").iterdir() if path.is_dir()]
+    for folder in machines:
+        shutil.move(folder, tmp_path / folder.name)
     answer = asv(repository, "publish")
-    for name in ("linux-x86_64", "debian-13-x86_64"):
-        shutil.move(tmp_path / name, repository / "results" / name)
+    for folder in machines:
+        shutil.move(tmp_path / folder.name, folder)
     assert answer.returncode == 1
     assert "Nothing to publish: results/ holds no results. Run `uv run asv run`." in (
         answer.stdout + answer.stderr
