@@ -117,7 +117,7 @@ def write_releases(
     write_page(
         site / RELEASES,
         project=project,
-        columns=releases.build_columns(report),
+        columns=releases.select_columns(report),
         rows=releases.build_rows(report, pinned),
         values=releases.build_comparison(report, history),
     )

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from scripts.base.numbers import format_count, format_ratio
-from scripts.gap.report import Report
+from scripts.gap.report import Report, Series
 from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, REGISTER
 from scripts.history.read import History
 from scripts.history.rows import Row
@@ -17,16 +17,8 @@ COMPARED = {  # in the order of the comparison: exact counts first
 }
 
 
-class ReleaseColumn(NamedTuple):
-    """One series: its unwinder, its machine, and whether an earlier column has that unwinder."""
-
-    name: str
-    machine: str
-    repeated: bool
-
-
 class ReleaseRow(NamedTuple):
-    """One release, with a cell for each series."""
+    """One release, with a cell for each unwinder."""
 
     release: Release
     addresses: dict[str, str]
@@ -35,13 +27,12 @@ class ReleaseRow(NamedTuple):
     changed: bool
 
 
-def build_columns(report: Report) -> list[ReleaseColumn]:
-    """Return a column for each series of the report."""
-    columns: list[ReleaseColumn] = []
+def select_columns(report: Report) -> list[Series]:
+    """Return the most relevant series of each unwinder; the front page has all of them."""
+    columns: dict[str, Series] = {}
     for series in report.series:
-        repeated = series.name in [column.name for column in columns]
-        columns.append(ReleaseColumn(series.name, series.machine, repeated))
-    return columns
+        columns.setdefault(series.name, series)
+    return list(columns.values())
 
 
 def build_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
@@ -51,7 +42,7 @@ def build_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
     rows = []
     for release in reversed(releases):
         cells, fdes = [], set()
-        for series in report.series:
+        for series in select_columns(report):
             key = (series.machine, series.unwinder, release.version)
             cells.append(format_cost(values.get((*key, DEREGISTER)), values.get((*key, GAP))))
             if entries := values.get((*key, FDES)):
