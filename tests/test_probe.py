@@ -758,33 +758,29 @@ def test_only_libunwind_stands_in_for_macos() -> None:
     assert LIBGCC_14.platform is Platform.LIBGCC_TREE
 
 
-def test_an_unexpected_exception_ends_with_exit_code_2() -> None:
-    program = """
+def run_changed_probe(change: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the probe in a process of its own, after a change to its modules."""
+    program = f"""
 import runpy, sys
-from scripts.probe import builds
-builds.choose_builds = None  # so that calling it raises TypeError
-sys.argv = ["probe", "fixtures/functions-1.wasm"]
+{change}
+sys.argv = ["probe", *{arguments!r}]
 runpy.run_module("scripts.probe", run_name="__main__")
 """
-    completed = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE,
     )  # fmt: skip
+
+
+def test_an_unexpected_exception_ends_with_exit_code_2() -> None:
+    raise_type_error = "from scripts.probe import builds; builds.choose_builds = None"
+    completed = run_changed_probe(raise_type_error, "fixtures/functions-1.wasm")
     assert "TypeError" in completed.stderr
     assert completed.returncode == 2
 
 
 def test_a_missing_package_ends_with_exit_code_2_and_its_remedy() -> None:
-    program = """
-import runpy, sys
-sys.modules["rich"] = None  # so that importing it raises ModuleNotFoundError
-sys.argv = ["probe", "--help"]
-runpy.run_module("scripts.probe", run_name="__main__")
-"""
-    completed = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE,
-    )  # fmt: skip
+    completed = run_changed_probe("sys.modules['rich'] = None", "--help")
     assert completed.returncode == 2
     assert "rich" in completed.stderr
     assert "pip install --group measure" in completed.stderr
