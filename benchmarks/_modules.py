@@ -81,7 +81,7 @@ def compile_modules(count: int, wasm: Path, unwind_info: UnwindInfo) -> list[Mod
     """Compile a wasm module `count` times.
 
     Raises:
-        NotImplementedError, RuntimeError: as `engine`.
+        NotImplementedError, RuntimeError: as `make_engine`.
         AssertionError: the modules have unwind info although it is off, or lack it although on.
     """
     binary = wasm.read_bytes()

@@ -175,6 +175,8 @@ def explain_error(error: BaseException) -> str:
         return f"{command} … failed: {last_line}{hint}"
     if isinstance(error, re.error):
         return f"--bench is not a regular expression: {error}. Write \\( for a parenthesis."
+    if isinstance(error, FileNotFoundError) and "preview" in sys.argv:
+        return f"{error.filename} is missing. Run `uv run asv publish` first."
     if isinstance(error, OSError):
         return f"asv stopped: {error}. Results of finished releases are stored."
     return ""

@@ -11,7 +11,7 @@ from asv.util import UserError
 from packaging.requirements import Requirement
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
-REMEDY = "Start asv with `uv run asv`, or run `pip install --group measure`."
+REMEDY = "Start asv with `uv run asv`, or run `pip install --group measure` (pip 25.1 or later)."
 
 
 def setup() -> None:

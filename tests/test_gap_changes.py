@@ -167,6 +167,16 @@ def test_verdict_is_unknown_if_times_have_single_samples() -> None:
     assert "without --quick" in unknown
 
 
+def test_releases_with_single_samples_are_not_averaged_into_one_era() -> None:
+    rows = make_times({"49.0.0": 5.5, "50.0.1": 1.2}, samples=1)
+    history = make_history(rows, MAC)
+    (series,) = split_series(history).values()
+    eras = list(split_eras(series, find_changes(history, series)))
+    assert [(era.first, era.last, era.known) for era in eras] == [
+        ("49.0.0", "49.0.0", False), ("50.0.1", "50.0.1", False),
+    ]  # fmt: skip
+
+
 def find_noisy_changes(random: np.random.Generator, gaps: list[float]) -> list[str]:
     """Return the changes found in random times of a Mac, with eight samples each."""
     rows = []

@@ -293,6 +293,9 @@ def test_file_with_impossible_values_is_named_with_a_remedy(
     (problem,) = run_json(capsys)["problems"]
     assert path.name in problem
     assert "elete " in problem
+    code, table, errors = run(capsys, "--format", "csv")
+    assert (code, errors) == (0, f"{problem}\n")
+    assert "libunwind,50.0.1" not in table
     assert run(capsys, "--check", "--machine", "linux-x86_64")[0] == 3
 
 
@@ -464,7 +467,7 @@ def test_missing_package_exits_with_2(package: str) -> None:
     Path(f"{package}.py").write_text(f"raise ModuleNotFoundError('No module named {package}')")
     answer = run_check()
     assert answer.returncode == 2
-    assert answer.stderr.decode().startswith(f"No module named {package}. Start Python with `uv ")
+    assert answer.stderr.decode().startswith(f"No module named {package}. Use `uv run ")
 
 
 @pytest.mark.usefixtures("results")

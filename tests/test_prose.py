@@ -137,7 +137,7 @@ def test_pictures_show_the_recorded_history(
 ) -> None:
     committed = ROOT / picture.FOLDER
     monkeypatch.setattr(picture, "FOLDER", tmp_path)
-    assert picture.main() == 0
+    assert picture.main([]) == 0
     drawn = sorted(tmp_path.iterdir())
     assert len(drawn) == len(picture.STYLES)
     for path in drawn:

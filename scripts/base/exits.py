@@ -29,7 +29,7 @@ def exit_code(main: Callable[[], int]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except ModuleNotFoundError as error:
-        remedy = "Start Python with `uv run`, or run `pip install --group measure`."
+        remedy = "Use `uv run python`, or `pip install --group measure` (pip 25.1 or later)."
         print(f"{error}. {remedy}", file=sys.stderr)
         return FAILED
     except Exception:  # noqa: BLE001 no failure may exit with 1, which means a change

@@ -32,4 +32,4 @@ def check_known_name(name: str | None, names: Collection[str], kind: str) -> Non
     """
     if name is not None and name not in names:
         hint = did_you_mean(name, names) or f" Choose one of: {', '.join(names)}."
-        raise UserError(f"{name} is not a {kind}.{hint}")
+        raise UserError(f"{name or 'An empty name'} is not a {kind}.{hint}")

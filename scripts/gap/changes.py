@@ -247,9 +247,6 @@ def judge_newest(history: History, rows: Sequence[Row], changes: Sequence[Change
     before = {row.shape: row for row in costs if row.release == previous}
     missing = [shape for shape in before if shape not in now]
     change = next((change for change in changes if change.release == newest), None)
-    has_few_samples = benchmark == GAP and any(
-        len(row.samples) < MIN_SAMPLES for row in (*now.values(), *before.values())
-    )
     unknown = ""
     if not now:
         unknown = "it was not measured, or its result file was left out"
@@ -259,7 +256,7 @@ def judge_newest(history: History, rows: Sequence[Row], changes: Sequence[Change
         unknown = f"it was not measured at {', '.join(missing)}"
     elif change is not None and change.libraries:
         unknown = f"the counted library differs: {' → '.join(change.libraries)}"
-    elif has_few_samples:
+    elif not all(map(has_enough_samples, [*now.values(), *before.values()])):
         unknown = (
             f"times have fewer than {MIN_SAMPLES} samples: measure both releases without --quick"
         )
@@ -267,20 +264,27 @@ def judge_newest(history: History, rows: Sequence[Row], changes: Sequence[Change
     return Verdict(*rows[0].series, newest, previous, is_changed, unknown)
 
 
+def has_enough_samples(cost: Row) -> bool:
+    """Return whether a cost can be compared with another one: it is a count, or well sampled."""
+    return cost.benchmark != GAP or len(cost.samples) >= MIN_SAMPLES
+
+
 def split_eras(rows: Sequence[Row], changes: Sequence[Change]) -> Iterator[Era]:
     """Yield the eras of one series, by shape.
 
-    A release without a count is an era of its own, because it may have changed the cost.
+    A release without a count, or whose gap has too few samples, is an era of its own, because it
+    may have changed the cost.
     """
     benchmark = choose_benchmark(rows)
     for shape in dict.fromkeys(row.shape for row in rows if row.benchmark in (benchmark, GAP)):
         of_shape = [row for row in rows if row.shape == shape and row.benchmark != FUNCTION]
-        known = {row.release for row in of_shape if row.benchmark == benchmark}
-        # for each era: the changes so far, the release if it has no count, and all releases
+        costs = [row for row in of_shape if row.benchmark == benchmark]
+        known = {row.release for row in costs if has_enough_samples(row)}
+        # for each era: the changes so far, the release if its cost is unknown, and all releases
         eras: list[tuple[list[Change], str, list[str]]] = []
         for release in dict.fromkeys(row.release for row in of_shape):
             past = [change for change in changes if Version(change.release) <= Version(release)]
-            unknown = "" if release in known or not known else release
+            unknown = release if costs and release not in known else ""
             if not eras or eras[-1][:2] != (past, unknown):
                 eras.append((past, unknown, []))
             eras[-1][2].append(release)

@@ -38,7 +38,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="show all machines and shapes, advice by platform, and causes",
     )
-    parser.add_argument("--releases", action="store_true", help="show releases instead of eras")
+    parser.add_argument(
+        "--releases", action="store_true", help="--details, by release instead of era"
+    )
     parser.add_argument(
         "--format",
         choices=("table", "markdown", "json", "csv"),
@@ -83,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(tables.to_json(report), end="")
     elif options.format == "csv":
         print(tables.to_csv(report), end="")
+        for problem in report.problems:  # the other formats have them in their text
+            print(problem, file=sys.stderr)
     elif options.format == "markdown":
         print(tables.to_markdown(report, releases=options.releases), end="")
     elif options.details or options.releases:

@@ -43,6 +43,11 @@ class Series:
     changes: list[Change]
     verdict: Verdict
 
+    @property
+    def has_times(self) -> bool:
+        """Whether anything was timed in the series."""
+        return any(EXTRA in era.values for era in self.eras)
+
     def eras_of(self, shape: str) -> list[Era]:
         """Return the eras of one shape, oldest first."""
         return [era for era in self.eras if era.shape == shape]
@@ -104,7 +109,7 @@ def build_report(
     """
     shapes = find_shapes(history.rows)
     machines = dict.fromkeys(measured.machine for measured in history.measured)
-    releases = dict.fromkeys(measured.release for measured in history.measured)
+    releases = sorted({measured.release for measured in history.measured}, key=Version)
     check_known_name(machine, machines, "machine with results")
     check_known_name(shape, shapes, "shape")
     check_known_name(since, releases, "measured release")
@@ -184,13 +189,12 @@ def rank_series(history: History, series: Series) -> tuple[int, ...]:
     others, real before emulated, timed before untimed, long before short.
     """
     machine = history.machines[series.machine]
-    timed = any(EXTRA in era.values for era in series.eras)
     return (
         machine.is_local,
         not machine.is_mac,
         series.unwinder != "libunwind",
         machine.emulated,
-        not timed,
+        not series.has_times,
         -sum(era.releases for era in series.eras_of(MAIN_SHAPE)),
     )
 

@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psutil
 from asv import util
 from asv.console import log
@@ -26,7 +25,6 @@ from packaging.tags import platform_tags
 from scripts.base.files import replace_atomically
 from scripts.history.machine import (
     LOCAL,
-    Description,
     describe_contradiction,
     read_description,
 )
@@ -108,9 +106,14 @@ def check_machine(name: str, results: Path) -> None:
     path = results / name / "machine.json"
     if path.exists() and name != local_name():
         recorded = read_description(path.parent)
-        if recorded != msgspec.convert({**described, "version": 1}, Description):
+        differences = [
+            f"{field} is '{getattr(recorded, field)}' there and '{value}' here"
+            for field, value in described.items()
+            if getattr(recorded, field) != value
+        ]
+        if differences:
             raise UserError(
-                f"{path} describes another kind of machine: {recorded} there, {described} here. "
+                f"{path} describes another kind of machine: {', '.join(differences)}. "
                 "Choose another name with --machine."
             )
 

@@ -1,6 +1,8 @@
 """`python -m scripts.site.picture`: draw the first chart of the page for README.md."""
 
+import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,11 +31,13 @@ def draw_picture(report: Report, history: History, ground: str) -> str:
     return drawing.replace("><", f"><style>{styles}</style><", 1) + "\n"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write the chart for a light and a dark ground and print the paths; return 1 on an error.
 
     The chart leaves out local machines. Without recorded counts the files stay unchanged.
     """
+    parser = argparse.ArgumentParser(prog="python -m scripts.site.picture", description=__doc__)
+    parser.parse_args(arguments)
     try:
         history = read_history(Config.load("asv.conf.json"))
         rows = [row for row in history.rows if not history.machines[row.machine].is_local]
