@@ -40,7 +40,7 @@ class UnwindTables:
     version = "1"
 
     def setup(self, functions: int) -> None:
-        """Count the FDEs: here a reason for n/a is n/a, in the benchmark it would be a failure."""
+        """Count the FDEs in setup, because asv shows n/a only for NotImplementedError in setup."""
         self.fdes = count_fdes(fixture(functions))
 
     @shown("FDEs of a module", unit="FDEs")

@@ -133,7 +133,7 @@ class UnwinderInstructions:
     version = "1"
 
     def setup_cache(self) -> Counted | Exception:
-        """Count everything once, or return the reason: asv takes what is raised for a failure."""
+        """Count all loads once, or return the exception: asv treats a raised one as a failure."""
         try:
             return count({name: compile_load(shape) for name, shape in COUNTED.items()})
         except (RuntimeError, ValueError, OSError, AssertionError) as error:
@@ -165,5 +165,5 @@ class UnwinderInstructions:
 
     @shown("Build id of the counted unwinder", params=[], param_names=[], unit="build id")
     def track_library(self, counted: Counted) -> int:
-        """First 48 bits of the build id: a number that names the library, and no amount."""
+        """First 48 bits of the build id: a number that identifies the library."""
         return counted.build
