@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="show all machines and shapes, advice by platform, and causes",
     )
     parser.add_argument(
-        "--releases", action="store_true", help="--details, by release instead of era"
+        "--releases", action="store_true", help="like --details, by release instead of era"
     )
     parser.add_argument(
         "--format",

@@ -17,8 +17,8 @@ from scripts.history.read import History
 
 METHOD = (
     "A change is a release whose count differs by 1 % or more from that of the release before, or "
-    "of the first release of its era; counts are exact. In a series without counts, it is one "
-    f"whose gap differs by a factor of {GAP_FACTOR:.0f}."
+    "of the first release of the era before it; counts are exact. In a series without counts, it "
+    f"is one whose gap differs by a factor of {GAP_FACTOR:.0f} or more."
 )
 MAIN = "1000 modules of 8 functions"
 OTHERS = "others"  # in `track_function`: functions of the unwinder without a name of their own
