@@ -15,14 +15,13 @@ from asv.util import UserError
 from msgspec import Meta, Struct
 
 from scripts.base.schema import Commit, Number, Text, read_json, suggest_restore
-from scripts.history.machine import LOCAL
+from scripts.history.machine import CLOCK_TOLERANCE, LOCAL
 
 # Attributes of asv's Results, each a mapping by benchmark. VALUES have a list per benchmark, with
 # an entry for each combination of parameters; FACTS have one value per benchmark.
 VALUES = ("_results", "_samples", "_stats")
 FACTS = ("_benchmark_params", "_benchmark_version", "_started_at", "_duration", "_profiles")
 
-CLOCK_TOLERANCE = 24 * 3600  # seconds by which the clocks of two hosts may differ
 EARLIEST = 1_577_836_800_000  # 2020: no result of wasmtime-py is older
 NANOSECOND = 1e-9  # no clock has a finer resolution
 Numbers = list[Number | None]
@@ -61,7 +60,7 @@ class Columns(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
         for column in (self.result, self.ci_99_a, self.ci_99_b, self.samples):
             if column is not None and len(column) != size:
                 raise ValueError(f"{len(column)} entries for {size} combinations of parameters")
-        if (self.started_at or 0) / 1000 > time.time() + CLOCK_TOLERANCE:
+        if (self.started_at or 0) / 1000 > time.time() + CLOCK_TOLERANCE.total_seconds():
             raise ValueError("it was measured in the future: is the clock right?")
         empty = [None] * size
         for value, samples, low, high in zip(
