@@ -21,9 +21,9 @@ from msgspec import Meta, Struct
 from packaging.version import Version
 
 from scripts.base.schema import parse_json, read_json
-from scripts.gap import tables, words
-from scripts.gap.report import Report, Series, build_report
 from scripts.history.read import read_history
+from scripts.report import tables, words
+from scripts.report.build import Report, Series, build_report
 
 # labels
 CHANGED = "gap-moved"

@@ -29,7 +29,7 @@ from scripts.base.schema import printable
 from scripts.history.machine import read_description
 from scripts.history.results import read_benchmarks, read_results
 from scripts.measuring import machines
-from scripts.measuring.results import MeasuredResults, print_reasons
+from scripts.measuring.stored import MeasuredResults, print_reasons
 from scripts.releases import repo
 from scripts.releases.environment import ReleaseEnvironment
 from scripts.site.publisher import GapPage

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from scripts.gap.law import predict_count
-from scripts.gap.model import SCANS
+from scripts.cost.model import SCANS
 from scripts.history.benchmarks import DEREGISTER, LIBRARY, TIME_OFF, TIME_ON
 from scripts.history.machine import Machine
 from scripts.history.read import History, Measured
 from scripts.history.rows import Row, derive_gaps
+from scripts.report.law import predict_count
 
 LINUX = Machine("linux", "Debian 12, libgcc 12", "x86_64", "Linux", 12)
 TREE = Machine("tree", "Debian 13, libgcc 14", "x86_64", "Linux", 14)

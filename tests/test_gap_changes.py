@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from scripts.base.exits import CHANGED, UNKNOWN
-from scripts.gap.changes import find_changes, judge_newest, split_eras, split_series
-from scripts.gap.report import exit_code_of
 from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP
 from scripts.history.read import History
 from scripts.history.rows import RESAMPLES, Row, resample, round_value
+from scripts.report.build import exit_code_of
+from scripts.report.changes import find_changes, judge_newest, split_eras, split_series
 
 from .histories import (
     LINUX,

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from asv.config import Config
 
-from scripts.gap import tables
-from scripts.gap.__main__ import main
-from scripts.gap.platforms import Platform
-from scripts.gap.report import build_report
+from scripts.cost.platforms import Platform
+from scripts.gap import main
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, TIME_OFF, TIME_ON
 from scripts.history.read import read_history
+from scripts.report import tables
+from scripts.report.build import build_report
 
 from .conftest import COMMITS, DEADLINE, ROOT, environment
 from .results import FDES, REMOVAL, SHAPES, TEARDOWN, edit, repository, write_results

@@ -3,12 +3,13 @@
 import pytest
 from asv.config import Config
 
-from scripts.gap import advice, law, model
-from scripts.gap.model import SCANS, Drop, Registration, find_registration, unload
-from scripts.gap.platforms import is_libunwind
+from scripts.cost import advice, model
+from scripts.cost.model import SCANS, Drop, Registration, find_registration, unload
+from scripts.cost.platforms import is_libunwind
 from scripts.history.benchmarks import DEREGISTER
 from scripts.history.read import read_history
 from scripts.history.rows import Row
+from scripts.report import law
 
 from .histories import TREE, make_history, make_predicted_counts
 

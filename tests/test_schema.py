@@ -16,13 +16,13 @@ from asv.config import Config
 from asv.util import UserError
 
 from scripts import asv_plugin
-from scripts.gap.__main__ import main
-from scripts.gap.advice import REPORTED, read_reports
-from scripts.gap.changes import UPSTREAM, upstream_changes
+from scripts.cost.advice import REPORTED, read_reports
+from scripts.gap import main
 from scripts.history.machine import read_description, read_hosts
 from scripts.history.read import read_history
 from scripts.history.results import read_benchmarks, read_results
 from scripts.releases import pins
+from scripts.report.changes import UPSTREAM, upstream_changes
 
 from .conftest import COMMITS, ROOT
 from .conftest import asv as run_asv

@@ -18,14 +18,14 @@ from asv.config import Config
 from asv.util import UserError
 
 from benchmarks._shapes import HEADLINE
-from scripts.gap import words
-from scripts.gap.advice import read_reports
-from scripts.gap.report import Report, build_report
+from scripts.cost.advice import read_reports
 from scripts.history.benchmarks import DEREGISTER, MAIN_SHAPE, TIME_OFF, TIME_ON
 from scripts.history.machine import Machine
 from scripts.history.read import History, Measured, read_history
 from scripts.history.rows import Row, derive_gaps
 from scripts.releases import pins
+from scripts.report import words
+from scripts.report.build import Report, build_report
 from scripts.site import charts, grid, links, pages, picture
 from scripts.site.staircase import NARROW, WIDE, draw_staircase
 

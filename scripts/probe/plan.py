@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from scripts.gap import model
-from scripts.gap.model import Registration
-from scripts.gap.platforms import Platform
+from scripts.cost import model
+from scripts.cost.model import Registration
+from scripts.cost.platforms import Platform
 from scripts.probe.builds import Build
 from scripts.probe.unwinders import Unwinder
 

@@ -1,6 +1,6 @@
 """Data for the calculator of the page: constants and sentences of the model and the advice.
 
-`calculator.js` computes the same as `scripts.gap.advice.advise`; a test compares both.
+`calculator.js` computes the same as `scripts.cost.advice.advise`; a test compares both.
 """
 
 import itertools
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 
-from scripts.gap import advice, model
-from scripts.gap.advice import Decision, Load
-from scripts.gap.platforms import Platform
-from scripts.gap.words import format_span
+from scripts.cost import advice, model
+from scripts.cost.advice import Decision, Load
+from scripts.cost.platforms import Platform
+from scripts.report.words import format_span
 
 
 class ModelEra(NamedTuple):

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from scripts.base.numbers import format_count, format_number, format_ratio
-from scripts.gap import words
-from scripts.gap.changes import Era
-from scripts.gap.report import Report, Series
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
 from scripts.history.read import History
+from scripts.report import words
+from scripts.report.build import Report, Series
+from scripts.report.changes import Era
 from scripts.site.links import address_of
 from scripts.site.staircase import Line, Mark, Plateau, Point, Staircase
 

@@ -8,7 +8,7 @@ from asv.graph import Graph
 from asv.util import UserError, geom_mean_na
 
 from scripts.base.files import write_atomically
-from scripts.gap.report import Series
+from scripts.report.build import Series
 from scripts.site.pages import FRONT, RELEASES
 
 GRID = "grid.html"

@@ -4,7 +4,7 @@ import re
 
 from markupsafe import Markup, escape
 
-from scripts.gap.changes import UpstreamChange
+from scripts.report.changes import UpstreamChange
 
 WASMTIME = "https://github.com/bytecodealliance/wasmtime"
 WASMTIME_PY = "https://github.com/bytecodealliance/wasmtime-py"

@@ -12,15 +12,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmarks._shapes import HEADLINE
 from scripts.base.files import write_atomically
 from scripts.base.numbers import format_milliseconds_range
-from scripts.gap import advice, tables, words
-from scripts.gap.advice import Decision
-from scripts.gap.matrix import LOADS, SMALL, Cell
-from scripts.gap.model import Registration, find_registration
-from scripts.gap.report import Report, Series
+from scripts.cost import advice
+from scripts.cost.advice import Decision
+from scripts.cost.model import Registration, find_registration
 from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
 from scripts.releases.pins import Release
-from scripts.site import calculator, changes, links, numbers, releases
+from scripts.report import tables, words
+from scripts.report.build import Report, Series
+from scripts.report.matrix import LOADS, SMALL, Cell
+from scripts.site import calculator, change_table, links, number_tables, releases
 from scripts.site.charts import build_chart, select_drawn_series
 from scripts.site.plane import draw_plane
 from scripts.site.staircase import NARROW, WIDE, draw_staircase
@@ -80,14 +81,14 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
         main_load=SMALL,
         loads=LOADS,
         benefits=collect_benefits(report),
-        changes=changes.build_change_rows(report),
-        functions=list(changes.function_lines(report)),
+        changes=change_table.build_change_rows(report),
+        functions=list(change_table.function_lines(report)),
         model=calculator.build_calculator_data(pinned),
         common=calculator.build_common_rows([release for _, _, release in groups]),
         common_heads=[label for _, label, _ in groups],
         libgcc_limits=calculator.libgcc_limits(),
-        effects=numbers.build_effect_table(main_series) if main_series else None,
-        grids=[(series, numbers.build_grids(report, series)) for series in report.series],
+        effects=number_tables.build_effect_table(main_series) if main_series else None,
+        grids=[(series, number_tables.build_grids(report, series)) for series in report.series],
         era_tables=[(series, *build_era_tables(report, series)) for series in report.series],
         graphs={"instructions": BENCHMARKS[DEREGISTER], "time": TIME},
         reported=advice.read_reports(),

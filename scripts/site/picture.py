@@ -10,9 +10,9 @@ from asv.config import Config
 from asv.util import UserError
 
 from scripts.base.files import write_atomically
-from scripts.gap.report import Report, build_report
 from scripts.history.benchmarks import DEREGISTER
 from scripts.history.read import History, read_history
+from scripts.report.build import Report, build_report
 from scripts.site.charts import build_chart, name_series
 from scripts.site.staircase import PICTURE, draw_staircase
 

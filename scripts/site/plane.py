@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from scripts.gap import model
-from scripts.gap.advice import THRESHOLD, Load
-from scripts.gap.model import Registration, unload
+from scripts.cost import model
+from scripts.cost.advice import THRESHOLD, Load
+from scripts.cost.model import Registration, unload
 from scripts.site.svg import LogScale, element, format_tick, line, path, text
 
 WIDTH, HEIGHT = 400, 330

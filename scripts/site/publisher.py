@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 from asv.publishing import OutputPublisher
 
-from scripts.gap import words
-from scripts.gap.report import build_report
 from scripts.history.read import read_history
 from scripts.releases.repo import ReleaseRepo
+from scripts.report import words
+from scripts.report.build import build_report
 from scripts.site import pages
 from scripts.site.charts import name_series
 from scripts.site.grid import move_grid, write_thumbnails

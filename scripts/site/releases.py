@@ -3,11 +3,11 @@
 from typing import Any, NamedTuple
 
 from scripts.base.numbers import format_count, format_ratio
-from scripts.gap.report import Report, Series
 from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, REGISTER
 from scripts.history.read import History
 from scripts.history.rows import Row
 from scripts.releases.pins import Release
+from scripts.report.build import Report, Series
 from scripts.site.links import release_addresses
 
 COMPARED = {  # in the order of the comparison: exact counts first

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks._shapes import HEADLINE
-from scripts.gap.changes import Era
-from scripts.gap.law import EXPORTED
-from scripts.gap.model import estimate_fdes, find_registration, unload
-from scripts.gap.platforms import is_libunwind
+from scripts.cost.model import estimate_fdes, find_registration, unload
+from scripts.cost.platforms import is_libunwind
 from scripts.history.benchmarks import EXTRA
 from scripts.history.read import History
+from scripts.report.changes import Era
+from scripts.report.law import EXPORTED
 
 MIN_ENTRIES = 20_000  # entries scanned per module; with fewer, other work outweighs the scan
 

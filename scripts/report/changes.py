@@ -10,7 +10,7 @@ from typing import NamedTuple, NotRequired, TypedDict
 from packaging.version import Version
 
 from scripts.base.schema import ReleaseName, Text, read_json, suggest_restore
-from scripts.gap.platforms import is_libunwind
+from scripts.cost.platforms import is_libunwind
 from scripts.history.benchmarks import DEREGISTER, FUNCTION, GAP, LIBRARY
 from scripts.history.read import History
 from scripts.history.rows import Row

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from packaging.version import Version
 
 from scripts.base.numbers import format_count, format_milliseconds
-from scripts.gap.advice import (
+from scripts.cost.advice import (
     DETECTS_SINCE,
     UNDETECTED_BEFORE,
     Advice,
@@ -15,11 +15,11 @@ from scripts.gap.advice import (
     advise,
     read_reports,
 )
-from scripts.gap.changes import Change, Era
-from scripts.gap.model import estimate_fdes
-from scripts.gap.platforms import Platform, is_libunwind, platform_of
+from scripts.cost.model import estimate_fdes
+from scripts.cost.platforms import Platform, is_libunwind, platform_of
 from scripts.history.benchmarks import DEREGISTER, EXTRA, MAIN_SHAPE
 from scripts.history.read import History
+from scripts.report.changes import Change, Era
 
 SMALL, MIDDLE = "1000 × 8 functions", "1000 × 106 FDEs"
 LARGE = "1 × 2,000 functions beside 100,000 FDEs"

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from packaging.version import Version
 
 from scripts.base.numbers import format_count, format_number, format_ratio
-from scripts.gap.advice import has_benefit
-from scripts.gap.changes import GAP_FACTOR, Change, Era, Verdict
-from scripts.gap.matrix import Cell, Column
-from scripts.gap.model import Registration
-from scripts.gap.platforms import Platform, name_unwinder
+from scripts.cost.advice import has_benefit
+from scripts.cost.model import Registration
+from scripts.cost.platforms import Platform, name_unwinder
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
 from scripts.history.machine import Machine
 from scripts.history.read import History
+from scripts.report.changes import GAP_FACTOR, Change, Era, Verdict
+from scripts.report.matrix import Cell, Column
 
 METHOD = (
     "A change is a release whose count differs by 1 % or more from that of the release before, or "

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from benchmarks._shapes import HEADLINE
 from scripts.base.exits import FAILED
-from scripts.gap import tables, words
-from scripts.gap.report import build_report, exit_code_of
 from scripts.history.read import History, read_history
+from scripts.report import tables, words
+from scripts.report.build import build_report, exit_code_of
 
 ABOUT = "The gap report: when the cost of unwind info changed, and what to do."
 CHECK = (

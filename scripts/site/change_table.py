@@ -8,10 +8,10 @@ from packaging.version import Version
 
 from benchmarks._shapes import HEADLINE
 from scripts.base.numbers import format_count, format_ratio
-from scripts.gap import words
-from scripts.gap.changes import Change, UpstreamChange
-from scripts.gap.report import Report
 from scripts.history.benchmarks import MAIN_SHAPE
+from scripts.report import words
+from scripts.report.build import Report
+from scripts.report.changes import Change, UpstreamChange
 
 
 class Effect(NamedTuple):

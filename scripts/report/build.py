@@ -7,8 +7,12 @@ from packaging.version import Version
 
 from scripts.base.exits import CHANGED, UNKNOWN
 from scripts.base.names import check_known_name
-from scripts.gap import words
-from scripts.gap.changes import (
+from scripts.cost.platforms import Platform, name_unwinder
+from scripts.history.benchmarks import EXTRA, MAIN_SHAPE
+from scripts.history.read import History
+from scripts.history.rows import Row
+from scripts.report import words
+from scripts.report.changes import (
     Change,
     Era,
     Verdict,
@@ -17,13 +21,9 @@ from scripts.gap.changes import (
     split_eras,
     split_series,
 )
-from scripts.gap.fit import Fit, fit_entries
-from scripts.gap.law import broken_laws
-from scripts.gap.matrix import Cell, Column, build_matrix
-from scripts.gap.platforms import Platform, name_unwinder
-from scripts.history.benchmarks import EXTRA, MAIN_SHAPE
-from scripts.history.read import History
-from scripts.history.rows import Row
+from scripts.report.fit import Fit, fit_entries
+from scripts.report.law import broken_laws
+from scripts.report.matrix import Cell, Column, build_matrix
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.base.numbers import format_count, format_interval, format_number
-from scripts.gap import advice, words
-from scripts.gap.changes import Value
-from scripts.gap.report import Report, Series
+from scripts.cost import advice
 from scripts.history.benchmarks import DEREGISTER, EXTRA, FDES, GAP, MAIN_SHAPE, REGISTER
 from scripts.history.machine import LOCAL
 from scripts.history.rows import Row
+from scripts.report import words
+from scripts.report.build import Report, Series
+from scripts.report.changes import Value
 
 COLUMNS = {  # benchmarks by column heading
     "deregister": DEREGISTER,

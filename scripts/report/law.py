@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from benchmarks._shapes import COUNTED, PROGRAM
-from scripts.gap.model import SCANS, Drop, Scan, estimate_fdes, find_registration, unload
-from scripts.gap.platforms import is_libunwind
+from scripts.cost.model import SCANS, Drop, Scan, estimate_fdes, find_registration, unload
+from scripts.cost.platforms import is_libunwind
 from scripts.history.benchmarks import DEREGISTER
 from scripts.history.machine import Machine
 from scripts.history.read import History

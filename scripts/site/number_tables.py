@@ -6,12 +6,12 @@ from typing import NamedTuple
 from packaging.version import Version
 
 from scripts.base.numbers import format_count
-from scripts.gap import tables, words
-from scripts.gap.changes import Value
-from scripts.gap.report import Report, Series
-from scripts.gap.tables import TableText
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP
 from scripts.history.rows import Row
+from scripts.report import tables, words
+from scripts.report.build import Report, Series
+from scripts.report.changes import Value
+from scripts.report.tables import TableText
 
 # the factor that differs between two shapes, and the shapes
 COMPARED = [
