@@ -3,12 +3,13 @@
 import pytest
 from asv.config import Config
 
+from benchmarks._axis import LIBGCC
 from scripts.cost import advice, model
-from scripts.cost.model import SCANS, Drop, Registration, find_registration, unload
-from scripts.cost.platforms import is_libunwind
+from scripts.cost.model import SCANS, Drop, find_registration, unload
 from scripts.history.benchmarks import DEREGISTER
 from scripts.history.read import read_history
 from scripts.history.rows import Row
+from scripts.releases.pins import Registration
 from scripts.report import law
 
 from .histories import TREE, make_history, make_predicted_counts
@@ -22,8 +23,8 @@ def test_model_predicts_every_recorded_count() -> None:
     recorded = read_history(Config.load("asv.conf.json"))
     checked: dict[str, int] = {}
     for row in recorded.rows:
-        machine = recorded.machines[row.machine]
-        if row.benchmark != DEREGISTER or not is_libunwind(machine, row.unwinder):
+        machine = recorded.machines[row.series.machine]
+        if row.benchmark != DEREGISTER or row.series.unwinder.family != "libunwind":
             continue
         if machine.is_local:
             continue
@@ -35,7 +36,7 @@ def test_model_predicts_every_recorded_count() -> None:
             relative = 0 if is_own_build else 0.005
             absolute = 4 if machine.arch == "arm64" else 0
             assert row.value == pytest.approx(predicted, rel=relative, abs=absolute), row
-            checked[row.machine] = checked.get(row.machine, 0) + 1
+            checked[machine.name] = checked.get(machine.name, 0) + 1
     assert checked["linux-x86_64"] >= 8 * 24
     assert checked["debian-12-arm64-emulated"] == 2 * 8 * 5  # builds, shapes, releases
     assert list(law.broken_laws(recorded)) == []
@@ -109,7 +110,7 @@ def test_libgcc_counts_match_the_constants_of_the_model() -> None:
     ]
 
     def select_rows(machine: str) -> list[Row]:
-        return [row for row in last_first if (row.machine, row.unwinder) == (machine, "system")]
+        return [row for row in last_first if row.series == (machine, LIBGCC)]
 
     assert {row.value for row in select_rows("linux-x86_64")} == {model.LIBGCC_LIST}
     tree = select_rows("debian-13-x86_64")

@@ -302,7 +302,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link to a valid file": (link_to_valid_file, "symbolic links"),
     "swapped": (lambda f: shutil.copy(result_path(f, "49.0.0"), result_path(f, "50.0.1")),
                 "has the content of"),
-    "libgcc counts": (disguise_libgcc_counts, "UNWINDER is libunwind, but libgcc was counted"),
+    "libgcc counts": (disguise_libgcc_counts,
+                      "its unwinder is Apple libunwind, but libgcc was counted"),
     "another date": (lambda f: update_fields(result_path(f, "50.0.1"), date=1),
                      "different date than 50.0.1"),
     "measured elsewhere": (
@@ -357,7 +358,7 @@ def test_hostile_artifact_is_reported_and_the_others_are_merged(
     assert names <= {LINUX, MAC}
     history = read_history(Config.load("asv.conf.json"))
     assert history.left_out == []
-    assert [measured.machine for measured in history.measured].count(LINUX) == 2
+    assert [measured.series.machine for measured in history.measured].count(LINUX) == 2
     assert not any(path.is_symlink() for path in main.rglob("*"))
     assert "9x9" not in {row.shape for row in history.rows}
     merged = "".join(path.read_text() for path in main.glob("results/*/*"))

@@ -63,9 +63,9 @@ def test_new_releases_are_appended_in_order_with_native_wheels_only(
 @pytest.mark.parametrize(
     ("library", "registration"),
     [
-        (b"\0___register_frame\0", pins.BY_FUNCTION),
-        (b"\0___register_frame\0__unw_add_dynamic_eh_frame_section\0", pins.BY_SECTION),
-        (b"\0something else\0", pins.UNKNOWN),
+        (b"\0___register_frame\0", pins.Registration.FUNCTIONS),
+        (b"\0___register_frame\0__unw_add_dynamic_eh_frame_section\0", pins.Registration.SECTIONS),
+        (b"\0something else\0", pins.Registration.UNKNOWN),
     ],
 )
 def test_pin_has_the_registration_of_the_macos_library(
@@ -74,7 +74,7 @@ def test_pin_has_the_registration_of_the_macos_library(
     index.add_release("99.0.0", library=library)
     assert update(index) == 0
     assert pins.load_pins()[-1].macs == {"arm64": registration}
-    assert pins.load_pins()[-1].on_macs == registration
+    assert pins.load_pins()[-1].mac_registration == registration
     assert f"macosx_11_0_arm64.whl: registers {registration}" in capsys.readouterr().out
 
 
@@ -99,11 +99,12 @@ def test_wheel_for_several_platforms_is_pinned(index: Index) -> None:
     assert list(pins.load_pins()[-1].macs) == ["arm64"]
 
 
-def test_on_macs_lists_processors_if_their_libraries_differ() -> None:
+def test_mac_registration_lists_processors_if_their_libraries_differ() -> None:
     release = replace(
-        pins.load_pins()[-1], macs={"arm64": pins.BY_SECTION, "x86_64": pins.BY_FUNCTION}
+        pins.load_pins()[-1],
+        macs={"arm64": pins.Registration.SECTIONS, "x86_64": pins.Registration.FUNCTIONS},
     )
-    assert release.on_macs == "arm64 a section at a time, x86_64 function by function"
+    assert release.mac_registration == "arm64 a section at a time, x86_64 function by function"
 
 
 def test_skipped_releases_are_listed_with_reasons(

@@ -10,8 +10,9 @@ from packaging.version import Version
 from scripts.base.numbers import format_milliseconds_range
 from scripts.base.schema import Day, Link, ReleaseName, Text, read_json, suggest_restore
 from scripts.cost import model
-from scripts.cost.model import Drop, Registration
+from scripts.cost.model import Drop
 from scripts.cost.platforms import Platform
+from scripts.releases.pins import Registration
 
 REPORTED = Path("fixtures/reported.json")
 THRESHOLD = 0.1  # milliseconds per module unloaded; above it, unwind info should be turned off

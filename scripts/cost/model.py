@@ -15,6 +15,8 @@ from enum import Enum
 
 from packaging.version import Version
 
+from scripts.releases.pins import Registration
+
 SECTIONS_SINCE = Version("50.0.0")  # the first release that deregisters a module with one scan
 
 # Nanoseconds to scan one entry of a table that fits the caches, on the fastest and on the slowest
@@ -34,13 +36,6 @@ LIBGCC_LIST = 51  # instructions of libgcc 12 to deregister the module that was 
 LIBGCC_LIST_STEP = 4
 LIBGCC_TREE_FDE = 112  # instructions of libgcc 14 for each FDE of the module, whatever is loaded
 LIBGCC_TREE = 1000  # and for the module itself
-
-
-class Registration(Enum):
-    """How a release registers and deregisters with libunwind."""
-
-    FUNCTIONS = "function by function"
-    SECTIONS = "a section at a time"
 
 
 class Drop(Enum):

@@ -12,7 +12,15 @@ from packaging.version import Version
 from scripts.cost import advice, model
 from scripts.cost.advice import Decision, Load
 from scripts.cost.platforms import Platform
+from scripts.releases.pins import Registration
 from scripts.report.words import format_span
+
+KINDS = {  # CSS classes by decision; one that depends on the load has the class "either"
+    Decision.KEEP: "keep",
+    Decision.TURN_OFF: "off",
+    Decision.UNKNOWN: "unknown",
+    Decision.FIXED: "unknown",
+}
 
 
 class ModelEra(NamedTuple):
@@ -70,6 +78,7 @@ def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
         "instructionNs": model.INSTRUCTION_NS,
         "list": [model.LIBGCC_LIST, model.LIBGCC_LIST_STEP],
         "tree": [model.LIBGCC_TREE, model.LIBGCC_TREE_FDE],
+        "kinds": {decision.value: KINDS.get(decision, "either") for decision in Decision},
         "decisions": {decision.name: decision.value for decision in Decision},
         "bases": {basis.name: basis.value for basis in advice.Basis},
         "uncached": advice.UNCACHED,
@@ -93,7 +102,7 @@ def era_data(era: ModelEra) -> dict[str, Any]:
     return {
         "label": era.label,
         "release": release,
-        "sections": model.find_registration(release) is model.Registration.SECTIONS,
+        "sections": model.find_registration(release) is Registration.SECTIONS,
         "exportedFdes": model.estimate_fdes(0, release, exported=1)
         - model.estimate_fdes(0, release),
         "platforms": [platform_data(platform, release) for platform in Platform],

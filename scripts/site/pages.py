@@ -13,11 +13,10 @@ from benchmarks._shapes import HEADLINE
 from scripts.base.files import write_atomically
 from scripts.base.numbers import format_milliseconds_range
 from scripts.cost import advice
-from scripts.cost.advice import Decision
-from scripts.cost.model import Registration, find_registration
+from scripts.cost.model import find_registration
 from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
-from scripts.releases.pins import Release
+from scripts.releases.pins import Registration, Release
 from scripts.report import tables, words
 from scripts.report.build import Report, Series
 from scripts.report.matrix import LOADS, SMALL, Cell
@@ -28,12 +27,6 @@ from scripts.site.staircase import NARROW, WIDE, draw_staircase
 
 BENCHMARKS = {short: name for name, short in TRACKED.items()}
 FRONT, RELEASES, FORMER = "index.html", "releases.html", "gap.html"
-KINDS = {  # CSS classes by decision; a decision that depends on the load has the class "either"
-    Decision.KEEP.value: "keep",
-    Decision.TURN_OFF.value: "off",
-    Decision.UNKNOWN.value: "unknown",
-    Decision.FIXED.value: "unknown",
-}
 EXAMPLE_LOADS = [  # labelled points of the planes
     (advice.Load(1000, 17), "1000 × 8 functions"),
     (advice.Load(1000, 106), "1000 × 106 FDEs"),
@@ -43,7 +36,7 @@ EXAMPLE_LOADS = [  # labelled points of the planes
 
 def write_answer(site: Path, project: str, report: Report, history: History) -> None:
     """Write the page with the answer."""
-    pinned = list(history.on_macs)
+    pinned = report.releases
     groups = group_by_registration(pinned)
     planes = [
         draw_plane(
@@ -111,16 +104,14 @@ def write_empty(site: Path, project: str, history: History) -> None:
     )
 
 
-def write_releases(
-    site: Path, project: str, report: Report, history: History, pinned: list[Release]
-) -> None:
+def write_releases(site: Path, project: str, report: Report, pinned: list[Release]) -> None:
     """Write the page of releases. The id of a row is the commit id, to which asv's pages link."""
     write_page(
         site / RELEASES,
         project=project,
         columns=releases.select_columns(report),
         rows=releases.build_rows(report, pinned),
-        values=releases.build_comparison(report, history),
+        values=releases.build_comparison(report),
     )
 
 
@@ -171,7 +162,7 @@ def build_era_tables(report: Report, series: Series) -> list[tables.TableText]:
 
 def measured_on_platform(cell: Cell) -> list[str]:
     """Return the costs measured on the platform of a cell itself, without those of a stand-in."""
-    return [measured for measured in cell.measured if not measured.endswith("the stand-in")]
+    return [words.describe_measured(cost) for cost in cell.measured if not cost.is_stand_in]
 
 
 def write_page(path: Path, template: str = "", **values: Any) -> None:
@@ -188,12 +179,11 @@ def write_page(path: Path, template: str = "", **values: Any) -> None:
         lstrip_blocks=True,
     )
     environment.filters["pulls"] = links.link_pulls
-    environment.filters["load"] = links.link_load
     environment.filters["https"] = links.require_https
     environment.globals.update(
         words=words,
         measured_on_platform=measured_on_platform,
-        kinds=KINDS,
+        kinds=calculator.KINDS,
         describe_cost=advice.describe_cost,
         format_milliseconds_range=format_milliseconds_range,
         address_of=links.address_of,

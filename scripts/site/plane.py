@@ -6,7 +6,8 @@ from markupsafe import Markup
 
 from scripts.cost import model
 from scripts.cost.advice import THRESHOLD, Load
-from scripts.cost.model import Registration, unload
+from scripts.cost.model import unload
+from scripts.releases.pins import Registration
 from scripts.site.svg import LogScale, element, format_tick, line, path, text
 
 WIDTH, HEIGHT = 400, 330

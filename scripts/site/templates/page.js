@@ -65,7 +65,7 @@
       : { modules, fdes, residents };
     const advice = advise(model, platform, era, load);
     form.querySelector(".exported").hidden = !byFunctions;
-    form.querySelector(".answer").dataset.decision = advice.decision;
+    form.querySelector(".answer").dataset.kind = model.kinds[advice.decision];
     showText("decision", advice.decision);
     showText("cost", advice.cost ? formatRange(advice.cost) : "—");
     showText("basis", advice.cost ? `per module unloaded, ${advice.basis}` : advice.basis);
