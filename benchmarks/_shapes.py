@@ -27,6 +27,8 @@ class Shape(NamedTuple):
     unwind_info: UnwindInfo = "on"
 
 
+# Exported functions of the fixtures, by their number of functions. The others call each other.
+EXPORTED = {1: 1, 8: 8, 100: 7, 2000: 7}
 PROGRAM = 0  # stands for the real program in place of a number of functions
 
 # Shapes that are timed and counted. bytecodealliance/wasmtime#10287 has 1000 modules; 1000 modules

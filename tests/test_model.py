@@ -2,8 +2,10 @@
 
 import pytest
 from asv.config import Config
+from packaging.version import Version
 
 from benchmarks._axis import LIBGCC
+from scripts.base.schema import read_json
 from scripts.cost import advice, model
 from scripts.cost.model import SCANS, Drop, find_registration, unload
 from scripts.history.benchmarks import DEREGISTER
@@ -11,6 +13,7 @@ from scripts.history.read import read_history
 from scripts.history.rows import Row
 from scripts.releases.pins import Registration
 from scripts.report import law
+from scripts.report.changes import UPSTREAM, UpstreamFile
 
 from .histories import TREE, make_history, make_predicted_counts
 
@@ -117,7 +120,7 @@ def test_libgcc_counts_match_the_constants_of_the_model() -> None:
     assert tree
     for row in tree:
         functions = int(row.shape.split("x")[1])
-        fdes = model.estimate_fdes(functions, row.release, law.EXPORTED[functions])
+        fdes = model.estimate_fixture_fdes(functions, row.release)
         predicted = model.LIBGCC_TREE + model.LIBGCC_TREE_FDE * fdes
         assert row.value == pytest.approx(predicted, rel=0.06)
 
@@ -137,3 +140,13 @@ def test_limits_of_the_rules_follow_from_the_model() -> None:
             modules, fdes = load_at(limit)
             cost = unload(modules, fdes, registration).entries * nanoseconds / 1e6
             assert cost == pytest.approx(advice.THRESHOLD, rel=0.1)
+
+
+def test_first_releases_are_those_of_the_upstream_changes() -> None:
+    """The model and `fixtures/upstream_changes.json` name the same release for each change."""
+    changes = read_json(UPSTREAM, UpstreamFile, "")["changes"]
+    first = {change["pull_request"]: Version(change["release"]) for change in changes}
+    assert first[8028] == model.DETECTS_SINCE
+    assert first[8629] == model.ONE_TRAMPOLINE_SINCE
+    assert first[14304] == model.SECTIONS_SINCE
+    assert first[14303] == advice.SIGNED_SINCE

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from asv.util import UserError
 from packaging.version import Version
 
-from scripts.cost.advice import DETECTS_SINCE
-from scripts.cost.model import SCANS, Scan
+from scripts.cost.model import DETECTS_SINCE, SCANS, Scan
 from scripts.cost.platforms import Platform
 from scripts.measuring import unwinders
 

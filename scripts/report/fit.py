@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks._shapes import HEADLINE
-from scripts.cost.model import estimate_fdes, find_registration, unload
+from scripts.cost.model import estimate_fixture_fdes, find_registration, unload
 from scripts.history.benchmarks import EXTRA
 from scripts.history.read import History
 from scripts.report.changes import Era
-from scripts.report.law import EXPORTED
 
 MIN_ENTRIES = 20_000  # entries scanned per module; with fewer, other work outweighs the scan
 
@@ -42,7 +41,7 @@ def fit_entries(history: History, eras: Sequence[Era]) -> list[Fit]:
         if EXTRA not in era.values or era.shape not in HEADLINE:
             continue
         modules, functions = HEADLINE[era.shape][:2]
-        fdes = estimate_fdes(functions, era.last, EXPORTED[functions])
+        fdes = estimate_fixture_fdes(functions, era.last)
         sections = era.series.unwinder.sections is not False
         registration = find_registration(era.last, sections=sections)
         entries = unload(modules, fdes, registration).entries

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 
 from benchmarks._shapes import COUNTED, PROGRAM
-from scripts.cost.model import SCANS, Drop, Scan, estimate_fdes, find_registration, unload
+from scripts.cost.model import SCANS, Drop, Scan, estimate_fixture_fdes, find_registration, unload
 from scripts.history.benchmarks import DEREGISTER
 from scripts.history.machine import Machine
 from scripts.history.read import History
 from scripts.history.rows import Row
 
 TOLERANCE = 0.005  # relative; other builds of libunwind differ less than that from those in SCANS
-EXPORTED = {1: 1, 8: 8, 100: 7, 2000: 7}  # exported functions of the fixtures
 DROPS = {"last first": Drop.ALL_NEWEST_FIRST, "first first": Drop.ALL_OLDEST_FIRST}
 
 
@@ -24,8 +23,8 @@ def predict_count(row: Row, scan: Scan) -> float | None:
         return None
     if shape.unwind_info == "off":
         return 0
-    fdes = estimate_fdes(shape.functions, row.release, EXPORTED[shape.functions])
-    residents = shape.resident_modules * estimate_fdes(2000, row.release, EXPORTED[2000])
+    fdes = estimate_fixture_fdes(shape.functions, row.release)
+    residents = shape.resident_modules * estimate_fixture_fdes(2000, row.release)
     sections = row.series.unwinder.sections is not False
     registration = find_registration(row.release, sections=sections)
     cost = unload(shape.modules, fdes, registration, DROPS[shape.order], residents)

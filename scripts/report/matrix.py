@@ -9,7 +9,6 @@ from packaging.version import Version
 from benchmarks._axis import LLVM
 from scripts.base.numbers import format_count
 from scripts.cost.advice import (
-    DETECTS_SINCE,
     UNDETECTED_BEFORE,
     Advice,
     Decision,
@@ -18,7 +17,7 @@ from scripts.cost.advice import (
     advise,
     read_reports,
 )
-from scripts.cost.model import estimate_fdes
+from scripts.cost.model import DETECTS_SINCE, estimate_fixture_fdes
 from scripts.cost.platforms import Platform, platform_of
 from scripts.history.benchmarks import DEREGISTER, EXTRA, MAIN_SHAPE
 from scripts.history.read import History
@@ -102,8 +101,8 @@ def load_of(name: str, release: str) -> Load:
     if name == MIDDLE:
         return Load(1000, 106)
     if name == SMALL:
-        return Load(1000, estimate_fdes(8, release, exported=8))
-    return Load(1, estimate_fdes(2000, release, exported=7), residents=100_000)
+        return Load(1000, estimate_fixture_fdes(8, release))
+    return Load(1, estimate_fixture_fdes(2000, release), residents=100_000)
 
 
 def build_matrix(

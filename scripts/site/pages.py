@@ -13,39 +13,23 @@ from benchmarks._shapes import HEADLINE
 from scripts.base.files import write_atomically
 from scripts.base.numbers import format_milliseconds_range
 from scripts.cost import advice
-from scripts.cost.model import find_registration
 from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
-from scripts.releases.pins import Registration, Release
+from scripts.releases.pins import Release
 from scripts.report import tables, words
 from scripts.report.build import Report, Series
 from scripts.report.matrix import LOADS, SMALL, Cell
 from scripts.site import calculator, change_table, links, number_tables, releases
 from scripts.site.charts import build_chart, select_drawn_series
-from scripts.site.plane import draw_plane
 from scripts.site.staircase import NARROW, WIDE, draw_staircase
 
 BENCHMARKS = {short: name for name, short in TRACKED.items()}
 FRONT, RELEASES, FORMER = "index.html", "releases.html", "gap.html"
-EXAMPLE_LOADS = [  # labelled points of the planes
-    (advice.Load(1000, 17), "1000 × 8 functions"),
-    (advice.Load(1000, 106), "1000 × 106 FDEs"),
-    (advice.Load(1000, 497), "1000 × 497 FDEs"),
-]
 
 
 def write_answer(site: Path, project: str, report: Report, history: History) -> None:
     """Write the page with the answer."""
     pinned = report.releases
-    groups = group_by_registration(pinned)
-    planes = [
-        draw_plane(
-            registration,
-            f"{label}: the cost of unwind info by modules loaded and FDEs per module. {rule}",
-            EXAMPLE_LOADS,
-        )
-        for (registration, label, _), rule in zip(groups, advice.describe_rules(), strict=False)
-    ]
     charts = {
         "count": build_chart(report, history, DEREGISTER),
         "gap": build_chart(report, history, GAP),
@@ -70,15 +54,12 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
             if main_series
             else report.headline[-1]
         ),
-        planes=[(label, plane) for (_, label, _), plane in zip(groups, planes, strict=True)],
         main_load=SMALL,
         loads=LOADS,
         benefits=collect_benefits(report),
         changes=change_table.build_change_rows(report),
         functions=list(change_table.function_lines(report)),
         model=calculator.build_calculator_data(pinned),
-        common=calculator.build_common_rows([release for _, _, release in groups]),
-        common_heads=[label for _, label, _ in groups],
         libgcc_limits=calculator.libgcc_limits(),
         effects=number_tables.build_effect_table(main_series) if main_series else None,
         grids=[(series, number_tables.build_grids(report, series)) for series in report.series],
@@ -118,19 +99,6 @@ def write_releases(site: Path, project: str, report: Report, pinned: list[Releas
 def write_redirect(site: Path) -> None:
     """Write a page that redirects from the former address of the answer."""
     write_page(site / FORMER, front=FRONT)
-
-
-def group_by_registration(pinned: list[str]) -> list[tuple[Registration, str, str]]:
-    """Return each kind of registration, with a label for its releases and the newest of them."""
-    eras = calculator.model_eras(pinned)
-    groups = []
-    for registration in Registration:
-        group = [era for era in eras if find_registration(era.last) is registration]
-        if group:
-            last = group[-1]
-            label = f"{group[0].first} and later" if last.newest else f"up to {last.last}"
-            groups.append((registration, label, last.last))
-    return groups
 
 
 def collect_benefits(report: Report) -> list[tuple[str, list[str]]]:
