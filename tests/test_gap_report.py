@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from scripts.report import tables
 from scripts.report.build import build_report
 
 from .conftest import COMMITS, DEADLINE, ROOT, environment
+from .histories import LINUX, make_counts, make_history
 from .results import (
     FDES,
     REMOVAL,
@@ -43,6 +45,10 @@ HALF = {"1000x1": 1.2, "1000x8": 8.0, "100x100": 50.0}
 NEW = {"1000x1": 1.1, "1000x8": 1.3, "100x100": 1.9}
 FLAT = dict.fromkeys(OLD, 1.02)
 STORY = dict(zip(RELEASES, (OLD, OLD, HALF, HALF, HALF, NEW), strict=True))
+COUNTED_SHAPES = (
+    "1000x1", "250x8", "1000x8", "100x100", "250x8 fifo", "250x8 random", "1x2000",
+    "1x2000 beside 10,000 FDEs", "4x real program", "1000x8 off",
+)  # fmt: skip
 # counts per era and shape, as recorded with libunwind 19.1.7 of Debian 12
 PER_MODULE = (
     (64_180, 626_125, 2_501_125, 5_295_175, 1_015_187.5, 823_675, 16_331_575, 178_740_575, 9e7, 0),
@@ -50,10 +56,10 @@ PER_MODULE = (
     (12_029, 17_043, 68_043, 43_334, 27_625.5, 22_416.36, 10_066, 90_386, 29_657, 0),
 )
 COUNTS = {
-    release: dict(zip(SHAPES, PER_MODULE[era], strict=True))
+    release: dict(zip(COUNTED_SHAPES, PER_MODULE[era], strict=True))
     for release, era in zip(RELEASES, (0, 0, 1, 1, 1, 2), strict=True)
 }
-LIBGCC = dict(zip(SHAPES, (51, 51, 51, 51, 1047, 556.728, 51, 51, 51, 0), strict=True))
+LIBGCC = dict(zip(COUNTED_SHAPES, (51, 51, 51, 51, 1047, 556.728, 51, 51, 51, 0), strict=True))
 
 
 @pytest.fixture
@@ -536,3 +542,12 @@ def test_gap_and_extra_time_are_computed_from_the_medians(results: Path) -> None
             assert row.low is not None
             assert row.high is not None
             assert row.low <= row.value <= row.high
+
+
+def test_counts_of_an_unknown_processor_are_called_unchecked() -> None:
+    machine = replace(LINUX, name="linux-riscv64", arch="riscv64")
+    history = make_history(make_counts({"49.0.0": 7.0, "50.0.1": 7.0}, machine), machine)
+    assert build_report(history).not_measured == [
+        "The counts of linux-riscv64 are not checked: scripts/cost/model.py has no build of "
+        "libunwind for riscv64."
+    ]

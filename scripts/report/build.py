@@ -20,7 +20,7 @@ from scripts.report.changes import (
     split_series,
 )
 from scripts.report.fit import Fit, fit_entries
-from scripts.report.law import broken_laws
+from scripts.report.law import broken_laws, unchecked_machines
 from scripts.report.matrix import Cell, Column, build_matrix
 
 
@@ -61,7 +61,7 @@ class Report:
         fits: nanoseconds per table entry, by machine.
         rows: every value, for CSV and JSON.
         shapes: the shapes to show, in order.
-        not_measured: releases without values, by series.
+        not_measured: releases without values, by series, and machines with unchecked counts.
         problems: files that were left out, and counts that contradict the model.
         mac_registration: how the macOS wheels register.
         recorded_macs: how recorded Macs register from 50.0.0 on.
@@ -154,7 +154,7 @@ def build_report(
             if shape in (None, row.shape) and position(row.release) >= oldest
         ],
         shapes=[shape] if shape else shapes,
-        not_measured=list(words.na_lines(history)),
+        not_measured=[*words.na_lines(history), *unchecked_machines(history)],
         problems=[*history.left_out, *broken_laws(history)],
         mac_registration=words.describe_mac_registration(history.releases),
         recorded_macs=list(words.recorded_mac_lines(history)),
