@@ -176,6 +176,13 @@ def test_release_that_is_still_uploading_postpones_newer_releases(
     assert [release.version for release in pins.load_pins()[-2:]] == ["99.0.1", "100.0.0"]
 
 
+def test_late_wheel_does_not_extend_the_wait_for_the_others(index: Index) -> None:
+    index.add("wasmtime-99.0.0-py3-none-musllinux_1_2_x86_64.whl", time_ago(days=3))
+    index.add("wasmtime-99.0.0-py3-none-win_amd64.whl", time_ago(hours=5))
+    assert update(index) == 0
+    assert pins.load_pins()[-1].version == "99.0.0"
+
+
 def test_release_is_pinned_once_all_three_systems_have_wheels(index: Index) -> None:
     index.add_release("99.0.0", time=time_ago(hours=2))
     index.add("wasmtime-99.0.0-py3-none-manylinux1_x86_64.whl", time_ago(hours=2))

@@ -20,7 +20,7 @@ from asv.util import UserError
 from benchmarks._axis import APPLE, LIBGCC, LLVM, Unwinder
 from benchmarks._shapes import HEADLINE
 from scripts.cost.advice import read_reports
-from scripts.history.benchmarks import DEREGISTER, MAIN_SHAPE, TIME_OFF, TIME_ON
+from scripts.history.benchmarks import DEREGISTER, GAP, MAIN_SHAPE, TIME_OFF, TIME_ON
 from scripts.history.machine import Machine
 from scripts.history.read import History, Measured, read_history
 from scripts.history.rows import Row, SeriesKey, derive_gaps
@@ -154,6 +154,16 @@ def test_chart_has_a_line_for_each_unwinder_and_a_link_for_each_change(
         for text in drawing.iter(f"{SVG}text"):
             assert 0 <= float(text.get("x", "")) <= size[0]
             assert 0 <= float(text.get("y", "")) <= size[1]
+
+
+def test_marks_of_changes_have_labels_on_the_chart_of_counts_only(
+    report: Report, history: History
+) -> None:
+    counts, gaps = (charts.build_chart(report, history, name) for name in (DEREGISTER, GAP))
+    assert counts is not None
+    assert gaps is not None
+    assert [mark.label for mark in counts.marks] == ["2.16× cheaper", "17× cheaper"]
+    assert {mark.label for mark in gaps.marks} == {""}
 
 
 def test_hints_have_counts_and_milliseconds(history: History) -> None:
