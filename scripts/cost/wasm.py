@@ -469,11 +469,12 @@ def read_module(reader: Reader) -> Module:
         6: read_globals, 7: read_exports, 8: read_start, 9: read_elements, 10: read_code,
         11: read_data, 13: read_tags,
     }  # fmt: skip
-    skipped = (0, 12)  # custom sections and the number of data segments
+    skipped = (0, 12)  # custom sections, and the number of data segments
     for number, section in reader.sections(MODULE):
         if number in readers:
             readers[number](section, module)
-            if number != 10 and section.position != section.end:
+            # code and data are not read to their ends
+            if number not in (10, 11) and section.position != section.end:
                 raise section.error()
         elif number not in skipped:
             raise section.error()
