@@ -349,12 +349,18 @@ class Reader:
 
     def number(self, largest: int = 5) -> int:
         """Read an unsigned LEB128 number of at most `largest` bytes, 5 for 32 bits."""
-        value = 0
-        for shift in range(0, 7 * largest, 7):
-            byte = self.byte()
+        value = shift = 0
+        start, stop = self.position, min(self.position + largest, self.end)
+        for position in range(start, stop):  # without calls: large modules have 100,000 numbers
+            byte = self.data[position]
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
+                self.position = position + 1
                 return value
+            shift += 7
+        self.position = stop
+        if stop - start < largest:
+            self.skip(1)  # raises, because the file or the section ends here
         raise self.error()
 
     def integer(self, size: int) -> int:
@@ -500,8 +506,6 @@ def find_uses(module: Module) -> None:
         search = opcode[:1] if use == "memory.grow" and module.memories > 1 else opcode
         if available[need] and module.code is not None and module.code.contains(search):
             module.possible.add(use)
-    if module.named and module.possibly_starts_up:
-        module.possible.add("references to functions")
     module.possible |= module.certain
 
 
@@ -684,6 +688,7 @@ def read_other_constant(reader: Reader, opcode: int, module: Module) -> None:
         read_heap_type(reader)
     elif opcode == 0xD2:  # ref.func
         module.named.add(reader.number())
+        module.possible.add("references to functions")
     elif opcode == 0xFB:
         instruction = reader.number()
         if instruction in (0, 1, 6, 7):  # struct.new, array.new, and the same with defaults
@@ -740,6 +745,7 @@ def read_elements(reader: Reader, module: Module) -> None:
             module.certain.add("passive elements")
         if flags & 3 != 3:
             module.possibly_starts_up = True
+            module.possible.add("references to functions")
         # other active segments become part of the image if they fit the table
         is_dynamic = has_expressions or table < module.imported_tables
         if flags & 3 == 1 or (is_active and elements and is_dynamic):

@@ -162,7 +162,6 @@ function findUses(module, rules) {
     const search = use === "memory.grow" && module.memories > 1 ? opcode.slice(0, 1) : opcode;
     if (available[need] && module.code?.contains(search)) module.possible.add(use);
   }
-  if (module.named.size && module.possiblyStartsUp) module.possible.add("references to functions");
   for (const use of module.certain) module.possible.add(use);
 }
 
@@ -329,7 +328,10 @@ function readExpression(reader, module) {
 function readOtherConstant(reader, opcode, module) {
   if (opcode === 0x23) reader.number();
   else if (opcode === 0xd0) readHeapType(reader);
-  else if (opcode === 0xd2) module.named.add(reader.number());
+  else if (opcode === 0xd2) {
+    module.named.add(reader.number());
+    module.possible.add("references to functions");
+  }
   else if (opcode === 0xfb) {
     const instruction = reader.number();
     if ([0, 1, 6, 7].includes(instruction)) reader.number();
@@ -372,7 +374,10 @@ function readElements(reader, module) {
     }
     module.segments += 1;
     if ((flags & 3) === 1) module.certain.add("passive elements");
-    if ((flags & 3) !== 3) module.possiblyStartsUp = true;
+    if ((flags & 3) !== 3) {
+      module.possiblyStartsUp = true;
+      module.possible.add("references to functions");
+    }
     const isDynamic = hasExpressions || table < module.importedTables;
     if ((flags & 3) === 1 || (isActive && elements && isDynamic)) module.certainlyStartsUp = true;
   }
