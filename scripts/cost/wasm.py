@@ -169,9 +169,6 @@ class Range(NamedTuple):
     high: int | None
 
 
-NONE = Range(0, 0)
-
-
 @dataclass(frozen=True)
 class Contents:
     """The contents of a WebAssembly file that decide how many FDEs it has.
@@ -182,7 +179,8 @@ class Contents:
         escaping: those that are exported, in an element segment, or in `ref.func` outside of code.
         types: distinct function types.
         starts: defined start functions that do not escape otherwise.
-        startups: core modules that have startup functions from 46.0.0 on.
+        startups: core modules that certainly, and that possibly, have startup functions from
+            46.0.0 on.
         certain, possible: uses of helpers, as in `HELPERS`, that certainly or possibly occur.
         trampolines: functions that a component takes from its host, each with two FDEs if used.
         resources: 1 if a component may have a trampoline to drop resources.
@@ -196,7 +194,7 @@ class Contents:
     escaping: int = 0
     types: int = 0
     starts: int = 0
-    startups: Range = NONE
+    startups: tuple[int, int] = (0, 0)
     certain: frozenset[str] = frozenset()
     possible: frozenset[str] = frozenset()
     trampolines: int = 0
@@ -214,15 +212,15 @@ class Contents:
             return Range(self.counted, self.counted)
         if self.kind is Kind.COMPONENT and release < TRAMPOLINES_MERGED:
             return Range(self.functions, None)
-        escaping, startups = self.escaping, self.startups
-        if release < STARTUP_FUNCTIONS:
-            escaping, startups = escaping + self.starts, NONE
+        starts_up = release >= STARTUP_FUNCTIONS
+        escaping = self.escaping + (0 if starts_up else self.starts)
         per_escaping = 1 if release >= TRAMPOLINES_MERGED else 2
         fdes = self.functions + per_escaping * escaping + self.types
-        low = fdes + 2 * (startups.low or 0) + len(helper_names(self.certain, release))
+        certain, possible = self.startups if starts_up else (0, 0)
+        low = fdes + 2 * certain + len(helper_names(self.certain, release))
         if self.linked:
             return Range(low, None)
-        high = fdes + 2 * (startups.high or 0) + len(helper_names(self.possible, release))
+        high = fdes + 2 * possible + len(helper_names(self.possible, release))
         return Range(low, high + 2 * self.trampolines + self.resources)
 
     def predict_span(self, first: int, last: int) -> Range:
@@ -858,7 +856,7 @@ def combine(kind: Kind, component: Component, reader: Reader) -> Contents:
         escaping=sum(module.escaping for module in modules),
         types=len({name for module in modules for name in module.trampoline_types(reader)}),
         starts=sum(module.has_start for module in modules),
-        startups=Range(
+        startups=(
             sum(module.certainly_starts_up for module in modules),
             sum(module.possibly_starts_up for module in modules),
         ),
