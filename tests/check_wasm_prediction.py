@@ -115,10 +115,8 @@ def main(arguments: list[str]) -> int:
             is_wrong = isinstance(count, int) and not is_inside(count, predicted)
             wrong += is_wrong
             shown = count if isinstance(count, int) else "refused"
-            cells.append(
-                f"{version} {predicted.low}–{predicted.high or '?'}: {shown}"
-                f"{' WRONG' if is_wrong else ''}"
-            )
+            most = "?" if predicted.high is None else predicted.high
+            cells.append(f"{version} {predicted.low}–{most}: {shown}{' WRONG' if is_wrong else ''}")
         print(" | ".join([file.name, *cells]))
     print(f"{len(files)} modules, {wrong} counts outside their ranges")
     return 1 if wrong else 0
