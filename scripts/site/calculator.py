@@ -4,7 +4,7 @@
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from packaging.version import Version
@@ -14,7 +14,11 @@ from scripts.cost.advice import Decision, Load
 from scripts.cost.platforms import Platform
 from scripts.releases.pins import Registration
 from scripts.report.words import format_span
+from scripts.site.verdicts import DECISIONS, Verdict, build_verdict
 
+# Which macOS has a libunwind that registers sections: read in Apple's SDKs, by libSystem's exports.
+# The key is that of a link.
+MACOS = {"13.3": ("13.3 or later", True), "12": ("12 or earlier", False)}
 KINDS = {  # CSS classes by decision; one that depends on the load has the class "either"
     Decision.KEEP: "keep",
     Decision.TURN_OFF: "off",
@@ -54,7 +58,17 @@ def model_eras(releases: Iterable[str]) -> list[ModelEra]:
     return [ModelEra(group[0], group[-1], group is groups[-1]) for group in groups]
 
 
-def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
+def major_of(release: str) -> int:
+    """Return the major version of a release."""
+    return Version(release).major
+
+
+def key_of(platform: Platform) -> str:
+    """Return the name of a platform in links."""
+    return platform.name.lower().replace("_", "-")
+
+
+def build_calculator_data(releases: Sequence[str]) -> dict[str, Any]:
     """Return the data of `calculator.js`, in types that JSON has."""
     return {
         "threshold": advice.THRESHOLD,
@@ -63,13 +77,20 @@ def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
         "instructionNs": model.INSTRUCTION_NS,
         "list": [model.LIBGCC_LIST, model.LIBGCC_LIST_STEP],
         "tree": [model.LIBGCC_TREE, model.LIBGCC_TREE_FDE],
-        "kinds": {decision.value: KINDS.get(decision, "either") for decision in Decision},
+        "kinds": {decision.value: kind_of(decision) for decision in Decision},
+        "words": {decision.value: DECISIONS[decision] for decision in Decision},
         "decisions": {decision.name: decision.value for decision in Decision},
         "bases": {basis.name: basis.value for basis in advice.Basis},
         "uncached": advice.UNCACHED,
         "olderMacos": advice.OLDER_MACOS,
+        "newest": major_of(releases[-1]),
+        "macos": [
+            {"key": key, "name": name, "sections": sections}
+            for key, (name, sections) in MACOS.items()
+        ],
         "platforms": [
             {
+                "key": key_of(platform),
                 "name": platform.value,
                 "isMac": platform.is_mac,
                 "scans": platform.scans,
@@ -81,15 +102,23 @@ def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def kind_of(decision: Decision | None) -> str:
+    """Return the CSS class of a decision; None is one that depends on the load."""
+    return KINDS.get(decision, "either") if decision else "either"
+
+
+def name_decision(decision: Decision) -> str:
+    """Return a decision in a table."""
+    return "too close to call" if decision is Decision.EITHER else decision.value
+
+
 def era_data(era: ModelEra) -> dict[str, Any]:
     """Return the data of an era, with its advice by platform."""
     release = era.last
     return {
+        "major": major_of(era.first),
         "label": era.label,
-        "release": release,
         "sections": model.find_registration(release) is Registration.SECTIONS,
-        "exportedFdes": model.estimate_fdes(0, release, exported=1)
-        - model.estimate_fdes(0, release),
         "platforms": [platform_data(platform, release) for platform in Platform],
     }
 
@@ -107,7 +136,48 @@ def platform_data(platform: Platform, release: str) -> dict[str, Any]:
         "hasCost": has_cost,
         "gives": answer.gives,
         "notes": [] if has_cost else answer.notes,
+        "verdicts": [verdict_data(verdict) for verdict in build_verdicts(platform, release)],
     }
+
+
+def build_verdicts(platform: Platform, release: str) -> list[Verdict]:
+    """Return the verdict for each macOS of MACOS, or one if all are the same."""
+    verdicts = [
+        build_verdict(platform, release, sections=sections) for _, sections in MACOS.values()
+    ]
+    differ = platform.is_mac and any(verdict != verdicts[0] for verdict in verdicts)
+    return verdicts if differ else verdicts[:1]
+
+
+def verdict_data(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as the page shows it."""
+    return {
+        "kind": kind_of(verdict.decision),
+        "answer": verdict.answer,
+        "conditions": [*verdict.conditions, *verdict.notes],
+        "examples": [
+            [example.load, example.cost, name_decision(example.decision)]
+            for example in verdict.examples
+        ],
+    }
+
+
+class PlatformVerdicts(NamedTuple):
+    """The verdicts on a platform for a table: before the newest era, and in it."""
+
+    platform: Platform
+    verdicts: list[Verdict]
+
+
+def build_verdict_table(releases: Sequence[str]) -> tuple[list[str], list[PlatformVerdicts]]:
+    """Return the heads and rows of the table that the page has without JavaScript."""
+    eras = model_eras(releases)
+    heads = [f"Up to {eras[-2].last}", eras[-1].label] if len(eras) > 1 else [eras[-1].label]
+    chosen = [era.last for era in eras[-2:]]
+    return heads, [
+        PlatformVerdicts(platform, [build_verdict(platform, release) for release in chosen])
+        for platform in Platform
+    ]
 
 
 def libgcc_limits() -> tuple[int, int]:

@@ -13,6 +13,7 @@ from benchmarks._shapes import HEADLINE
 from scripts.base.files import write_atomically
 from scripts.base.numbers import format_milliseconds_range
 from scripts.cost import advice
+from scripts.cost.wasm import build_rules
 from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
 from scripts.releases.pins import Release
@@ -21,6 +22,7 @@ from scripts.report.build import Report, Series
 from scripts.report.matrix import LOADS, SMALL, Cell
 from scripts.site import calculator, change_table, links, number_tables, releases
 from scripts.site.charts import build_chart, select_drawn_series
+from scripts.site.settings import SETTINGS
 from scripts.site.staircase import NARROW, WIDE, draw_staircase
 
 BENCHMARKS = {short: name for name, short in TRACKED.items()}
@@ -60,6 +62,13 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
         changes=change_table.build_change_rows(report),
         functions=list(change_table.function_lines(report)),
         model=calculator.build_calculator_data(pinned),
+        verdicts=calculator.build_verdict_table(pinned),
+        rules=build_rules(),
+        settings=SETTINGS,
+        languages={setting.key: setting.language for setting in SETTINGS},
+        repository=links.find_repository(),
+        recent="",
+        busy=None,
         libgcc_limits=calculator.libgcc_limits(),
         effects=number_tables.build_effect_table(main_series) if main_series else None,
         grids=[(series, number_tables.build_grids(report, series)) for series in report.series],
@@ -151,7 +160,8 @@ def write_page(path: Path, template: str = "", **values: Any) -> None:
     environment.globals.update(
         words=words,
         measured_on_platform=measured_on_platform,
-        kinds=calculator.KINDS,
+        kind_of=calculator.kind_of,
+        name_decision=calculator.name_decision,
         describe_cost=advice.describe_cost,
         format_milliseconds_range=format_milliseconds_range,
         address_of=links.address_of,

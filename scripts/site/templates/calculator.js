@@ -1,6 +1,7 @@
 // The calculation of scripts/cost/advice.py. `model` has its constants and sentences.
 
-function advise(model, platformIndex, eraIndex, load) {
+// `sections` is whether the host's libunwind can register a section at a time.
+function advise(model, platformIndex, eraIndex, load, sections = true) {
   const platform = model.platforms[platformIndex];
   const era = model.eras[eraIndex];
   const advice = era.platforms[platformIndex];
@@ -9,7 +10,7 @@ function advise(model, platformIndex, eraIndex, load) {
     const { decision, notes } = advice;
     return { decision: model.decisions[decision], cost: null, basis: model.bases.NONE, gives, notes };
   }
-  const cost = estimateCost(model, platform, era.sections, load);
+  const cost = estimateCost(model, platform, era.sections && sections, load);
   const decision = model.decisions[advice.decision ?? decide(model, cost)];
   return { decision, cost, basis: model.bases.ESTIMATED, gives, notes: noteLimits(model, platform, era, load) };
 }
