@@ -20,6 +20,7 @@ from asv.util import UserError
 from benchmarks._axis import APPLE, LIBGCC, LLVM, Unwinder
 from benchmarks._shapes import HEADLINE
 from scripts.cost.advice import read_reports
+from scripts.cost.platforms import Platform
 from scripts.history.benchmarks import DEREGISTER, GAP, MAIN_SHAPE, TIME_OFF, TIME_ON
 from scripts.history.machine import Machine
 from scripts.history.read import History, Measured, read_history
@@ -27,7 +28,7 @@ from scripts.history.rows import Row, SeriesKey, derive_gaps
 from scripts.releases import pins
 from scripts.report import words
 from scripts.report.build import Report, build_report
-from scripts.site import charts, grid, links, pages, picture
+from scripts.site import charts, grid, links, pages, picture, settings
 from scripts.site.staircase import (
     NARROW,
     PICTURE,
@@ -113,6 +114,11 @@ def write_answer(folder: Path, history: History) -> str:
     return (folder / "index.html").read_text()
 
 
+def cut_matrix(text: str) -> str:
+    """Return the rows of the tables of advice."""
+    return text[text.index('<table class="matrix') : text.index("Downsides of turning")]
+
+
 def strip_tags(markup: str, replacement: str = " ") -> str:
     """Return the text of a page, with tags replaced and whitespace collapsed."""
     return " ".join(html.unescape(re.sub(r"<[^>]+>", replacement, markup)).split())
@@ -125,21 +131,39 @@ def test_publish_prints_where_the_site_is(
     assert last.endswith("The site is in .asv/html. To see it: uv run asv preview")
 
 
-def test_front_page_starts_with_the_headline(site: Path, report: Report) -> None:
+def test_front_page_starts_with_the_answer(site: Path, report: Report) -> None:
     text = (site / "index.html").read_text()
     for sentence in report.headline:
         assert sentence in strip_tags(text, replacement="")
-    first_screen = text[: text.index('id="do-heading"')]
-    assert "turn unwind info off in 13.0.0 to 49.0.0 (nothing is lost); keep it in 50.0.1" in (
-        first_screen
-    )
+    first_screen = text[: text.index('id="history-heading"')]
     assert first_screen.count("no Mac is recorded yet") == 1
     order = [
-        'class="headline"', 'class="do"', 'class="chart wide"', 'class="matrix', 'id="calculator"',
-        'id="when-heading"', 'id="reported-heading"', 'href="gap.json" download',
+        "<h1>", 'id="choice"', 'class="verdict"', "no-script", 'id="code"', "wasmtime-py 50 is",
+        'class="chart wide"', 'id="calculator"', 'id="when-heading"', 'id="gap"', 'class="matrix',
+        'href="gap.json" download', 'id="reported-heading"',
     ]  # fmt: skip
     positions = [text.index(part) for part in order]
     assert positions == sorted(positions)
+
+
+def test_table_without_javascript_has_every_platform_and_the_newest_release(site: Path) -> None:
+    text = (site / "index.html").read_text()
+    table = text[text.index('<table class="data cards no-script">') :].split("</table>")[0]
+    rows = [strip_tags(row) for row in table.split('<th scope="row">')[1:]]
+    assert len(rows) == len(Platform)
+    assert "Up to 49.0.0" in table
+    assert "50.0.1 and later" in table
+    assert rows[0].startswith("macOS on Apple silicon Turn unwind info off. With any load.")
+    assert "Keep it up to" in rows[0]
+    assert "cannot be turned off" in rows[-1]
+
+
+@pytest.mark.parametrize("setting", settings.SETTINGS, ids=lambda setting: setting.language)
+def test_settings_of_a_language_cover_its_releases_once(setting: settings.Setting) -> None:
+    same = [other for other in settings.SETTINGS if other.key == setting.key]
+    spans = sorted((other.first, other.last or 10**9) for other in same)
+    for (_, last), (first, _) in itertools.pairwise(spans):
+        assert first == last + 1
 
 
 def test_chart_has_a_line_for_each_unwinder_and_a_link_for_each_change(
@@ -221,7 +245,7 @@ def test_matrix_shows_times_of_the_stand_in_only_in_the_details_of_macs(
 ) -> None:
     text = write_answer(tmp_path, history)
     measured = r"0\.\d+ ms measured on linux-x86_64"
-    matrix = text[text.index('<table class="matrix') :].split("</tbody>")[0]
+    matrix = cut_matrix(text)
     macs, linux = matrix.split('<th scope="row">')[1:3], matrix.split('<th scope="row">')[3]
     for row in macs:
         assert set(re.findall(r'class="basis">([^<]*)<', row)) == {"estimated"}
@@ -241,7 +265,7 @@ def test_table_of_changes_has_each_change_once(site: Path) -> None:
 
 def test_matrix_has_the_basis_of_every_cost(site: Path) -> None:
     text = (site / "index.html").read_text()
-    matrix = text[text.index('<table class="matrix') :].split("</tbody>")[0]
+    matrix = cut_matrix(text)
     rows = [strip_tags(row) for row in matrix.split('<th scope="row">')[1:]]
     assert len(rows) == 6
     assert rows[0].count("turn it off") > rows[0].count("keep it") > 0
@@ -374,7 +398,7 @@ def test_headline_is_about_a_mac_once_one_is_recorded(tmp_path: Path, history: H
     assert "no Mac is recorded" not in text
     assert "Basis: macos-15-arm64." in strip_tags(text)
     assert "made unloading modules with unwind info 6.67 times cheaper" in strip_tags(text)
-    assert "stands in for Apple's." in html.unescape(text[: text.index('id="do-heading"')])
+    assert "stands in for Apple's." in html.unescape(text[: text.index('id="own-heading"')])
     figure = text[text.index('id="gap"') :].split("</figure>")[0]
     assert "Apple libunwind" in figure
     apple_silicon = text[text.index('<table class="matrix') :].split("</tr>")[1]

@@ -78,8 +78,8 @@ def build_verdict(platform: Platform, release: str, *, sections: bool = True) ->
 
 
 def name_load(load: Load) -> str:
-    """Return a load as a product, such as `1,000 × 106 FDEs`."""  # noqa: RUF002
-    return f"{load.modules:,} × {load.fdes:,} FDEs"  # noqa: RUF001
+    """Return a load as a product, such as `1,000 × 106 FDEs`."""
+    return f"{load.modules:,} × {load.fdes:,} FDEs"
 
 
 def find_conditions(advise_on: Callable[[Load], Advice]) -> list[str]:
@@ -88,27 +88,31 @@ def find_conditions(advise_on: Callable[[Load], Advice]) -> list[str]:
         return ["With any load."]
     sentences = [
         describe_limits(
-            f"Keep it up to {{}} modules of {fdes:,} FDEs{{}}.",
-            lambda modules, fdes=fdes: advise_on(Load(modules, fdes)).decision,  # type: ignore[misc]
+            f"Keep it up to {{}} modules of {fdes:,} FDEs{{}}.", advise_on, Load(0, fdes)
         )
         for fdes in SIZES
     ]
     if not any(sentences):
         sentences = [
-            describe_limits(
-                "Keep it up to {} FDEs per module{}.",
-                lambda fdes: advise_on(Load(MODULES, fdes)).decision,
-            )
+            describe_limits("Keep it up to {} FDEs per module{}.", advise_on, Load(MODULES, 0))
         ]
     return list(dict.fromkeys(filter(None, sentences)))
 
 
-def describe_limits(sentence: str, decide: Callable[[int], Decision]) -> str:
+def describe_limits(sentence: str, advise_on: Callable[[Load], Advice], load: Load) -> str:
     """Return a sentence on the sizes at which a decision changes, or nothing if it does not.
 
-    `sentence` has a place for the size up to which to keep unwind info, and one for the size from
-    which to turn it off.
+    Args:
+        sentence: has a place for the size up to which to keep unwind info, and one for the size
+            from which to turn it off.
+        advise_on: returns the advice for a load.
+        load: its size that is 0 is varied.
     """
+
+    def decide(size: int) -> Decision:
+        varied = Load(load.modules or size, load.fdes or size)
+        return advise_on(varied).decision
+
     keep = find_last(lambda size: decide(size) is Decision.KEEP)
     if keep == MANY:
         return ""
@@ -128,11 +132,11 @@ def find_last(holds: Callable[[int], bool]) -> int:
 
 def round_down(size: int) -> int:
     """Return a number with two significant digits that is not larger."""
-    step = 10 ** max(len(str(size)) - 2, 0)
+    step = int("1".ljust(len(str(size)) - 1, "0"))
     return size // step * step
 
 
 def round_up(size: int) -> int:
     """Return a number with two significant digits that is not smaller."""
-    step = 10 ** max(len(str(size)) - 2, 0)
+    step = int("1".ljust(len(str(size)) - 1, "0"))
     return -(-size // step) * step

@@ -126,7 +126,7 @@
     const residents = readField("residents", (text) => parseCount(text, 0));
     const answer = calculator.querySelector(".answer");
     const load = { fdes, modules, unload: fields.unload.value, residents };
-    showText("where", `${model.platforms[platform].name}, Wasmtime ${model.eras[era].label}`);
+    showText("where", `${model.platforms[platform].name}, Wasmtime ${fields.release.value}`);
     if ([fdes, modules, residents].includes(undefined)) {
       answer.dataset.kind = "unknown";
       showText("decision", "No answer: correct the field that is marked.");
