@@ -3,11 +3,13 @@
 They load no other files, so they work offline, under any path and without JavaScript.
 """
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from benchmarks._shapes import HEADLINE
 from scripts.base.files import write_atomically
@@ -20,8 +22,10 @@ from scripts.releases.pins import Release
 from scripts.report import tables, words
 from scripts.report.build import Report, Series
 from scripts.report.matrix import LOADS, SMALL, Cell
-from scripts.site import calculator, change_table, links, number_tables, releases
+from scripts.report.recent import describe_recent
+from scripts.site import calculator, change_table, line_chart, links, number_tables, releases
 from scripts.site.charts import build_chart, select_drawn_series
+from scripts.site.line_chart import LineChart, draw_line_chart
 from scripts.site.settings import SETTINGS
 from scripts.site.staircase import NARROW, WIDE, draw_staircase
 
@@ -29,8 +33,17 @@ BENCHMARKS = {short: name for name, short in TRACKED.items()}
 FRONT, RELEASES, FORMER = "index.html", "releases.html", "gap.html"
 
 
-def write_answer(site: Path, project: str, report: Report, history: History) -> None:
-    """Write the page with the answer."""
+def write_answer(
+    site: Path,
+    project: str,
+    report: Report,
+    history: History,
+    busy: LineChart | None = None,
+) -> None:
+    """Write the page with the answer.
+
+    `busy` is the chart of the time to unload one module, by the FDEs that stay loaded.
+    """
     pinned = report.releases
     charts = {
         "count": build_chart(report, history, DEREGISTER),
@@ -67,8 +80,13 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
         settings=SETTINGS,
         languages={setting.key: setting.language for setting in SETTINGS},
         repository=links.find_repository(),
-        recent="",
-        busy=None,
+        recent=describe_recent(report),
+        busy=busy
+        and (
+            busy,
+            draw_line_chart(busy, line_chart.WIDE, "wide"),
+            draw_line_chart(busy, line_chart.NARROW, "narrow"),
+        ),
         libgcc_limits=calculator.libgcc_limits(),
         effects=number_tables.build_effect_table(main_series) if main_series else None,
         grids=[(series, number_tables.build_grids(report, series)) for series in report.series],
@@ -142,6 +160,12 @@ def measured_on_platform(cell: Cell) -> list[str]:
     return [words.describe_measured(cost) for cost in cell.measured if not cost.is_stand_in]
 
 
+def allow_breaks(code: str) -> Markup:
+    """Return code that a narrow page breaks after dots and opening parentheses."""
+    parts = [part for part in re.split(r"(?<=[.(])", code) if part]
+    return Markup("<wbr>").join(parts)  # escapes them
+
+
 def write_page(path: Path, template: str = "", **values: Any) -> None:
     """Write a page from its template in `templates/`. Values are escaped.
 
@@ -155,6 +179,7 @@ def write_page(path: Path, template: str = "", **values: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = allow_breaks
     environment.filters["pulls"] = links.link_pulls
     environment.filters["https"] = links.require_https
     environment.globals.update(
