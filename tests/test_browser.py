@@ -327,6 +327,7 @@ def test_asv_pages_open_and_link_to_the_answer(page: Page, address: str) -> None
     save_screenshots(page, "asv-grid")
     page.get_by_role("link", name="The answer").click()
     page.wait_for_url(f"{address}index.html")
+    page.locator("#numbers summary").first.click()
     page.locator("section a[href*=track_removal]").locator("visible=true").first.click()
     page.wait_for_selector("#main-graph canvas")
     save_screenshots(page, "asv-graph")
@@ -345,29 +346,57 @@ def test_asv_graph_has_a_line_for_each_unwinder(page: Page, address: str) -> Non
 
 def test_commit_link_opens_the_row_of_the_release(page: Page, address: str) -> None:
     page.goto(f"{address}releases.html#{COMMITS['49.0.0']}")
-    row = page.locator("tr:target").inner_text()
-    assert "49.0.0" in row
-    assert "1,156,765" in row
+    row = page.locator("tr:target")
+    assert "49.0.0" in row.inner_text()
+    assert "1,156,765" in row.inner_text()
+    heads, box = (page.locator(name).bounding_box() for name in (".releases thead", "tr:target"))
+    assert heads is not None
+    assert box is not None
+    assert 0 <= heads["y"] + heads["height"] <= box["y"] + 1
 
 
 def test_link_compares_two_releases(page: Page, address: str) -> None:
-    page.goto(f"{address}releases.html?from=21.0.0&to=22.0.0")
-    first = page.locator("#differing tbody tr").first.inner_text()
-    assert "macOS path: LLVM libunwind" in first
-    assert "−" in first  # noqa: RUF001 a minus sign
-    rows = page.locator("#differing tbody tr").all_inner_texts()
-    counted = ["×" not in row for row in rows]  # a gap is a ratio
-    assert counted == sorted(counted, reverse=True)
-    for kind in (True, False):
-        percents = [
-            float(row.split("\t")[-1].replace("−", "-").removesuffix(" %"))  # noqa: RUF001
-            for row, is_count in zip(rows, counted, strict=True)
-            if is_count is kind
-        ]
-        assert percents == sorted(percents, key=abs, reverse=True)
+    page.goto(f"{address}releases.html?from=22.0.0&to=21.0.0&unwinder=libgcc+14#all-heading")
+    rows = page.locator("#differing tbody")
+    assert rows.first.inner_text().startswith("1000x8")
+    assert "libgcc 14" in rows.first.inner_text()
+    assert "macOS" not in page.locator("#differing").inner_text()
+    page.locator("[name=unwinder]").select_option("all unwinders")
+    assert "macOS path: LLVM libunwind" in rows.first.inner_text()
+    assert "2.16 times cheaper" in rows.first.inner_text()
+    assert page.locator("#steps").inner_text().startswith("22.0.0: #8629")
     page.locator("[name=to]").select_option("50.0.1")
-    assert page.url.endswith("?from=21.0.0&to=50.0.1")
+    assert page.url.endswith("?from=21.0.0&to=50.0.1#all-heading")
     assert "50.0.1" in page.locator("#differing thead").inner_text()
+    page.locator("[name=from]").select_option("45.0.0")
+    assert "no values of 45.0.0" in page.locator("#missing").inner_text()
+    page.goto(f"{address}releases.html?from=45.0.0&to=49.0.0")
+    assert "4x real program" in page.locator("#differing").inner_text()
+    assert "+0.23 %" in page.locator("#differing").inner_text()
+    page.goto(f"{address}releases.html?from=1.0.0")
+    assert "1.0.0, which is not a measured release" in page.locator("#compare-problem").inner_text()
+
+
+@pytest.mark.parametrize("width", [320, 390, 600, 768, 820, 1024, 1200])
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_not_wider_than_the_screen(
+    name: str, width: int, browser: Browser, site: Path
+) -> None:
+    opened = browser.new_page(viewport={"width": width, "height": 900}, offline=True)
+    opened.goto((site / name).as_uri())
+    opened.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert opened.evaluate(
+        "[...document.querySelectorAll('main *')].filter((each) =>"
+        " !each.closest('.hidden, .scroll, svg') &&"
+        " each.getBoundingClientRect().right > document.documentElement.clientWidth + 1)"
+        ".map((each) => each.outerHTML.slice(0, 200))"
+    ) == []  # fmt: skip
+    overlaps = opened.evaluate(
+        "[...document.querySelectorAll('td')].filter((each) => each.scrollWidth >"
+        " each.clientWidth + 1 && !each.closest('.hidden, .scroll')).map((each) => each.innerText)"
+    )
+    assert overlaps == []
+    opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

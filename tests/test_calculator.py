@@ -256,30 +256,69 @@ def test_conditions_of_a_verdict_are_those_of_the_advice(platform: Platform, rel
 
 
 SERIES = {"machine": "m", "unwinder": "u", "benchmark": "b"}
+COMPARISON: dict[str, Any] = {
+    "releases": ["48.0.0", "49.0.0", "50.0.1"],
+    "measured": ["48.0.0", "49.0.0", "50.0.1"],
+    "steps": [{"release": "50.0.1", "causes": [{"name": "#14304", "address": "", "what": ""}]}],
+    "series": [
+        {**SERIES, "shape": "1000x8", "counted": False, "values": [None, [8, 7, 9], [1, 0.9, 1.1]]},
+        {**SERIES, "shape": "1000x8", "counted": True, "values": [None, 1_156_765, 68_043]},
+        {**SERIES, "shape": "a", "counted": True, "values": [None, 0, 0]},
+        {**SERIES, "shape": "a", "counted": True, "values": [None, 1000, 1005]},
+        {**SERIES, "shape": "a", "counted": True, "values": [None, 1000, 1_963_858]},
+        {**SERIES, "shape": "a", "counted": False, "values": [None, [8, 7, 9], [7, 6, 8]]},
+        {**SERIES, "shape": "a", "machine": "n", "counted": True, "values": [5, 5, None]},
+    ],
+}
 
 
-def test_comparison_starts_with_the_counts_that_differ_most() -> None:
-    data = {
-        "releases": ["49.0.0", "50.0.1"],
-        "series": [
-            {**SERIES, "shape": "time", "counted": False, "values": [[8, 7, 9], [1, 0.9, 1.1]]},
-            {**SERIES, "shape": "noise", "counted": False, "values": [[8, 7, 9], [7, 6, 8]]},
-            {**SERIES, "shape": "little", "counted": True, "values": [1000, 1005]},
-            {**SERIES, "shape": "much", "counted": True, "values": [1_156_765, 68_043]},
-            {**SERIES, "shape": "new", "counted": True, "values": [None, 5]},
-            {**SERIES, "shape": "zero", "counted": True, "values": [0, 0]},
-        ],
-    }
-    rows = run_script(
+def test_comparison_groups_by_shape_and_says_factors() -> None:
+    rows, summary = run_script(
         "compare.js",
-        "compareReleases(data, '49.0.0', '50.0.1').map((row) =>"
-        " [row.shape, formatValue(row, row.now), formatPercent(row), differs(row)])",
-        data=data,
+        "(({rows}) => [rows.map((row) => [row.shape, formatValue(row, row.now),"
+        " describeChange(row)]), summarize(rows)])"
+        "({rows: compareReleases(data, '49.0.0', '50.0.1')})",
+        data=COMPARISON,
     )
     assert rows == [
-        ["much", "68,043", "−94.1 %", True],  # noqa: RUF001 a minus sign
-        ["little", "1,005", "+0.50 %", False],
-        ["zero", "0", "0 %", False],
-        ["time", "1×", "−87.5 %", True],  # noqa: RUF001
-        ["noise", "7×", "−12.5 %", False],  # noqa: RUF001
+        ["1000x8", "68,043", "17 times cheaper"],
+        ["1000x8", "1×", "8 times cheaper"],
+        ["a", "1,963,858", "1,964 times more expensive"],
+        ["a", "1,005", "+0.5 %"],
+        ["a", "0", "no change"],
+        ["a", "7×", "within the noise"],
     ]
+    assert summary == (
+        "2 of 4 counts changed by 1 % or more, and 1 by less; "
+        "1 of 2 gaps changed by 1 % or more and beyond the noise."
+    )
+
+
+def test_comparison_says_which_series_it_lacks_and_why_costs_changed() -> None:
+    missing, steps, before = run_script(
+        "compare.js",
+        "[findMissing(data, '48.0.0', '50.0.1'), findSteps(data, '48.0.0', '50.0.1'),"
+        " findSteps(data, '48.0.0', '49.0.0')]",
+        data=COMPARISON,
+    )
+    assert missing == ["u on m: no values of 48.0.0", "u on n: no values of 50.0.1"]
+    assert [step["release"] for step in steps] == ["50.0.1"]
+    assert before == []
+
+
+@pytest.mark.parametrize(
+    ("query", "choice", "problem"),
+    [
+        ("", ["49.0.0", "50.0.1", "", ""], ""),
+        ("?from=50.0.1&to=48.0.0&machine=n", ["48.0.0", "50.0.1", "n", ""], ""),
+        ("?from=47.0.0", ["49.0.0", "50.0.1", "", ""], "47.0.0, which is not a measured release"),
+        ("?unwinder=x", ["49.0.0", "50.0.1", "", ""], "x, which has no results"),
+    ],
+)
+def test_links_to_comparisons_are_in_order_and_say_what_is_unknown(
+    query: str, choice: list[str], problem: str
+) -> None:
+    read = run_script("compare.js", "readChoice(data, query)", data=COMPARISON, query=query)
+    assert [*read["choice"].values()] == choice
+    assert problem in " ".join(read["problems"])
+    assert bool(problem) == bool(read["problems"])

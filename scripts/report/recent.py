@@ -55,7 +55,8 @@ def describe_recent(report: Report) -> str:
 def iter_steps(report: Report) -> Iterator[Step]:
     """Yield each pair of neighbouring counts, up to the last releases.
 
-    Where another library was counted, the release did not change the count.
+    Where another library was counted, the release did not change the count. Where a release in
+    between was not counted, it may have.
     """
     names = {series.key: series.name for series in report.series}
     other_library = {
@@ -63,12 +64,14 @@ def iter_steps(report: Report) -> Iterator[Step]:
     }
     recent = report.releases[-RECENT:]
     counts: dict[tuple[SeriesKey, str], list[tuple[str, float]]] = {}
-    for row in sorted(report.rows, key=lambda row: report.releases.index(row.release)):
+    position = {release: i for i, release in enumerate(report.releases)}
+    for row in sorted(report.rows, key=lambda row: position[row.release]):
         if row.benchmark == DEREGISTER and row.series in names and row.shape in report.shapes:
             counts.setdefault((row.series, row.shape), []).append((row.release, row.value))
     for (series, shape), values in counts.items():
-        for (_, old), (release, new) in itertools.pairwise(values):
-            if release in recent and (series, release) not in other_library:
+        for (before, old), (release, new) in itertools.pairwise(values):
+            is_next = position[release] == position[before] + 1
+            if is_next and release in recent and (series, release) not in other_library:
                 yield Step(release, series, names[series], shape, old, new)
 
 

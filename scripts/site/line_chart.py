@@ -105,7 +105,7 @@ class _Drawing:
         y = self.y(value)
         return [
             line(LEFT, y, self.width, y, class_="rule"),
-            text(LEFT + 4, y - 5, label, class_="tick"),
+            text(self.width, y - 5, label, class_="tick", text_anchor="end"),
         ]
 
     def draw_curve(self, curve: Curve, colour: int) -> list[Markup]:

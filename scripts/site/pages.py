@@ -120,6 +120,7 @@ def write_releases(site: Path, project: str, report: Report, pinned: list[Releas
         columns=releases.select_columns(report),
         rows=releases.build_rows(report, pinned),
         values=releases.build_comparison(report),
+        recent=describe_recent(report),
     )
 
 

@@ -11,7 +11,7 @@ from scripts.site.svg import LogScale, element, format_tick, line, path, text
 WIDE, NARROW, PICTURE = (1120, 360), (360, 310), (840, 320)
 TOP, BOTTOM, LEFT = 58, 26, 44  # margins for the changes, the releases and the scale
 LEVEL = 34  # height of the label of a change, if labels that are too close are staggered
-GAP = 16  # minimum distance of the labels of two changes
+GAP = 28  # minimum distance of the labels of two changes
 SMALLEST = 1e-9  # values below it have no place on a logarithmic scale
 LETTER = 7.2  # maximum width of a letter of the labels
 
