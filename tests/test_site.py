@@ -28,7 +28,9 @@ from scripts.history.rows import Row, SeriesKey, derive_gaps
 from scripts.releases import pins
 from scripts.report import words
 from scripts.report.build import Report, build_report
-from scripts.site import charts, grid, links, pages, picture, settings
+from scripts.report.recent import describe_recent
+from scripts.site import charts, grid, line_chart, links, pages, picture, settings
+from scripts.site.line_chart import Curve, LineChart, draw_line_chart
 from scripts.site.staircase import (
     NARROW,
     PICTURE,
@@ -319,6 +321,16 @@ def test_links_of_asv_pages_work(site: Path) -> None:
     assert set(graphs) <= set(known)
 
 
+def test_build_ids_are_not_among_the_benchmarks_of_asv_pages(site: Path) -> None:
+    known = json.loads((site / "index.json").read_text())["benchmarks"]
+    assert known
+    assert not [name for name in known if "library" in name]
+    for name in known:
+        thumbnail = json.loads((site / f"graphs/summary/{name}.json").read_text())
+        assert all(value > 0 for _, value in thumbnail), name
+        assert thumbnail, name
+
+
 def test_feed_of_asv_links_to_the_renamed_page(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(f"<nav>{grid.NAVIGATION}></nav>")
     (tmp_path / "error.html").write_text("<body></body>")
@@ -440,6 +452,46 @@ def test_pull_requests_of_wasmtime_are_linked(sentence: str, count: int) -> None
     assert html.unescape(re.sub(r"</?a[^>]*>", "", linked)) == sentence
 
 
+@pytest.mark.parametrize("size", [line_chart.WIDE, line_chart.NARROW])
+def test_line_chart_has_every_point_and_its_threshold(size: tuple[int, int]) -> None:
+    curves = [
+        Curve("49.0.0, LLVM libunwind", [(2008, 0.045), (1_001_992, 28)]),
+        Curve("libgcc 12", [(2008, 0.01), (1_001_992, 0.01)]),
+    ]
+    chart = LineChart("caption", "FDEs", "ms", curves, (0.1, "too much"))
+    drawing = ET.fromstring(draw_line_chart(chart, size, "wide"))  # noqa: S314
+    for part in ("28 at 1,001,992", "0.01 at 2,008", "too much: 0.1", "libgcc 12"):
+        assert part in drawing.get("aria-label", "")
+    circles = [
+        (float(circle.get("cx", "")), float(circle.get("cy", "")))
+        for circle in drawing.iter(f"{SVG}circle")
+    ]
+    assert len(circles) == 4
+    (left, low), (right, high), *flat = circles
+    assert 0 < left < right < size[0]
+    assert 0 < high < low < flat[0][1] == flat[1][1] < size[1]
+    texts = [text.text for text in drawing.iter(f"{SVG}text")]
+    assert {"ms", "FDEs", "too much", *(curve.name for curve in curves)} <= set(texts)
+
+
+def test_line_of_recent_releases_names_growth_and_falls(history: History) -> None:
+    assert describe_recent(build_report(history)) == (
+        "Last five releases: no cost grew by 1 % or more; 4x real program +0.23 % in 46.0.1; "
+        "50.0.1 17 times cheaper (#14304)."
+    )
+    key = SeriesKey("linux-x86_64", LLVM)
+    rows = [
+        row._replace(value=40_000)
+        if (row.series, row.release, row.benchmark, row.shape)
+        == (key, "50.0.1", DEREGISTER, "1000x1")
+        else row
+        for row in history.rows
+    ]
+    grown = describe_recent(build_report(replace(history, rows=rows)))
+    assert "1000x1 +11 % in 50.0.1" in grown
+    assert "no cost grew" not in grown
+
+
 def test_pictures_are_svg_without_scripts(report: Report, history: History) -> None:
     for ground in picture.STYLES:
         drawn = picture.draw_picture(report, history, ground)
@@ -448,6 +500,8 @@ def test_pictures_are_svg_without_scripts(report: Report, history: History) -> N
         assert not list(root.iter(f"{SVG}script"))
         assert all(name in drawn for name in NAMES)
         assert ("#15181c" in drawn) == (ground == "dark")
+        texts = [text.text for text in root.iter(f"{SVG}text")]
+        assert texts[0] == "Instructions to deregister one of 1000 modules of 8 functions"
 
 
 def test_damaged_file_is_an_error_after_the_others_are_published(

@@ -63,6 +63,12 @@ def major_of(release: str) -> int:
     return Version(release).major
 
 
+def first_of_major(releases: Sequence[str]) -> str:
+    """Return the first release with the newest major version."""
+    newest = major_of(releases[-1])
+    return next(release for release in releases if major_of(release) == newest)
+
+
 def key_of(platform: Platform) -> str:
     """Return the name of a platform in links."""
     return platform.name.lower().replace("_", "-")

@@ -77,6 +77,11 @@ def write_answer(
         model=calculator.build_calculator_data(pinned),
         verdicts=calculator.build_verdict_table(pinned),
         rules=build_rules(),
+        first_of_newest=calculator.first_of_major(pinned),
+        machines=[
+            history.machines[name]
+            for name in dict.fromkeys(series.key.machine for series in report.series)
+        ],
         settings=SETTINGS,
         languages={setting.key: setting.language for setting in SETTINGS},
         repository=links.find_repository(),
@@ -112,8 +117,13 @@ def write_empty(site: Path, project: str, history: History) -> None:
     )
 
 
-def write_releases(site: Path, project: str, report: Report, pinned: list[Release]) -> None:
-    """Write the page of releases. The id of a row is the commit id, to which asv's pages link."""
+def write_releases(
+    site: Path, project: str, report: Report, pinned: list[Release], regressions: int = 0
+) -> None:
+    """Write the page of releases. The id of a row is the commit id, to which asv's pages link.
+
+    `regressions` is how many asv's own step detector found.
+    """
     write_page(
         site / RELEASES,
         project=project,
@@ -121,6 +131,7 @@ def write_releases(site: Path, project: str, report: Report, pinned: list[Releas
         rows=releases.build_rows(report, pinned),
         values=releases.build_comparison(report),
         recent=describe_recent(report),
+        regressions=regressions,
     )
 
 

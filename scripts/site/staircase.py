@@ -8,9 +8,10 @@ from markupsafe import Markup
 
 from scripts.site.svg import LogScale, element, format_tick, line, path, text
 
-WIDE, NARROW, PICTURE = (1120, 360), (360, 310), (840, 320)
+WIDE, NARROW, PICTURE = (1120, 360), (360, 310), (600, 340)
 TOP, BOTTOM, LEFT = 58, 26, 44  # margins for the changes, the releases and the scale
 LEVEL = 34  # height of the label of a change, if labels that are too close are staggered
+HEADER = 28  # height above a picture, for the measure
 GAP = 28  # minimum distance of the labels of two changes
 SMALLEST = 1e-9  # values below it have no place on a logarithmic scale
 LETTER = 7.2  # maximum width of a letter of the labels
@@ -67,6 +68,7 @@ class Staircase:
         releases: the releases along the x axis.
         lines, marks: the series and their changes.
         hints: the text to show when a pointer is on a release.
+        measure: what the values are, which a picture has above the chart.
         counted: whether values are exact counts, which are drawn as steps; gaps are points.
     """
 
@@ -76,6 +78,7 @@ class Staircase:
     marks: list[Mark]
     hints: dict[str, str]
     counted: bool = True
+    measure: str = ""
 
 
 def draw_staircase(chart: Staircase, size: tuple[int, int], kind: str) -> Markup:
@@ -143,13 +146,18 @@ class _Drawing:
         ]
         names = [part for line in self.chart.lines for part in self.draw_label(line)]
         areas = [] if kind == "picture" else self.draw_hints(with_text=kind == "wide")
+        header, above = 0, list[Markup]()
+        if kind == "picture":
+            header, above = HEADER, [text(0, 14 - HEADER, self.chart.measure, class_="measure")]
         return element(
             "svg",
+            *above,
             element("g", *plot, aria_hidden="true"),
             *self.draw_marks(),
             element("g", *names, aria_hidden="true"),
             element("g", *areas, class_="hints", aria_hidden="true"),
-            class_=f"chart {kind}", viewBox=f"0 0 {self.width} {self.height}",
+            class_=f"chart {kind}", viewBox=f"0 {-header} {self.width} {self.height + header}",
+            width=self.width if header else None,
             xmlns="http://www.w3.org/2000/svg", role="group", aria_label=self.chart.title,
         )  # fmt: skip
 
