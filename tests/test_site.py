@@ -436,6 +436,27 @@ def test_text_from_results_is_escaped(tmp_path: Path, history: History) -> None:
     assert html.escape(evil) in text.replace("&#34;", "&quot;")
 
 
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("https://github.com/owner/name.git", "https://github.com/owner/name"),
+        ("git@github.com:owner/name.git", "https://github.com/owner/name"),
+        ("ssh://git@github.com/owner/name", "https://github.com/owner/name"),
+        ("/srv/name.git", ""),
+        ("https://user:secret@example.org/name", ""),
+        ("", ""),
+    ],
+)
+def test_repository_is_linked_if_its_remote_is_on_the_web(
+    remote: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    if remote:
+        subprocess.run(["git", "remote", "add", "origin", remote], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    assert links.find_repository() == address
+
+
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "http://example.org", "//example.org"])
 def test_address_without_https_is_rejected(address: str) -> None:
     with pytest.raises(ValueError, match="is not an https address"):

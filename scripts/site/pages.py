@@ -84,7 +84,6 @@ def write_answer(
         ],
         settings=SETTINGS,
         languages={setting.key: setting.language for setting in SETTINGS},
-        repository=links.find_repository(),
         recent=describe_recent(report),
         busy=busy
         and (
@@ -178,6 +177,12 @@ def allow_breaks(code: str) -> Markup:
     return Markup("<wbr>").join(parts)  # escapes them
 
 
+def keep_words(command: str) -> Markup:
+    """Return a command that a narrow page breaks at spaces only, and not after hyphens."""
+    word = Markup('<span class="word">{}</span>')
+    return Markup(" ").join(word.format(part) for part in command.split())
+
+
 def write_page(path: Path, template: str = "", **values: Any) -> None:
     """Write a page from its template in `templates/`. Values are escaped.
 
@@ -191,6 +196,7 @@ def write_page(path: Path, template: str = "", **values: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["command"] = keep_words
     environment.filters["breakable"] = allow_breaks
     environment.filters["pulls"] = links.link_pulls
     environment.filters["https"] = links.require_https
@@ -204,6 +210,7 @@ def write_page(path: Path, template: str = "", **values: Any) -> None:
         address_of=links.address_of,
         describe_rules=advice.describe_rules,
         legend=tables.LEGEND,
+        repository=links.find_repository(),
         published=datetime.now(UTC).date(),
     )
     write_atomically(
