@@ -116,15 +116,14 @@ def estimate_ms(
         return 0, 0
     low, high = curves.low, curves.high
 
-    def warm_or_cold(entries: float) -> float:
-        # When modules are dropped one after the other, the table may still be in the caches.
-        return min(rate_at(low.first, entries), rate_at(low.following, entries))
-
     def lowest_first(entries: float) -> float:
-        return warm_or_cold(entries) if load is Load.ALL else rate_at(low.first, entries)
+        rate = rate_at(low.first, entries)
+        # if modules are dropped one after the other, the table may still be in the caches
+        return min(rate, rate_at(low.following, entries)) if load is Load.ALL else rate
 
     def highest_first(entries: float) -> float:
-        return max(rate_at(high.first, entries), rate_at(high.following, entries))
+        rate = rate_at(high.first, entries)
+        return max(rate, rate_at(high.following, entries)) if load is Load.ALL else rate
 
     lowest = module_ns(load, total, fdes, registration, low, lowest_first)
     highest = module_ns(load, total, fdes, registration, high, highest_first)
@@ -261,12 +260,12 @@ ISSUE_5555 = "wasmCloud#5555: 2,000 scans of 400,000 entries in 3.7 s"
 UNKNOWN_MACHINE = Curves(
     low=Curve(
         first=(
-            Point(106_000, 0.27, ISSUE_10287),
+            Point(106_000, 0.267, ISSUE_10287),
             Point(400_000, 0.45, AMD),
             Point(1_000_000, 0.83, AMD),
         ),
         following=(
-            Point(106_000, 0.27, ISSUE_10287),
+            Point(106_000, 0.267, ISSUE_10287),
             Point(400_000, 0.55, AMD),
             Point(1_000_000, 0.80, AMD),
         ),
@@ -278,7 +277,7 @@ UNKNOWN_MACHINE = Curves(
             Point(50_000, 1.8, INTEL),
             Point(72_000, 2.1, INTEL_LARGE),
             Point(266_664, 2.8, ISSUE_6541),
-            Point(400_000, 4.6, ISSUE_5555),
+            Point(400_000, 4.62, ISSUE_5555),
         ),
         following=(
             Point(2_000, 1.1, AMD_SLOW),
@@ -286,7 +285,7 @@ UNKNOWN_MACHINE = Curves(
             Point(50_000, 1.12, INTEL),
             Point(100_000, 1.54, INTEL),
             Point(266_664, 2.8, ISSUE_6541),
-            Point(400_000, 4.6, ISSUE_5555),
+            Point(400_000, 4.62, ISSUE_5555),
         ),
         # 20 modules of 108 FDEs on the Intel host: 2 to 3 µs per module that are no scan
         module_ns=3000,
