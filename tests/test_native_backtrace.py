@@ -58,6 +58,45 @@ for frame in _walk.walk_from_wasm(None, module, unwind_info):
               if 0 <= offset - function["st_value"] < function["st_size"]]
 print(json.dumps(names))
 """
+# A signal interrupts wasm code, and its handler walks the stack, as profilers in a process do.
+PROFILER = """
+import ctypes, json, signal, sys
+from benchmarks import _walk
+from wasmtime import Instance, Module, Store
+TEXT = '''(module
+  (func $inner (param $left i32)
+    (loop $again
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (br_if $again (local.get $left))))
+  (func $middle (param i32) (call $inner (local.get 0)))
+  (func (export "run") (param i32) (call $middle (local.get 0))))'''
+unwinder, engine = _walk.load_unwinder(), _walk.make_engine(sys.argv[1])
+before = _walk.read_executable_mappings()
+module = Module(engine, TEXT)
+[code] = _walk.read_executable_mappings() - before
+store = Store(engine)
+run = Instance(store, module, []).exports(store)["run"]
+walks = []
+handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _: walks.append(_walk.walk_stack(unwinder)))
+libc = ctypes.CDLL(None)
+libc.signal(int(signal.SIGVTALRM), handler)
+signal.setitimer(signal.ITIMER_VIRTUAL, 0.15)  # seconds of CPU time, of which wasm takes most
+run(store, 700_000_000)
+frames = [frame in code for frame in walks[0]]
+print(json.dumps([any(frames), sum(frames[:-1])]))
+"""
+# Stop wasm with a trap, and print Wasmtime's own backtrace.
+TRAP = """
+import json, sys
+from wasmtime import Instance, Module, Store, Trap
+from benchmarks._modules import make_engine
+TEXT = '(module (func $inner unreachable) (func $outer (export "run") (call $inner)))'
+store = Store(make_engine(sys.argv[1]))
+try:
+    Instance(store, Module(store.engine, TEXT), []).exports(store)["run"](store)
+except Trap as trap:
+    print(json.dumps([frame.func_name for frame in trap.frames]))
+"""
 # Spin in wasm for perf, or stop in a host function for gdb.
 INSPECTED = """
 import os, signal, sys
@@ -146,6 +185,24 @@ def test_glibc_backtrace_passes_the_same_frames(install: Install) -> None:
     stopped = run_python(install("49.0.0"), CROSS_CHECK, "off")
     assert stopped == names[:1]  # like libgcc, `backtrace` reports the frame at which it stops
     assert run_python(install("30.0.0"), CROSS_CHECK, "on") == []
+
+
+@linux
+@pytest.mark.parametrize("version", ["15.0.0", "30.0.0", "49.0.0"])
+def test_profiler_in_the_process_passes_wasm_frames_with_unwind_info_only(
+    version: str, install: Install
+) -> None:
+    """It starts in wasm, so that Wasmtime's library does not come first."""
+    # three functions and the trampoline into wasm; off: the interrupted frame is not passed
+    assert run_python(install(version), PROFILER, "on") == [True, 4]
+    assert run_python(install(version), PROFILER, "off") == [True, 0]
+
+
+@linux
+@pytest.mark.parametrize("version", ["30.0.0", "49.0.0"])
+def test_own_backtraces_and_traps_do_not_need_unwind_info(version: str, install: Install) -> None:
+    for unwind_info in SETTINGS:
+        assert run_python(install(version), TRAP, unwind_info) == ["inner", "outer"]
 
 
 @linux
