@@ -8,11 +8,9 @@ from pathlib import Path
 
 from wasmtime import wat2wasm
 
-FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
-# Functions in the module -> how many of them are exported. 100 and 7 are from
-# bytecodealliance/wasmtime#10287, 2000 is from wasmCloud/wasmCloud#5555.
-SIZES = {1: 1, 8: 8, 100: 7, 2000: 7}
+from benchmarks._shapes import EXPORTED
 
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 # Calls a host function from the third of its functions: for native backtraces.
 THREE_DEEP = """\
 (module
@@ -44,7 +42,7 @@ def write_function(index: int, *, exported: bool) -> str:
 def write_module(functions: int) -> str:
     """Return the text of the module with that many functions."""
     bodies = (
-        write_function(index, exported=index < SIZES[functions]) for index in range(functions)
+        write_function(index, exported=index < EXPORTED[functions]) for index in range(functions)
     )
     return f'(module\n  (memory (export "memory") 1)\n{"".join(bodies)})\n'
 
@@ -58,9 +56,9 @@ def save_module(name: str, text: str) -> None:
 
 def main() -> None:
     """Write all modules."""
-    for functions in SIZES:
+    for functions in EXPORTED:
         save_module(f"functions-{functions}", write_module(functions))
-        print(f"functions-{functions}: {functions} functions, {SIZES[functions]} exported")
+        print(f"functions-{functions}: {functions} functions, {EXPORTED[functions]} exported")
     save_module("three-deep", THREE_DEEP)
     print("three-deep: 3 functions, 1 exported")
 

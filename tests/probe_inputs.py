@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.gap.platforms import Platform
+from scripts.cost.platforms import Platform
 from scripts.probe.builds import Build, install_release
 from scripts.probe.inputs import Input
 from scripts.probe.measuring import Result

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from scripts.gap.advice import (
+from scripts.cost.advice import (
     THRESHOLD,
     Basis,
     Decision,
@@ -15,8 +15,8 @@ from scripts.gap.advice import (
     read_reports,
     rule_limits,
 )
-from scripts.gap.model import ENTRY_NS
-from scripts.gap.platforms import Platform
+from scripts.cost.model import ENTRY_NS
+from scripts.cost.platforms import Platform
 
 from .conftest import ROOT
 

@@ -26,8 +26,8 @@ from asv.runner import BenchmarkResult
 from asv.util import ProcessError, UserError
 
 from scripts import asv_plugin
-from scripts.measuring import machines, results
-from scripts.measuring.results import MeasuredResults
+from scripts.measuring import machines, stored
+from scripts.measuring.stored import MeasuredResults
 from scripts.releases import environment
 from scripts.releases.environment import ReleaseEnvironment
 
@@ -191,7 +191,7 @@ def test_reasons_for_na_are_printed_once_per_environment_and_again_at_the_end(
         return 2
 
     log = SimpleNamespace(info=lambda line, **_: printed.append(line))
-    monkeypatch.setattr(results, "log", log)
+    monkeypatch.setattr(stored, "log", log)
     monkeypatch.setattr(asv_plugin, "asv_run", run)
     monkeypatch.setitem(ReleaseEnvironment.missing, LIBUNWIND, "no libunwind")
     conf = SimpleNamespace(results_dir=str(tmp_path))

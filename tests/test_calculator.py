@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from scripts.base.numbers import format_milliseconds
-from scripts.gap.advice import Load, advise
-from scripts.gap.platforms import Platform
+from scripts.cost.advice import Load, advise
+from scripts.cost.platforms import Platform
 from scripts.site.calculator import build_calculator_data, libgcc_limits, model_eras
 
 from .conftest import COMMITS, ROOT, skip_missing

@@ -15,8 +15,8 @@ from typing import IO, Any
 import psutil
 import pytest
 
-from scripts.gap.advice import Decision, Range
-from scripts.gap.platforms import Platform
+from scripts.cost.advice import Decision, Range
+from scripts.cost.platforms import Platform
 from scripts.probe import children, command, measuring, plan, report, unwinders
 from scripts.probe.children import Progress, describe_exit, name_signals, run_job
 from scripts.probe.inputs import Input

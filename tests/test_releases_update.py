@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from scripts.releases import index as releases_index
 from scripts.releases import pins
-from scripts.releases import update as releases_update
 from scripts.releases.update import main
 
 from .index import Index
@@ -63,9 +63,9 @@ def test_new_releases_are_appended_in_order_with_native_wheels_only(
 @pytest.mark.parametrize(
     ("library", "registration"),
     [
-        (b"\0___register_frame\0", pins.BY_FUNCTION),
-        (b"\0___register_frame\0__unw_add_dynamic_eh_frame_section\0", pins.BY_SECTION),
-        (b"\0something else\0", pins.UNKNOWN),
+        (b"\0___register_frame\0", pins.Registration.FUNCTIONS),
+        (b"\0___register_frame\0__unw_add_dynamic_eh_frame_section\0", pins.Registration.SECTIONS),
+        (b"\0something else\0", pins.Registration.UNKNOWN),
     ],
 )
 def test_pin_has_the_registration_of_the_macos_library(
@@ -74,7 +74,7 @@ def test_pin_has_the_registration_of_the_macos_library(
     index.add_release("99.0.0", library=library)
     assert update(index) == 0
     assert pins.load_pins()[-1].macs == {"arm64": registration}
-    assert pins.load_pins()[-1].on_macs == registration
+    assert pins.load_pins()[-1].mac_registration == registration
     assert f"macosx_11_0_arm64.whl: registers {registration}" in capsys.readouterr().out
 
 
@@ -99,11 +99,12 @@ def test_wheel_for_several_platforms_is_pinned(index: Index) -> None:
     assert list(pins.load_pins()[-1].macs) == ["arm64"]
 
 
-def test_on_macs_lists_processors_if_their_libraries_differ() -> None:
+def test_mac_registration_lists_processors_if_their_libraries_differ() -> None:
     release = replace(
-        pins.load_pins()[-1], macs={"arm64": pins.BY_SECTION, "x86_64": pins.BY_FUNCTION}
+        pins.load_pins()[-1],
+        macs={"arm64": pins.Registration.SECTIONS, "x86_64": pins.Registration.FUNCTIONS},
     )
-    assert release.on_macs == "arm64 a section at a time, x86_64 function by function"
+    assert release.mac_registration == "arm64 a section at a time, x86_64 function by function"
 
 
 def test_skipped_releases_are_listed_with_reasons(
@@ -175,6 +176,13 @@ def test_release_that_is_still_uploading_postpones_newer_releases(
     assert [release.version for release in pins.load_pins()[-2:]] == ["99.0.1", "100.0.0"]
 
 
+def test_late_wheel_does_not_extend_the_wait_for_the_others(index: Index) -> None:
+    index.add("wasmtime-99.0.0-py3-none-musllinux_1_2_x86_64.whl", time_ago(days=3))
+    index.add("wasmtime-99.0.0-py3-none-win_amd64.whl", time_ago(hours=5))
+    assert update(index) == 0
+    assert pins.load_pins()[-1].version == "99.0.0"
+
+
 def test_release_is_pinned_once_all_three_systems_have_wheels(index: Index) -> None:
     index.add_release("99.0.0", time=time_ago(hours=2))
     index.add("wasmtime-99.0.0-py3-none-manylinux1_x86_64.whl", time_ago(hours=2))
@@ -229,21 +237,21 @@ def test_downloads_are_limited_in_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     limit = 1000 if too_large == "page" else len(index.page()) + 10_000
-    monkeypatch.setattr(releases_update, "MAX_BYTES", limit)
+    monkeypatch.setattr(releases_index, "MAX_BYTES", limit)
     # random bytes make a large wheel; zeros make a small wheel with a large library
     content = os.urandom(2 * limit) if too_large == "wheel" else b"\0" * 2 * limit
     index.add_release("99.0.0", library=content)
     before = pins.PINS.read_bytes()
     assert update(index) == 1
     assert pins.PINS.read_bytes() == before
-    expected = "its library is too large" if too_large == "library" else "has more than"
+    expected = "its files are too large" if too_large == "library" else "has more than"
     assert expected in capsys.readouterr().err
 
 
 def test_downloads_are_limited_in_time(
     index: Index, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(releases_update, "MAX_DURATION", timedelta(0))
+    monkeypatch.setattr(releases_index, "MAX_DURATION", timedelta(0))
     assert update(index) == 1
     assert "takes more than 0:00:00" in capsys.readouterr().err
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import psutil
 
-from scripts.gap import model
-from scripts.gap.model import Registration
-from scripts.gap.platforms import Platform
+from scripts.cost import model
+from scripts.cost.platforms import Platform
 from scripts.probe.builds import Build
 from scripts.probe.unwinders import Unwinder
+from scripts.releases.pins import Registration
 
 # Seconds of a counting process, measured on a busy machine with two cores of 2.6 GHz.
 START_SECONDS = 5.0  # to start Python and wasmtime under valgrind

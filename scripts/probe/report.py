@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.base.numbers import format_count, format_milliseconds_range
-from scripts.gap.advice import (
+from scripts.cost.advice import (
     Advice,
     Basis,
     Decision,
     describe_benefit,
     has_benefit,
 )
-from scripts.gap.platforms import Platform
+from scripts.cost.platforms import Platform
 from scripts.measuring import machines
 from scripts.probe.measuring import Result, contradicts_model
 from scripts.probe.verdict import USUAL_MODULES

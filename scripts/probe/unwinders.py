@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from asv.util import UserError
 from packaging.version import Version
 
-from scripts.gap.advice import DETECTS_SINCE
-from scripts.gap.model import SCANS, Scan
-from scripts.gap.platforms import Platform
+from scripts.cost.model import DETECTS_SINCE, SCANS, Scan
+from scripts.cost.platforms import Platform
 from scripts.measuring import unwinders
 
 SYSTEM, LIBUNWIND = "system", "libunwind"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from scripts.gap import model
-from scripts.gap.advice import Advice, Load, Range, advise, decide
+from scripts.cost import model
+from scripts.cost.advice import Advice, Load, Range, advise, decide
 from scripts.probe.plan import Run
 
 USUAL_MODULES = (20, 1000)  # numbers of loaded modules for which there is always advice

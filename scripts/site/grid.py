@@ -8,7 +8,7 @@ from asv.graph import Graph
 from asv.util import UserError, geom_mean_na
 
 from scripts.base.files import write_atomically
-from scripts.gap.report import Series
+from scripts.report.build import Series
 from scripts.site.pages import FRONT, RELEASES
 
 GRID = "grid.html"
@@ -51,7 +51,7 @@ def write_thumbnails(site: Path, graphs: Any, benchmarks: Any, series: Series) -
     for benchmark in benchmarks:
         for graph in graphs.get_graph_group(benchmark):
             key = graph.params["machine"], graph.params.get("env-UNWINDER")
-            if key == (series.machine, series.unwinder):
+            if key == (series.key.machine, series.key.unwinder.option):
                 draw_thumbnail(graph).save(site)
 
 

@@ -10,9 +10,9 @@ from asv.config import Config
 from asv.util import UserError
 
 from scripts.base.files import write_atomically
-from scripts.gap.report import Report, build_report
 from scripts.history.benchmarks import DEREGISTER
 from scripts.history.read import History, read_history
+from scripts.report.build import Report, build_report
 from scripts.site.charts import build_chart, name_series
 from scripts.site.staircase import PICTURE, draw_staircase
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.parse_args(arguments)
     try:
         history = read_history(Config.load("asv.conf.json"))
-        rows = [row for row in history.rows if not history.machines[row.machine].is_local]
+        rows = [row for row in history.rows if not history.machines[row.series.machine].is_local]
         recorded = replace(history, rows=rows)
         report = name_series(build_report(recorded), recorded)
         for ground in STYLES:

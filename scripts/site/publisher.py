@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 from asv.publishing import OutputPublisher
 
-from scripts.gap import words
-from scripts.gap.report import build_report
 from scripts.history.read import read_history
 from scripts.releases.repo import ReleaseRepo
+from scripts.report import words
+from scripts.report.build import build_report
 from scripts.site import pages
 from scripts.site.charts import name_series
 from scripts.site.grid import move_grid, write_thumbnails
@@ -39,7 +39,7 @@ class GapPage(OutputPublisher):
             write_thumbnails(site, graphs, benchmarks, report.series[0])
         else:
             pages.write_empty(site, conf.project, history)
-        pages.write_releases(site, conf.project, shown, history, repo.releases)
+        pages.write_releases(site, conf.project, shown, history.releases)
         pages.write_redirect(site)
         cls.problems = list(report.problems)
         if not history.measured:

@@ -1,4 +1,4 @@
-// The calculation of scripts/gap/advice.py. `model` has its constants and sentences.
+// The calculation of scripts/cost/advice.py. `model` has its constants and sentences.
 
 function advise(model, platformIndex, eraIndex, load) {
   const platform = model.platforms[platformIndex];

@@ -10,7 +10,7 @@ from scripts.base.exits import exit_code
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report. Return the exit code of `--check`, or 2 on an error."""
-    from scripts.gap import command  # imported here, so that a missing package exits with 2
+    from scripts.report import command  # imported here, so that a missing package exits with 2
 
     return command.main(arguments)
 

@@ -10,14 +10,14 @@ from rich.console import Console
 
 from benchmarks._shapes import HEADLINE
 from scripts.base.exits import FAILED
-from scripts.gap import tables, words
-from scripts.gap.report import build_report, exit_code_of
 from scripts.history.read import History, read_history
+from scripts.report import tables, words
+from scripts.report.build import build_report, exit_code_of
 
 ABOUT = "The gap report: when the cost of unwind info changed, and what to do."
 CHECK = (
-    "exit with 0 if the newest release did not change the cost, 1 if it did, 2 on any error, "
-    "3 if that is unknown"
+    "exit with 0 if the newest pinned release did not change the cost, 1 if it did, 2 on any "
+    "error, 3 if that is unknown, for example because it was not measured yet"
 )
 SHORT_WIDTH, DETAILS_WIDTH = 80, 200  # columns, if standard output is not a terminal
 
@@ -61,24 +61,27 @@ def require_rows(history: History) -> None:
     """Check that the history has values.
 
     Raises:
-        UserError: there are none. The message lists the files that were left out.
+        UserError: there are none.
     """
     if not history.rows:
-        raise UserError("\n".join([words.describe_empty(history), *history.left_out]))
+        raise UserError(words.describe_empty(history))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report. Return the exit code of `--check`, or 2 on an error."""
     options = parse(arguments)
+    left_out: list[str] = []
     try:
         history = read_history(Config.load("asv.conf.json"))
+        left_out = history.left_out
         require_rows(history)
         report = build_report(history, options.machine, options.shape, options.since)
         if not report.series:
             where = options.machine or "any machine"
             raise UserError(f"No cost was measured on {where}.")
     except UserError as error:
-        print(error, file=sys.stderr)
+        # a file that was left out may be the reason why a name is unknown
+        print(*left_out, error, sep="\n", file=sys.stderr)
         return FAILED
     is_terminal = sys.stdout.isatty()
     if options.format == "json":
@@ -94,4 +97,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tables.print_details(report, console, releases=options.releases)
     else:
         tables.print_short(report, Console(width=None if is_terminal else SHORT_WIDTH))
-    return exit_code_of(report.verdicts) if options.check else 0
+    return exit_code_of(report.verdicts, report.newest) if options.check else 0

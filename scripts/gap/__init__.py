@@ -1,1 +1,0 @@
-"""The report: when did the cost of unwind info change, why, and what to do."""

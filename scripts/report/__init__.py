@@ -1,0 +1,1 @@
+"""The report: conclusions from the history, as data and as text."""
