@@ -98,7 +98,7 @@ def sample_cells(residents: list[Any]) -> Cells:
             cells.update({(setting, fdes): shortage for setting in SETTINGS})
             continue
         residents += load_image(count, resident_image, "on")
-        drops = time_drops(images)
+        drops = sample_drops(images)
         cells.update({(setting, fdes): [quantiles(drops[setting])[0]] for setting in images})
         cells.update({(setting, fdes): reason for setting, reason in reasons.items()})
     return cells
@@ -125,7 +125,7 @@ def compile_images() -> tuple[Images, Reasons]:
     return images, reasons
 
 
-def time_drops(images: Images) -> dict[UnwindInfo, list[float]]:
+def sample_drops(images: Images) -> dict[UnwindInfo, list[float]]:
     """Load and drop a module of each image in turn; return the seconds of each drop.
 
     The order never changes: a drop with unwind info leaves the table in the caches, so the drop

@@ -98,7 +98,7 @@ def test_slow_drops_are_fewer(
         "benchmarks._busy.time.perf_counter", lambda: seconds * len(simulated.steps)
     )
     images: Any = {"on": "functions-8 on", "off": "functions-8 off"}
-    times = _busy.time_drops(images)
+    times = _busy.sample_drops(images)
     assert [len(times["on"]), len(times["off"])] == [drops, drops]
 
 
