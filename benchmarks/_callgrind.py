@@ -99,7 +99,8 @@ def run_profiled(module: str, profiles: int, data: bytes) -> list[Profile]:
         )  # fmt: skip
         if process.returncode:
             output = " ".join(process.stderr.decode(errors="replace").splitlines()[-3:])
-            raise missing_tool(f"valgrind {describe_exit(process.returncode)}: {output}")
+            reason = f"valgrind {describe_exit(process.returncode)}"
+            raise missing_tool(f"{reason}: {output}" if output else reason)
         return [parse_profile(file) for file in files[1:]]
 
 

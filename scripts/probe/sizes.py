@@ -20,8 +20,8 @@ class Budget:
         limit: with a single module loaded, if that takes longer than the former.
     """
 
-    count: float = 1.5
-    time: float = 2.0
+    count: float = 1.0
+    time: float = 4.0
     limit: float = 60.0
 
     @classmethod
