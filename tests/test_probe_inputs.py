@@ -238,13 +238,21 @@ def test_the_table_of_proposals_agrees_with_the_releases(
 def test_a_feature_is_enabled_if_the_c_api_can(probe_cache: Path, tmp_path: Path) -> None:
     path = tmp_path / "gc.wat"
     path.write_text(MODULES_BY_PROPOSAL["gc"])
-    options = ("--release", "45.0.0", "--modules", "4")
+    options = ("--release", "45.0.0", "--modules", "4", "--unwinder", "system")
     (off,) = run_probe_json(probe_cache, path, *options, code=2)
     assert "gc is on by default since 47.0.1" in off["error"]
     (on,) = run_probe_json(probe_cache, path, *options, "--wasm-features", "gc")
     assert on["fdes"] > 0
     assert on["timed"] == 4
     (old,) = run_probe_json(
-        probe_cache, path, "--release", "19.0.0", "--wasm-features", "gc", code=2
+        probe_cache,
+        path,
+        "--release",
+        "19.0.0",
+        "--wasm-features",
+        "gc",
+        "--unwinder",
+        "system",
+        code=2,
     )
     assert "the C API of this release cannot enable gc" in old["error"]
