@@ -8,9 +8,11 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import wasmtime
+from elftools.dwarf.callframe import FDE
+from elftools.elf.elffile import ELFFile
 from wasmtime import Config, Engine, Module
 
 from ._shapes import PROGRAM, UnwindInfo
@@ -120,6 +122,14 @@ def compile_portable_image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
     libc = "gnu" if platform.libc_ver()[0] else "musl"
     portable = make_engine(unwind_info, f"{platform.machine()}-unknown-linux-{libc}")
     return Module(portable, wasm.read_bytes()).serialize()
+
+
+def count_image_fdes(image: BinaryIO) -> int:
+    """Return how many FDEs a compiled image registers: 0 for a module without functions."""
+    elf = ELFFile(image)
+    if elf.get_section_by_name(EH_FRAME) is None:
+        return 0
+    return sum(isinstance(entry, FDE) for entry in elf.get_dwarf_info().EH_CFI_entries())
 
 
 def load_image(count: int, image: bytes | bytearray, unwind_info: UnwindInfo) -> list[Module]:

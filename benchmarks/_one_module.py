@@ -16,18 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from elftools.dwarf.callframe import FDE
-from elftools.elf.elffile import ELFFile
 from wasmtime import Module, WasmtimeError
 
 from ._callgrind import ALL
-from ._counted import Load
+from ._counted import CountedLoad
 from ._destructive import CLOCK
 from ._modules import (
-    EH_FRAME,
     check_unwind_info,
     compile_image,
     compile_portable_image,
+    count_image_fdes,
     drop_all,
     load_image,
 )
@@ -89,12 +87,9 @@ def resident_bytes() -> int:
 
 
 def count_fdes(descriptor: int) -> int:
-    """Count the FDEs of the image in a file descriptor: 0 for a module without functions."""
+    """Count the FDEs of the image in a file descriptor."""
     with os.fdopen(os.dup(descriptor), "rb") as stream:
-        elf = ELFFile(stream)
-        if elf.get_section_by_name(EH_FRAME) is None:
-            return 0
-        return sum(isinstance(entry, FDE) for entry in elf.get_dwarf_info().EH_CFI_entries())
+        return count_image_fdes(stream)
 
 
 def read_image(descriptor: int) -> bytes:
@@ -109,7 +104,7 @@ def count_module(image: int, modules: list[int], fdes: int) -> dict[str, Any]:
     compiled = read_image(image)
     costs = {}
     if fdes:  # without FDEs nothing is registered, and `count` would raise
-        costs = count({str(number): Load(number, compiled) for number in modules}).costs
+        costs = count({str(number): CountedLoad(number, compiled) for number in modules}).costs
     return {
         f"instructions_to_{verb}": {
             str(number): costs.get((str(number), step, ALL), 0) for number in modules

@@ -27,6 +27,9 @@ class Shape(NamedTuple):
     unwind_info: UnwindInfo = "on"
 
 
+# Exported functions of the fixtures, by their number of functions. 100 and 7 are from
+# bytecodealliance/wasmtime#10287, 2000 is from wasmCloud/wasmCloud#5555.
+EXPORTED = {1: 1, 8: 8, 100: 7, 2000: 7}
 PROGRAM = 0  # stands for the real program in place of a number of functions
 
 # Shapes that are timed and counted. bytecodealliance/wasmtime#10287 has 1000 modules; 1000 modules

@@ -1,11 +1,13 @@
 """The unwinder with which wasmtime registers unwind tables, chosen before wasmtime is imported.
 
-The environment variable UNWINDER selects it:
+The environment variable UNWINDER selects it, by an option of `_axis.UNWINDERS`:
 
 - `system`, the default: the unwinder of the platform. libgcc on Linux, Apple's libunwind on macOS,
   the function tables of the OS on Windows.
 - `libunwind`: LLVM's, on Linux. With it, wasmtime 19.0.0 and later registers as on macOS: it looks
   for `__unw_add_dynamic_fde` at run time (bytecodealliance/wasmtime#8028).
+- `libunwind-by-function`: a libunwind that cannot register sections, on Linux. With it, wasmtime
+  50.0.0 and later registers as on macOS 11 and 12. LIBUNWIND has to name its file.
 
 A library that is loaded but has no effect would give plausible but wrong numbers. So nothing is
 measured until `require_unwinder` has proved that the selected unwinder is in effect.
@@ -18,6 +20,7 @@ import os
 import sys
 from pathlib import Path
 
+from ._axis import LIBGCC, OPTIONS, Unwinder, find_unwinder
 from ._missing import missing_tool
 
 SONAME = "libunwind.so.1"  # LLVM's; nongnu's is libunwind.so.8
@@ -27,11 +30,44 @@ DETECT = "__unw_add_dynamic_fde"  # wasmtime looks for it; only LLVM's and Apple
 # wasmtime 50.0.0 and later registers a module with it (#14304). LLVM libunwind has it from version
 # 14 on; with an older one, 50.0.0 would register as 49.0.0 did, as if nothing had changed.
 BULK = "__unw_add_dynamic_eh_frame_section"
+SYSTEMS = {"linux": "Linux", "darwin": "macOS", "win32": "Windows"}  # by sys.platform
+INSTALL = {  # by whether the library can register sections
+    True: (
+        "or not LLVM's libunwind of version 14 or later. Install it (Debian, Ubuntu: apt install "
+        "libunwind-19, or any version from 14 on; Fedora: dnf install llvm-libunwind), or set "
+        "LIBUNWIND to its absolute path."
+    ),
+    False: (
+        f"or not a libunwind that has {DETECT} and lacks {BULK}. Set LIBUNWIND to the absolute "
+        "path of one, such as that of Debian's libunwind-13."
+    ),
+}
+
+
+def select_unwinder() -> Unwinder:
+    """Return the unwinder that UNWINDER selects.
+
+    Raises:
+        ValueError: UNWINDER is unknown.
+        NotImplementedError: there is no such unwinder on this operating system.
+    """
+    option = os.environ.get("UNWINDER") or LIBGCC.option
+    if option not in OPTIONS:
+        raise ValueError(f"UNWINDER={option} is unknown. Set it to {' or '.join(OPTIONS)}.")
+    unwinder = find_unwinder(option, SYSTEMS.get(sys.platform, "Linux"))
+    if unwinder is None:
+        raise NotImplementedError(f"UNWINDER={option} works on Linux only")
+    return unwinder
+
+
+def is_preloaded(unwinder: Unwinder) -> bool:
+    """Return whether an unwinder has to be loaded before wasmtime, which looks for it then."""
+    return unwinder.system == "Linux" and unwinder.family == "libunwind"
 
 
 @functools.cache
 def preload_unwinder() -> ctypes.CDLL | None:
-    """Load LLVM's libunwind into the global symbol scope, if UNWINDER selects it.
+    """Load a libunwind into the global symbol scope, if UNWINDER selects one on Linux.
 
     Returns:
         the library, or None if it is not selected or not installed.
@@ -39,7 +75,11 @@ def preload_unwinder() -> ctypes.CDLL | None:
     Raises:
         RuntimeError: wasmtime is already loaded, and so bound to another unwinder.
     """
-    if os.environ.get("UNWINDER") != "libunwind" or sys.platform != "linux":
+    try:
+        unwinder = select_unwinder()
+    except (ValueError, NotImplementedError):  # `require_unwinder` reports it
+        return None
+    if not is_preloaded(unwinder):
         return None
     if "wasmtime" in sys.modules:
         raise RuntimeError("wasmtime was imported before libunwind could be loaded")
@@ -50,20 +90,24 @@ def preload_unwinder() -> ctypes.CDLL | None:
             library = ctypes.CDLL(candidate)
         except OSError:
             continue
-        if all(_defining_file(library, symbol) is not None for symbol in (DETECT, BULK)):
+        has_sections = _defining_file(library, BULK) is not None
+        is_libunwind = _defining_file(library, DETECT) is not None
+        if is_libunwind and has_sections == unwinder.sections:
             return ctypes.CDLL(candidate, mode=ctypes.RTLD_GLOBAL)
     return None
 
 
 def missing_library() -> str:
-    """Return what is missing for UNWINDER=libunwind and how to install it, or an empty string."""
-    if preload_unwinder() is not None:
+    """Return what is missing for UNWINDER and how to install it, or an empty string.
+
+    Raises:
+        ValueError, NotImplementedError: see `select_unwinder`.
+    """
+    unwinder = select_unwinder()
+    if not is_preloaded(unwinder) or preload_unwinder() is not None:
         return ""
-    return (
-        f"{os.environ.get('LIBUNWIND') or SONAME} is missing, or not LLVM's libunwind of version "
-        "14 or later. Install it (Debian, Ubuntu: apt install libunwind-19, or any version from 14 "
-        "on; Fedora: dnf install llvm-libunwind), or set LIBUNWIND to its absolute path."
-    )
+    file = os.environ.get("LIBUNWIND") or SONAME
+    return f"{file} is missing, {INSTALL[bool(unwinder.sections)]}"
 
 
 @functools.cache
@@ -74,27 +118,21 @@ def require_unwinder() -> str | None:
         the file of its library; None on Windows, whose unwinder is not a separate library.
 
     Raises:
-        ValueError: UNWINDER is neither system nor libunwind.
+        ValueError: UNWINDER is unknown.
         NotImplementedError: the unwinder is not available on this machine, or this release does not
             look for it.
         RuntimeError: another unwinder is in effect; or, under BENCHMARKS_STRICT=1, the unwinder is
             not available on this machine.
     """
-    unwinder = os.environ.get("UNWINDER") or "system"
-    if unwinder == "libunwind":
-        return _require_libunwind()
-    if unwinder != "system":
-        raise ValueError(f"UNWINDER={unwinder} is unknown. Set it to system or libunwind.")
-    if sys.platform == "linux":
+    unwinder = select_unwinder()
+    if unwinder.family == "os":
+        return None
+    if unwinder.family == "libgcc":
         return _require_libgcc()
-    if sys.platform == "darwin":
-        return _require_apple()
-    return None
+    return _require_libunwind() if is_preloaded(unwinder) else _require_apple()
 
 
 def _require_libunwind() -> str | None:
-    if sys.platform != "linux":
-        raise NotImplementedError("UNWINDER=libunwind works on Linux only")
     with Path(load_wasmtime()._name).open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if content.find(DETECT.encode()) < 0:

@@ -10,10 +10,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
-from elftools.dwarf.callframe import FDE
-from elftools.elf.elffile import ELFFile
-
-from ._modules import EH_FRAME, compile_image, fixture
+from ._modules import compile_image, count_image_fdes, fixture
 from ._shown import shown
 
 
@@ -26,10 +23,7 @@ def count_fdes(wasm: Path) -> int:
     """
     if sys.platform == "win32":
         raise NotImplementedError("Windows unwinds without .eh_frame")
-    elf = ELFFile(io.BytesIO(compile_image(wasm, "on")))
-    if elf.get_section_by_name(EH_FRAME) is None:
-        return 0
-    return sum(isinstance(entry, FDE) for entry in elf.get_dwarf_info().EH_CFI_entries())
+    return count_image_fdes(io.BytesIO(compile_image(wasm, "on")))
 
 
 class UnwindTables:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 from elftools.elf.elffile import ELFFile
 
 from ._callgrind import ALL, Profile, run_profiled
-from ._counted import REPEATS, Load
+from ._counted import REPEATS, CountedLoad
 from ._modules import compile_portable_image, fixture
 from ._shapes import COUNTED, HEADLINE, Shape
 from ._shown import shown
@@ -49,7 +49,7 @@ class Counted(NamedTuple):
     costs: Costs
 
 
-def count(loads: dict[str, Load]) -> Counted:
+def count(loads: dict[str, CountedLoad]) -> Counted:
     """Count the unwinder's instructions to load and to drop each of `loads`, by name.
 
     Raises:
@@ -108,13 +108,13 @@ def library_build(library: Path) -> int:
     return int(digest[:12], 16)
 
 
-def compile_load(shape: Shape) -> Load:
+def compile_load(shape: Shape) -> CountedLoad:
     """Compile the modules of a shape, for every processor of this architecture."""
     image = bytes(compile_portable_image(fixture(shape.functions), shape.unwind_info))
     residents: tuple[bytes, ...] = ()
     if shape.resident_modules:
         residents = (bytes(compile_portable_image(fixture(2000), "on")),) * shape.resident_modules
-    return Load(shape.modules, image, shape.unwind_info, shape.order, residents)
+    return CountedLoad(shape.modules, image, shape.unwind_info, shape.order, residents)
 
 
 class UnwinderInstructions:

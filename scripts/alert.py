@@ -53,7 +53,7 @@ def build_gap_issue(site: str) -> Issue | None:
     """Return the issue about the newest release, or None if that did not change the cost."""
     report = build_report(read_history(Config.load("asv.conf.json")))
     for series in report.series:
-        print(f"{series.machine}, {series.name}: {words.describe_verdict(series.verdict)}")
+        print(f"{series.key.machine}, {series.name}: {words.describe_verdict(series.verdict)}")
     changed = find_changed_series(report)
     if not changed:
         return None
@@ -81,7 +81,7 @@ def build_gap_title(changed: Sequence[Series]) -> str:
     places: dict[str, list[str]] = {}
     for series in sorted(changed, key=lambda series: not series.verdict.changed):
         verb = "changed" if series.verdict.changed else "may have changed"
-        places.setdefault(verb, []).append(f"{series.machine} ({series.unwinder})")
+        places.setdefault(verb, []).append(f"{series.key.machine} ({series.key.unwinder.option})")
     clauses = (f"{verb} the cost on {', '.join(names)}" for verb, names in places.items())
     return f"{changed[0].verdict.release} {'; '.join(clauses)}"
 

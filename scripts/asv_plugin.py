@@ -5,6 +5,7 @@ once this module has imported them. `setup` replaces functions where asv has no 
 docstrings and comments give the reasons.
 """
 
+import os
 import re
 import signal
 import sys
@@ -24,7 +25,9 @@ from asv.console import log
 from asv.machine import Machine, MachineCollection, iter_machine_files
 from asv.util import ProcessError, UserError
 
+from benchmarks._axis import OPTIONS
 from scripts.base.files import replace_atomically
+from scripts.base.names import check_known_name
 from scripts.base.schema import printable
 from scripts.history.machine import read_description
 from scripts.history.results import read_benchmarks, read_results
@@ -76,6 +79,8 @@ def run_and_explain(conf: Any, **options: Any) -> Any:
     if options.get("set_commit_hash") is not None:
         # asv would measure whatever is installed and store it as results of that release
         raise UserError("--set-commit-hash is not supported. Name the release to run instead.")
+    if option := os.environ.get("UNWINDER"):
+        select_unwinder(conf, option)
     exit_code = asv_run(conf, **{**options, "record_samples": True})
     print_reasons([*ReleaseEnvironment.missing.values(), *MeasuredResults.reasons])
     if not exit_code and not options.get("dry_run") and options.get("bench") != ["just-discover"]:
@@ -84,6 +89,17 @@ def run_and_explain(conf: Any, **options: Any) -> Any:
             f"uv run python -m scripts.gap --machine {machine}"
         )
     return exit_code
+
+
+def select_unwinder(conf: Any, option: str) -> None:
+    """Measure with one unwinder only: the one that the variable UNWINDER selects.
+
+    Raises:
+        UserError: there is no such unwinder.
+    """
+    check_known_name(option, OPTIONS, "value of UNWINDER")
+    axis = {**conf.matrix["env_nobuild"], "UNWINDER": [option]}
+    conf.matrix = {**conf.matrix, "env_nobuild": axis}
 
 
 def publish_and_check(conf: Any, *args: Any, **options: Any) -> None:

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from wasmtime import wat2wasm
 
-FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
-# Functions in the module -> how many of them are exported. 100 and 7 are from
-# bytecodealliance/wasmtime#10287, 2000 is from wasmCloud/wasmCloud#5555.
-SIZES = {1: 1, 8: 8, 100: 7, 2000: 7}
+from benchmarks._shapes import EXPORTED
 
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 MIXERS = ("xor", "add", "rotl", "or")
 TESTS = ("lt_s", "gt_u", "ne", "le_s", "ge_u")
 
@@ -35,19 +33,19 @@ def write_function(index: int, *, exported: bool) -> str:
 def write_module(functions: int) -> str:
     """Return the text of the module with that many functions."""
     bodies = (
-        write_function(index, exported=index < SIZES[functions]) for index in range(functions)
+        write_function(index, exported=index < EXPORTED[functions]) for index in range(functions)
     )
     return f'(module\n  (memory (export "memory") 1)\n{"".join(bodies)})\n'
 
 
 def main() -> None:
     """Write the module of every size, as text and binary."""
-    for functions in SIZES:
+    for functions in EXPORTED:
         text = write_module(functions)
         path = FIXTURES / f"functions-{functions}.wat"
         path.write_text(text, encoding="utf-8", newline="\n")
         path.with_suffix(".wasm").write_bytes(wat2wasm(text))
-        print(f"{path.name}: {functions} functions, {SIZES[functions]} exported")
+        print(f"{path.name}: {functions} functions, {EXPORTED[functions]} exported")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks._axis import APPLE, LLVM, Unwinder
 from scripts.cost.model import SCANS
 from scripts.history.benchmarks import DEREGISTER, LIBRARY, TIME_OFF, TIME_ON
 from scripts.history.machine import Machine
 from scripts.history.read import History, Measured
-from scripts.history.rows import Row, derive_gaps
+from scripts.history.rows import Row, SeriesKey, derive_gaps
+from scripts.releases import pins
 from scripts.report.law import predict_count
+
+from .conftest import ROOT
 
 LINUX = Machine("linux", "Debian 12, libgcc 12", "x86_64", "Linux", 12)
 TREE = Machine("tree", "Debian 13, libgcc 14", "x86_64", "Linux", 14)
@@ -20,12 +24,12 @@ OFF = 0.010  # seconds
 def make_counts(
     counts: Mapping[str, float],
     machine: Machine = LINUX,
-    unwinder: str = "libunwind",
+    unwinder: Unwinder = LLVM,
     shape: str = "1000x8",
 ) -> list[Row]:
     """Return a row for each release, with its instructions to deregister a module."""
     return [
-        Row(machine.name, unwinder, release, DEREGISTER, shape, value)
+        Row(SeriesKey(machine.name, unwinder), release, DEREGISTER, shape, value)
         for release, value in counts.items()
     ]
 
@@ -36,7 +40,7 @@ def make_predicted_counts(releases: Sequence[str] = STORY, machine: Machine = LI
     rows = []
     for shape in ("1000x1", "1000x8", "100x100"):
         for release in releases:
-            row = Row(machine.name, "libunwind", release, DEREGISTER, shape, 0)
+            row = Row(SeriesKey(machine.name, LLVM), release, DEREGISTER, shape, 0)
             count = predict_count(row, scan)
             assert count is not None
             rows.append(row._replace(value=count))
@@ -46,7 +50,7 @@ def make_predicted_counts(releases: Sequence[str] = STORY, machine: Machine = LI
 def make_times(
     gaps: Mapping[str, float],
     machine: Machine = MAC,
-    unwinder: str = "system",
+    unwinder: Unwinder = APPLE,
     shape: str = "1000x8",
     samples: int = 8,
 ) -> list[Row]:
@@ -55,27 +59,32 @@ def make_times(
     for release, gap in gaps.items():
         for benchmark, seconds in ((TIME_ON, OFF * gap), (TIME_OFF, OFF)):
             values = (seconds, seconds, seconds, (seconds,) * samples)
-            rows.append(Row(machine.name, unwinder, release, benchmark, shape, *values))
+            rows.append(Row(SeriesKey(machine.name, unwinder), release, benchmark, shape, *values))
     return [*rows, *derive_gaps(rows)]
 
 
 def make_libraries(builds: Mapping[str, int], machine: Machine = LINUX) -> list[Row]:
     """Return a row for each release, with the build id of the counted library."""
     return [
-        Row(machine.name, "libunwind", release, LIBRARY, "", build)
+        Row(SeriesKey(machine.name, LLVM), release, LIBRARY, "", build)
         for release, build in builds.items()
     ]
 
 
 def make_history(rows: Sequence[Row], *machines: Machine, newest: str = "") -> History:
     """Return a history of these rows, in which every machine has the same newest release."""
-    measured = [Measured(*key, 0) for key in dict.fromkeys(row[:3] for row in rows)]
+    results = dict.fromkeys((row.series, row.release) for row in rows)
+    measured = [Measured(series, release, 0) for series, release in results]
     machines = machines or (LINUX,)
     newest_by_machine = {
         machine.name: newest
-        or max((row.release for row in rows if row.machine == machine.name), default="")
+        or max((row.release for row in rows if row.series.machine == machine.name), default="")
         for machine in machines
     }
     return History(
-        {machine.name: machine for machine in machines}, measured, list(rows), newest_by_machine
+        {machine.name: machine for machine in machines},
+        pins.load_pins(ROOT / pins.PINS),
+        measured,
+        list(rows),
+        newest_by_machine,
     )

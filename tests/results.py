@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._shapes import COUNTED, HEADLINE
+from scripts.history.machine import parse_system
 from scripts.releases import pins
 
 from .conftest import COMMITS, ROOT
@@ -53,7 +54,7 @@ def write_results(
     results: Path,
     gaps: Mapping[str, Mapping[str, float]],
     machine: str = "linux-x86_64",
-    unwinder: str = "libunwind",
+    unwinder: str = "",
     started: int = SESSION,
     noise: float = 0.005,
     counts: Mapping[str, Mapping[str, float]] | None = None,
@@ -63,10 +64,12 @@ def write_results(
 ) -> None:
     """Write the results that asv would store in one session, with these gaps by release and shape.
 
-    `noise` is the relative spread of samples. `counts` and `registered` are instructions per module
+    By default, the unwinder is the one that Wasmtime treats like Apple's on that machine. `noise`
+    is the relative spread of samples. `counts` and `registered` are instructions per module
     to deregister and to register, by release and shape. `build` identifies the counted library.
     """
     describe_machine(results, machine)
+    unwinder = unwinder or ("libunwind" if parse_system(machine) in ("", "Linux") else "system")
     random = np.random.default_rng(seed)
     for release, by_shape in gaps.items():
         times = [

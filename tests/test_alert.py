@@ -33,7 +33,7 @@ def test_changed_gap_opens_one_issue_and_later_updates_it(github: Path, history:
     write_results(history, {"49.0.0": NEW, "50.0.1": NEW}, "ubuntu", unwinder="system")
     assert alert.main(["--site", "https://example.org/site/"]) == 0
     (issue,) = issues(github)
-    assert issue["title"] == "50.0.1 changed the cost on macos-15-arm64 (libunwind)"
+    assert issue["title"] == "50.0.1 changed the cost on macos-15-arm64 (system)"
     assert "[The site](https://example.org/site/)" in issue["body"]
     assert "→ 1.3× at 1000x8" in issue["body"]
     assert "#14304" in issue["body"]
@@ -88,7 +88,7 @@ def test_damaged_result_of_the_newest_release_is_reported(github: Path, history:
     assert alert.main([]) == 0
     (issue,) = issues(github)
     assert issue["title"] == (
-        "50.0.1 changed the cost on macos-15-arm64 (libunwind); may have changed the cost on "
+        "50.0.1 changed the cost on macos-15-arm64 (system); may have changed the cost on "
         "ubuntu-24.04 (libunwind)"
     )
     assert (
@@ -124,7 +124,7 @@ def test_dry_run_prints_the_issue(
     write_results(history, {"49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64")
     assert alert.main(["--dry-run"]) == 0
     output = capsys.readouterr().out
-    assert "50.0.1 changed the cost on macos-15-arm64 (libunwind)\n\n" in output
+    assert "50.0.1 changed the cost on macos-15-arm64 (system)\n\n" in output
     assert "#14304" in output
     assert issues(github) == []
 

@@ -5,10 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
+from benchmarks._axis import APPLE, LIBGCC, LLVM
 from scripts.base.exits import CHANGED, UNKNOWN
-from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP
+from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP, TIME_OFF, TIME_ON
 from scripts.history.read import History
-from scripts.history.rows import RESAMPLES, Row, resample, round_value
+from scripts.history.rows import RESAMPLES, Row, SeriesKey, derive_gaps, resample, round_value
+from scripts.report import words
 from scripts.report.build import exit_code_of
 from scripts.report.changes import find_changes, judge_newest, split_eras, split_series
 
@@ -75,7 +77,7 @@ def test_change_starts_an_era_in_every_shape_and_names_its_causes() -> None:
     changes = find_changes(history, rows)
     assert [change.label for change in changes] == ["22.0.0 #8629", "50.0.1 #14304"]
     assert [change.shapes for change in changes] == [{"1000x8": (300, 100)}, {"1000x8": (100, 10)}]
-    eras = list(split_eras(rows, changes))
+    eras = list(split_eras(history, rows, changes))
     for shape in ("1000x1", "1000x8"):
         assert [(era.first, era.last, era.releases) for era in eras if era.shape == shape] == [
             ("21.0.0", "21.0.0", 1), ("22.0.0", "49.0.0", 2), ("50.0.1", "50.0.1", 1),
@@ -85,7 +87,7 @@ def test_change_starts_an_era_in_every_shape_and_names_its_causes() -> None:
 def test_change_lists_functions_if_both_releases_have_them() -> None:
     before, now = {"fde": 90, "section": 0, "others": 10}, {"fde": 0, "section": 20, "others": 10}
     functions = [
-        Row("linux", "libunwind", release, FUNCTION, name, value)
+        Row(SeriesKey("linux", LLVM), release, FUNCTION, name, value)
         for release, values in (("49.0.0", before), ("50.0.1", now))
         for name, value in values.items()
     ]
@@ -100,7 +102,7 @@ def test_change_lists_functions_if_both_releases_have_them() -> None:
 
 
 def test_change_names_all_upstream_changes_since_the_release_before() -> None:
-    for unwinder, expected in (("libunwind", [8629, 9479, 14304]), ("system", [8629])):
+    for unwinder, expected in ((LLVM, [8629, 9479, 14304]), (LIBGCC, [8629])):
         history = make_history(make_counts({"21.0.0": 300.0, "50.0.1": 10.0}, unwinder=unwinder))
         (change,) = find_changes(history, next(iter(split_series(history).values())))
         assert [cause["pull_request"] for cause in change.causes] == expected
@@ -120,7 +122,7 @@ def test_verdict_is_unknown_if_another_library_was_counted() -> None:
 
 def test_times_are_ignored_in_a_series_with_counts() -> None:
     rows = make_counts(dict.fromkeys(STORY, 51.0))
-    rows += make_times(dict.fromkeys(STORY, 9.0) | {"50.0.1": 1.0}, LINUX, "libunwind")
+    rows += make_times(dict.fromkeys(STORY, 9.0) | {"50.0.1": 1.0}, LINUX, LLVM)
     assert conclude(make_history(rows)) == ([], "", 0)
 
 
@@ -138,13 +140,11 @@ def test_verdict_is_unknown_if_a_count_is_missing() -> None:
 
 def test_release_without_a_count_is_an_era_of_its_own() -> None:
     rows = make_counts({"48.0.0": 100, "49.0.0": 100})
-    rows += make_times(
-        dict.fromkeys(("48.0.0", "49.0.0"), 9.0) | {"50.0.1": 1.3}, LINUX, "libunwind"
-    )
+    rows += make_times(dict.fromkeys(("48.0.0", "49.0.0"), 9.0) | {"50.0.1": 1.3}, LINUX, LLVM)
     history = make_history(rows)
     (series,) = split_series(history).values()
     changes = find_changes(history, series)
-    old, new = split_eras(series, changes)
+    old, new = split_eras(history, series, changes)
     assert (old.first, old.last, old.known) == ("48.0.0", "49.0.0", True)
     assert (new.first, new.last, new.known, new.change) == ("50.0.1", "50.0.1", False, None)
     assert DEREGISTER not in new.values
@@ -171,7 +171,7 @@ def test_releases_with_single_samples_are_not_averaged_into_one_era() -> None:
     rows = make_times({"49.0.0": 5.5, "50.0.1": 1.2}, samples=1)
     history = make_history(rows, MAC)
     (series,) = split_series(history).values()
-    eras = list(split_eras(series, find_changes(history, series)))
+    eras = list(split_eras(history, series, find_changes(history, series)))
     assert [(era.first, era.last, era.known) for era in eras] == [
         ("49.0.0", "49.0.0", False), ("50.0.1", "50.0.1", False),
     ]  # fmt: skip
@@ -184,7 +184,7 @@ def find_noisy_changes(random: np.random.Generator, gaps: list[float]) -> list[s
     for shape, (release, gap) in itertools.product(shapes, zip(RELEASES, gaps, strict=True)):
         samples = tuple(gap * np.exp(random.normal(0, PROCESS_NOISE, 8)))
         value = round_value(float(np.median(samples)))
-        rows.append(Row("mac", "system", release, GAP, shape, value, samples=samples))
+        rows.append(Row(SeriesKey("mac", APPLE), release, GAP, shape, value, samples=samples))
     history = make_history(rows, MAC)
     (series,) = split_series(history).values()
     return [change.release for change in find_changes(history, series)]
@@ -211,3 +211,39 @@ def test_resampled_medians_equal_those_of_drawn_samples(size: int) -> None:
         drawn = np.random.default_rng(5).choice(samples, (RESAMPLES, size))
         expected = np.median(drawn, axis=1)
         assert (resample(list(samples), 5) == expected).all()
+
+
+def test_range_of_a_gap_is_the_middle_of_the_resampled_ratios() -> None:
+    """The ends are the 2.5th and 97.5th percentile of the ratios of medians, with fixed seeds."""
+    on, off = [8.0, 9.0, 10.0, 14.0], [1.0, 1.1, 1.3, 1.2]
+    key = SeriesKey("linux", LLVM)
+    rows = [
+        Row(key, "50.0.1", name, "1000x8", float(np.median(samples)), samples=tuple(samples))
+        for name, samples in ((TIME_ON, on), (TIME_OFF, off))
+    ]
+    gap = next(row for row in derive_gaps(rows) if row.benchmark == GAP)
+    draws = [np.random.default_rng(seed).choice(4, (1000, 4)) for seed in (10287, 10288)]
+    ratios = np.median(np.array(on)[draws[0]], axis=1) / np.median(np.array(off)[draws[1]], axis=1)
+    low, high = np.percentile(ratios, (2.5, 97.5))
+    assert (gap.low, gap.high) == (round_value(float(low)), round_value(float(high)))
+    assert gap.value == round_value(9.5 / 1.15)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        (5, 0, "free"),
+        (0, 5, "no longer free"),
+        (34, 2, "17 times cheaper"),
+        (2, 5, "2.5 times more expensive"),
+    ],
+)
+def test_change_of_cost_says_its_direction(old: float, new: float, text: str) -> None:
+    assert words.compare_costs(old, new) == text
+    assert words.abbreviate_cost_change(old, new) == text.replace(" times", "×")
+
+
+def test_cause_of_a_change_is_not_taken_from_the_release_before_it() -> None:
+    history = make_history(make_counts({"22.0.0": 300.0, "49.0.0": 100.0}))
+    (change,) = find_changes(history, next(iter(split_series(history).values())))
+    assert [cause["pull_request"] for cause in change.causes] == [9479]

@@ -10,12 +10,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asv.config import Config
 
+from benchmarks._axis import LLVM
+from scripts.cost.advice import Decision
 from scripts.cost.platforms import Platform
 from scripts.gap import main
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, TIME_OFF, TIME_ON
@@ -24,7 +27,17 @@ from scripts.report import tables
 from scripts.report.build import build_report
 
 from .conftest import COMMITS, DEADLINE, ROOT, environment
-from .results import FDES, REMOVAL, SHAPES, TEARDOWN, edit, repository, write_results
+from .histories import LINUX, make_counts, make_history
+from .results import (
+    FDES,
+    REMOVAL,
+    SHAPES,
+    TEARDOWN,
+    describe_machine,
+    edit,
+    repository,
+    write_results,
+)
 
 RELEASES = ("19.0.0", "21.0.0", "22.0.0", "40.0.0", "49.0.0", "50.0.1")
 OLD = {"1000x1": 1.4, "1000x8": 16.0, "100x100": 60.0}
@@ -32,6 +45,10 @@ HALF = {"1000x1": 1.2, "1000x8": 8.0, "100x100": 50.0}
 NEW = {"1000x1": 1.1, "1000x8": 1.3, "100x100": 1.9}
 FLAT = dict.fromkeys(OLD, 1.02)
 STORY = dict(zip(RELEASES, (OLD, OLD, HALF, HALF, HALF, NEW), strict=True))
+COUNTED_SHAPES = (
+    "1000x1", "250x8", "1000x8", "100x100", "250x8 fifo", "250x8 random", "1x2000",
+    "1x2000 beside 10,000 FDEs", "4x real program", "1000x8 off",
+)  # fmt: skip
 # counts per era and shape, as recorded with libunwind 19.1.7 of Debian 12
 PER_MODULE = (
     (64_180, 626_125, 2_501_125, 5_295_175, 1_015_187.5, 823_675, 16_331_575, 178_740_575, 9e7, 0),
@@ -39,10 +56,10 @@ PER_MODULE = (
     (12_029, 17_043, 68_043, 43_334, 27_625.5, 22_416.36, 10_066, 90_386, 29_657, 0),
 )
 COUNTS = {
-    release: dict(zip(SHAPES, PER_MODULE[era], strict=True))
+    release: dict(zip(COUNTED_SHAPES, PER_MODULE[era], strict=True))
     for release, era in zip(RELEASES, (0, 0, 1, 1, 1, 2), strict=True)
 }
-LIBGCC = dict(zip(SHAPES, (51, 51, 51, 51, 1047, 556.728, 51, 51, 51, 0), strict=True))
+LIBGCC = dict(zip(COUNTED_SHAPES, (51, 51, 51, 51, 1047, 556.728, 51, 51, 51, 0), strict=True))
 
 
 @pytest.fixture
@@ -299,6 +316,23 @@ def test_file_with_impossible_values_is_named_with_a_remedy(
     assert run(capsys, "--check", "--machine", "linux-x86_64")[0] == 3
 
 
+def test_file_of_an_unknown_unwinder_is_named_before_a_machine_is_called_unknown(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file,) = results.glob(f"linux-x86_64/{COMMITS['50.0.1'][:8]}-*libunwind.json")
+    other = results / "local-linux-x86_64" / file.name.replace("UNWINDERlibunwind", "UNWINDERother")
+    describe_machine(results, other.parent.name)
+    text = file.read_text().replace("UNWINDERlibunwind", "UNWINDERother")
+    text = text.replace('"UNWINDER": "libunwind"', '"UNWINDER": "other"')
+    other.write_text(text.replace('"linux-x86_64"', '"local-linux-x86_64"'))
+    assert main(["--machine", "local-linux-x86_64"]) == 2
+    left_out, unknown = capsys.readouterr().err.splitlines()
+    assert left_out.startswith(f"{other.relative_to(results.parent)}: UNWINDER=other is not an ")
+    assert unknown.startswith("local-linux-x86_64 is not a machine with results.")
+    (problem,) = run_json(capsys)["problems"]
+    assert problem == left_out
+
+
 @pytest.mark.parametrize("content", ["", '{"version": 2, "resu', "[]", "7", '{"a": 1}'])
 def test_damaged_file_is_named_and_the_others_are_reported(
     content: str, results: Path, capsys: pytest.CaptureFixture[str]
@@ -319,7 +353,7 @@ def test_second_file_of_a_release_is_named(
         file.read_text().replace('"3.11"', '"3.12"').replace("py3.11", "py3.12")
     )
     (problem,) = run_json(capsys)["problems"]
-    assert "linux-x86_64 libunwind 50.0.1 has a second file" in problem
+    assert "50.0.1 on linux-x86_64 with UNWINDER=libunwind has a second file" in problem
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"machine": "other", "version": 1}'])
@@ -370,16 +404,20 @@ def test_matrix_names_its_evidence(results: Path) -> None:
         ("19.0.0", "21.0.0"), ("22.0.0", "49.0.0"), ("50.0.1", "50.0.1"),
     ]  # fmt: skip
     mac, libunwind = (report.matrix[name] for name in (Platform.APPLE_SILICON, Platform.LIBUNWIND))
-    assert [cell.decision for cell in mac] == ["turn it off", "turn it off", "keep it"]
-    assert all("linux-x86_64, the stand-in" in cell.measured[0] for cell in mac)
-    assert all(cell.measured[0].endswith("linux-x86_64") for cell in libunwind)
+    assert [cell.decision for cell in mac] == [
+        Decision.TURN_OFF,
+        Decision.TURN_OFF,
+        Decision.KEEP,
+    ]
+    assert all(cell.measured[0][1:] == ("linux-x86_64", True) for cell in mac)
+    assert all(cell.measured[0][1:] == ("linux-x86_64", False) for cell in libunwind)
     assert [len(cell.reports) for cell in mac] == [0, 1, 0]  # #10287 is of 30.0.1
-    assert mac[0].way == "function by function"
-    assert mac[2].way == "a section at a time"
+    assert mac[0].mac_registration == "function by function"
+    assert mac[2].mac_registration == "a section at a time"
     write_results(results, STORY, "macos-15-x86_64", "system")
     report = build_report(read_history(Config.load("asv.conf.json")))
     intel = report.matrix[Platform.INTEL_MAC]
-    assert all(cell.measured[0].endswith("measured on macos-15-x86_64") for cell in intel)
+    assert all(cell.measured[0][1:] == ("macos-15-x86_64", False) for cell in intel)
 
 
 def test_matrix_gives_apple_silicon_the_counts_of_emulated_arm64(results: Path) -> None:
@@ -396,7 +434,7 @@ def test_matrix_gives_apple_silicon_the_counts_of_emulated_arm64(results: Path) 
          "the stand-in"],
     ]  # fmt: skip
     assert not any(cell.counted for cell in report.matrix[Platform.INTEL_MAC])
-    shown = {row.benchmark for row in report.rows if row.machine == emulated}
+    shown = {row.benchmark for row in report.rows if row.series.machine == emulated}
     assert not shown & {TIME_ON, TIME_OFF, GAP, EXTRA}  # an emulated clock means nothing
 
 
@@ -494,7 +532,7 @@ def test_gap_and_extra_time_are_computed_from_the_medians(results: Path) -> None
     values = {
         (row.benchmark, row.release): row
         for row in history.rows
-        if (row.unwinder, row.shape) == ("libunwind", "1000x8")
+        if (row.series.unwinder, row.shape) == (LLVM, "1000x8")
     }
     for release, gap in ((release, by_shape["1000x8"]) for release, by_shape in STORY.items()):
         ratio, extra = values[GAP, release], values[EXTRA, release]
@@ -504,3 +542,12 @@ def test_gap_and_extra_time_are_computed_from_the_medians(results: Path) -> None
             assert row.low is not None
             assert row.high is not None
             assert row.low <= row.value <= row.high
+
+
+def test_counts_of_an_unknown_processor_are_called_unchecked() -> None:
+    machine = replace(LINUX, name="linux-riscv64", arch="riscv64")
+    history = make_history(make_counts({"49.0.0": 7.0, "50.0.1": 7.0}, machine), machine)
+    assert build_report(history).not_measured == [
+        "The counts of linux-riscv64 are not checked: scripts/cost/model.py has no build of "
+        "libunwind for riscv64."
+    ]

@@ -2,14 +2,18 @@
 
 import pytest
 from asv.config import Config
+from packaging.version import Version
 
+from benchmarks._axis import LIBGCC
+from scripts.base.schema import read_json
 from scripts.cost import advice, model
-from scripts.cost.model import SCANS, Drop, Registration, find_registration, unload
-from scripts.cost.platforms import is_libunwind
+from scripts.cost.model import SCANS, Drop, find_registration, unload
 from scripts.history.benchmarks import DEREGISTER
 from scripts.history.read import read_history
 from scripts.history.rows import Row
+from scripts.releases.pins import Registration
 from scripts.report import law
+from scripts.report.changes import UPSTREAM, UpstreamFile
 
 from .histories import TREE, make_history, make_predicted_counts
 
@@ -22,8 +26,8 @@ def test_model_predicts_every_recorded_count() -> None:
     recorded = read_history(Config.load("asv.conf.json"))
     checked: dict[str, int] = {}
     for row in recorded.rows:
-        machine = recorded.machines[row.machine]
-        if row.benchmark != DEREGISTER or not is_libunwind(machine, row.unwinder):
+        machine = recorded.machines[row.series.machine]
+        if row.benchmark != DEREGISTER or row.series.unwinder.family != "libunwind":
             continue
         if machine.is_local:
             continue
@@ -35,7 +39,7 @@ def test_model_predicts_every_recorded_count() -> None:
             relative = 0 if is_own_build else 0.005
             absolute = 4 if machine.arch == "arm64" else 0
             assert row.value == pytest.approx(predicted, rel=relative, abs=absolute), row
-            checked[row.machine] = checked.get(row.machine, 0) + 1
+            checked[machine.name] = checked.get(machine.name, 0) + 1
     assert checked["linux-x86_64"] >= 8 * 24
     assert checked["debian-12-arm64-emulated"] == 2 * 8 * 5  # builds, shapes, releases
     assert list(law.broken_laws(recorded)) == []
@@ -109,14 +113,14 @@ def test_libgcc_counts_match_the_constants_of_the_model() -> None:
     ]
 
     def select_rows(machine: str) -> list[Row]:
-        return [row for row in last_first if (row.machine, row.unwinder) == (machine, "system")]
+        return [row for row in last_first if row.series == (machine, LIBGCC)]
 
     assert {row.value for row in select_rows("linux-x86_64")} == {model.LIBGCC_LIST}
     tree = select_rows("debian-13-x86_64")
     assert tree
     for row in tree:
         functions = int(row.shape.split("x")[1])
-        fdes = model.estimate_fdes(functions, row.release, law.EXPORTED[functions])
+        fdes = model.estimate_fixture_fdes(functions, row.release)
         predicted = model.LIBGCC_TREE + model.LIBGCC_TREE_FDE * fdes
         assert row.value == pytest.approx(predicted, rel=0.06)
 
@@ -136,3 +140,13 @@ def test_limits_of_the_rules_follow_from_the_model() -> None:
             modules, fdes = load_at(limit)
             cost = unload(modules, fdes, registration).entries * nanoseconds / 1e6
             assert cost == pytest.approx(advice.THRESHOLD, rel=0.1)
+
+
+def test_first_releases_are_those_of_the_upstream_changes() -> None:
+    """The model and `fixtures/upstream_changes.json` name the same release for each change."""
+    changes = read_json(UPSTREAM, UpstreamFile, "")["changes"]
+    first = {change["pull_request"]: Version(change["release"]) for change in changes}
+    assert first[8028] == model.DETECTS_SINCE
+    assert first[8629] == model.ONE_TRAMPOLINE_SINCE
+    assert first[14304] == model.SECTIONS_SINCE
+    assert first[14303] == advice.SIGNED_SINCE

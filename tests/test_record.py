@@ -302,7 +302,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link to a valid file": (link_to_valid_file, "symbolic links"),
     "swapped": (lambda f: shutil.copy(result_path(f, "49.0.0"), result_path(f, "50.0.1")),
                 "has the content of"),
-    "libgcc counts": (disguise_libgcc_counts, "UNWINDER is libunwind, but libgcc was counted"),
+    "libgcc counts": (disguise_libgcc_counts,
+                      "its unwinder is Apple libunwind, but libgcc was counted"),
     "another date": (lambda f: update_fields(result_path(f, "50.0.1"), date=1),
                      "different date than 50.0.1"),
     "measured elsewhere": (
@@ -310,6 +311,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         "not measured on the machine that its folder"),
     "own environment": (lambda f: add_environment_variable(result_path(f, "50.0.1")),
                         "asv.conf.json does not"),
+    "own package": (lambda f: add_requirement(result_path(f, "50.0.1")), "asv.conf.json does not"),
     "own benchmark": (lambda f: add_benchmark(f, "x.X.track_x", [[1], [], "1", SESSION, 1]),
                       "x.X.track_x is unknown"),
     "own parameters": (lambda f: add_benchmark(f, REMOVAL, [[1], [["'9x9'"]], "1", SESSION, 1]),
@@ -335,6 +337,14 @@ def add_environment_variable(path: Path) -> None:
     path.rename(path.with_name(path.name.replace("UNWINDER", "EVIL1-UNWINDER")))
 
 
+def add_requirement(path: Path) -> None:
+    """Add a package to the environment of a result file, consistently."""
+    content = load(path)
+    name = content["env_name"].replace("-UNWINDER", "-numpy2-UNWINDER")
+    update_fields(path, env_name=name, requirements={"numpy": "2"})
+    path.rename(path.with_name(path.name.replace("-UNWINDER", "-numpy2-UNWINDER")))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not allow these links and names")
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_artifact_is_reported_and_the_others_are_merged(
@@ -357,7 +367,7 @@ def test_hostile_artifact_is_reported_and_the_others_are_merged(
     assert names <= {LINUX, MAC}
     history = read_history(Config.load("asv.conf.json"))
     assert history.left_out == []
-    assert [measured.machine for measured in history.measured].count(LINUX) == 2
+    assert [measured.series.machine for measured in history.measured].count(LINUX) == 2
     assert not any(path.is_symlink() for path in main.rglob("*"))
     assert "9x9" not in {row.shape for row in history.rows}
     merged = "".join(path.read_text() for path in main.glob("results/*/*"))

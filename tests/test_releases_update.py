@@ -63,9 +63,9 @@ def test_new_releases_are_appended_in_order_with_native_wheels_only(
 @pytest.mark.parametrize(
     ("library", "registration"),
     [
-        (b"\0___register_frame\0", pins.BY_FUNCTION),
-        (b"\0___register_frame\0__unw_add_dynamic_eh_frame_section\0", pins.BY_SECTION),
-        (b"\0something else\0", pins.UNKNOWN),
+        (b"\0___register_frame\0", pins.Registration.FUNCTIONS),
+        (b"\0___register_frame\0__unw_add_dynamic_eh_frame_section\0", pins.Registration.SECTIONS),
+        (b"\0something else\0", pins.Registration.UNKNOWN),
     ],
 )
 def test_pin_has_the_registration_of_the_macos_library(
@@ -74,7 +74,7 @@ def test_pin_has_the_registration_of_the_macos_library(
     index.add_release("99.0.0", library=library)
     assert update(index) == 0
     assert pins.load_pins()[-1].macs == {"arm64": registration}
-    assert pins.load_pins()[-1].on_macs == registration
+    assert pins.load_pins()[-1].mac_registration == registration
     assert f"macosx_11_0_arm64.whl: registers {registration}" in capsys.readouterr().out
 
 
@@ -99,11 +99,12 @@ def test_wheel_for_several_platforms_is_pinned(index: Index) -> None:
     assert list(pins.load_pins()[-1].macs) == ["arm64"]
 
 
-def test_on_macs_lists_processors_if_their_libraries_differ() -> None:
+def test_mac_registration_lists_processors_if_their_libraries_differ() -> None:
     release = replace(
-        pins.load_pins()[-1], macs={"arm64": pins.BY_SECTION, "x86_64": pins.BY_FUNCTION}
+        pins.load_pins()[-1],
+        macs={"arm64": pins.Registration.SECTIONS, "x86_64": pins.Registration.FUNCTIONS},
     )
-    assert release.on_macs == "arm64 a section at a time, x86_64 function by function"
+    assert release.mac_registration == "arm64 a section at a time, x86_64 function by function"
 
 
 def test_skipped_releases_are_listed_with_reasons(
@@ -173,6 +174,13 @@ def test_release_that_is_still_uploading_postpones_newer_releases(
             file["upload-time"] = time_ago(days=2, minutes=1)  # after two days it is pinned anyway
     assert update(index) == 0
     assert [release.version for release in pins.load_pins()[-2:]] == ["99.0.1", "100.0.0"]
+
+
+def test_late_wheel_does_not_extend_the_wait_for_the_others(index: Index) -> None:
+    index.add("wasmtime-99.0.0-py3-none-musllinux_1_2_x86_64.whl", time_ago(days=3))
+    index.add("wasmtime-99.0.0-py3-none-win_amd64.whl", time_ago(hours=5))
+    assert update(index) == 0
+    assert pins.load_pins()[-1].version == "99.0.0"
 
 
 def test_release_is_pinned_once_all_three_systems_have_wheels(index: Index) -> None:

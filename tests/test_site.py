@@ -17,12 +17,13 @@ import pytest
 from asv.config import Config
 from asv.util import UserError
 
+from benchmarks._axis import APPLE, LIBGCC, LLVM, Unwinder
 from benchmarks._shapes import HEADLINE
 from scripts.cost.advice import read_reports
-from scripts.history.benchmarks import DEREGISTER, MAIN_SHAPE, TIME_OFF, TIME_ON
+from scripts.history.benchmarks import DEREGISTER, GAP, MAIN_SHAPE, TIME_OFF, TIME_ON
 from scripts.history.machine import Machine
 from scripts.history.read import History, Measured, read_history
-from scripts.history.rows import Row, derive_gaps
+from scripts.history.rows import Row, SeriesKey, derive_gaps
 from scripts.releases import pins
 from scripts.report import words
 from scripts.report.build import Report, build_report
@@ -69,8 +70,8 @@ def add_rows(history: History, machine: Machine, rows: Iterable[Row]) -> History
     """Return the history with rows of a machine added, and gaps derived from their times."""
     added = list(rows)
     added += derive_gaps(added)
-    keys = dict.fromkeys((row.unwinder, row.release) for row in added)
-    measured = [Measured(machine.name, *key, started=1.79e9) for key in keys]
+    keys = dict.fromkeys((row.series, row.release) for row in added)
+    measured = [Measured(*key, started=1.79e9) for key in keys]
     return replace(
         history,
         machines={**history.machines, machine.name: machine},
@@ -81,7 +82,7 @@ def add_rows(history: History, machine: Machine, rows: Iterable[Row]) -> History
 
 
 def make_times(
-    machine: str, unwinder: str, releases: Iterable[str], shapes: Iterable[str] = (MAIN_SHAPE,)
+    machine: str, unwinder: Unwinder, releases: Iterable[str], shapes: Iterable[str] = (MAIN_SHAPE,)
 ) -> list[Row]:
     """Return times with and without unwind info: a gap of 8, and of 1.2 in 50.0.1."""
     rows = []
@@ -90,7 +91,9 @@ def make_times(
         for benchmark, value in ((TIME_ON, 0.01 * gap), (TIME_OFF, 0.01)):
             samples = tuple(value * (1 + i / 100) for i in range(8))
             ends = (samples[0], samples[-1])
-            rows.append(Row(machine, unwinder, release, benchmark, shape, value, *ends, samples))
+            rows.append(
+                Row(SeriesKey(machine, unwinder), release, benchmark, shape, value, *ends, samples)
+            )
     return rows
 
 
@@ -124,7 +127,7 @@ def test_front_page_starts_with_the_headline(site: Path, report: Report) -> None
     assert first_screen.count("no Mac is recorded yet") == 1
     order = [
         'class="headline"', 'class="do"', 'class="chart wide"', 'class="matrix', 'id="calculator"',
-        'class="plane"', 'id="when-heading"', 'id="reported-heading"', 'href="gap.json" download',
+        'id="when-heading"', 'id="reported-heading"', 'href="gap.json" download',
     ]  # fmt: skip
     positions = [text.index(part) for part in order]
     assert positions == sorted(positions)
@@ -153,11 +156,21 @@ def test_chart_has_a_line_for_each_unwinder_and_a_link_for_each_change(
             assert 0 <= float(text.get("y", "")) <= size[1]
 
 
+def test_marks_of_changes_have_labels_on_the_chart_of_counts_only(
+    report: Report, history: History
+) -> None:
+    counts, gaps = (charts.build_chart(report, history, name) for name in (DEREGISTER, GAP))
+    assert counts is not None
+    assert gaps is not None
+    assert [mark.label for mark in counts.marks] == ["2.16× cheaper", "17× cheaper"]
+    assert {mark.label for mark in gaps.marks} == {""}
+
+
 def test_hints_have_counts_and_milliseconds(history: History) -> None:
     timed = add_rows(
         history,
         history.machines["linux-x86_64"],
-        make_times("linux-x86_64", "libunwind", ["49.0.0"]),
+        make_times("linux-x86_64", LLVM, ["49.0.0"]),
     )
     chart = charts.build_chart(charts.name_series(build_report(timed), timed), timed, DEREGISTER)
     assert chart is not None
@@ -284,12 +297,13 @@ def test_site_is_small(site: Path) -> None:
 def test_page_stays_small_with_400_releases_of_4_machines(tmp_path: Path, history: History) -> None:
     releases = [f"{major}.0.{minor}" for major in range(13, 53) for minor in range(10)]
     shapes = dict.fromkeys(row.shape for row in history.rows if row.benchmark == DEREGISTER)
-    many = replace(history, on_macs=dict.fromkeys(releases, pins.BY_FUNCTION), rows=[], measured=[])
+    pinned = [replace(history.releases[0], version=release) for release in releases]
+    many = replace(history, releases=pinned, rows=[], measured=[])
     for number in range(4):
         machine = replace(history.machines["linux-x86_64"], name=f"machine-{number}")
-        for unwinder in ("libunwind", "system"):
+        for unwinder in (LLVM, LIBGCC):
             counted = [
-                Row(machine.name, unwinder, release, DEREGISTER, shape, 1_156_765)
+                Row(SeriesKey(machine.name, unwinder), release, DEREGISTER, shape, 1_156_765)
                 for release in releases
                 for shape in shapes
             ]
@@ -312,13 +326,13 @@ def test_releases_page_has_a_row_per_release_and_a_column_per_unwinder(site: Pat
         assert f'<th scope="row">{version}' in row
         assert row.count("</td>") == 3 + 5
     newest = text[text.index(f'id="{COMMITS["50.0.1"]}"') :].split("</tr>")[0]
-    for part in ("68,043", "changed the cost", pins.BY_SECTION, "/releases/tag/50.0.1"):
+    for part in ("68,043", "changed the cost", pins.Registration.SECTIONS, "/releases/tag/50.0.1"):
         assert part in newest
 
 
 def test_headline_is_about_a_mac_once_one_is_recorded(tmp_path: Path, history: History) -> None:
     mac = Machine("macos-15-arm64", "macOS 15", "arm64", "macOS")
-    rows = make_times(mac.name, "system", ["21.0.0", "48.0.0", "49.0.0", "50.0.1"])
+    rows = make_times(mac.name, APPLE, ["21.0.0", "48.0.0", "49.0.0", "50.0.1"])
     text = write_answer(tmp_path, add_rows(history, mac, rows))
     assert "no Mac is recorded" not in text
     assert "Basis: macos-15-arm64." in strip_tags(text)
@@ -335,14 +349,14 @@ def test_text_from_results_is_escaped(tmp_path: Path, history: History) -> None:
     evil = '<script>alert("x")</script>'
     machine = replace(history.machines["linux-x86_64"], name=evil)
     counted = [
-        Row(evil, "libunwind", release, DEREGISTER, MAIN_SHAPE, 1000)
+        Row(SeriesKey(evil, LLVM), release, DEREGISTER, MAIN_SHAPE, 1000)
         for release in ("49.0.0", "50.0.1")
     ]
-    hostile = add_rows(history, machine, [*counted, *make_times(evil, "libunwind", ["49.0.0"])])
+    hostile = add_rows(history, machine, [*counted, *make_times(evil, LLVM, ["49.0.0"])])
     hostile.left_out = [evil]
     report = build_report(hostile)
     text = write_answer(tmp_path, hostile)
-    pages.write_releases(tmp_path, "p", report, hostile, pins.load_pins())
+    pages.write_releases(tmp_path, "p", report, pins.load_pins())
     hostile.left_out = []
     assert evil not in text
     assert evil not in (tmp_path / "releases.html").read_text()

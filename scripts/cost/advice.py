@@ -10,18 +10,19 @@ from packaging.version import Version
 from scripts.base.numbers import format_milliseconds_range
 from scripts.base.schema import Day, Link, ReleaseName, Text, read_json, suggest_restore
 from scripts.cost import model
-from scripts.cost.model import Drop, Registration
+from scripts.cost.model import Drop
 from scripts.cost.platforms import Platform
+from scripts.releases.pins import Registration
 
 REPORTED = Path("fixtures/reported.json")
 THRESHOLD = 0.1  # milliseconds per module unloaded; above it, unwind info should be turned off
-DETECTS_SINCE = Version("19.0.0")  # the first release that looks for libunwind on Linux (#8028)
 # the first release with #14303, inferred from the branch points of the releases
 SIGNED_SINCE = Version("50.0.0")
 # calculator.js uses these sentences too
 UNDETECTED = "This release does not look for libunwind, so it registers as it does with libgcc."
 UNDETECTED_BEFORE = (
-    f"Releases before {DETECTS_SINCE} do not look for libunwind, so they register as with libgcc."
+    f"Releases before {model.DETECTS_SINCE} do not look for libunwind, "
+    "so they register as with libgcc."
 )
 UNCACHED = (
     f"The table has {{entries}} entries. Beyond about {model.CACHED_ENTRIES:,} it does not fit the "
@@ -136,7 +137,7 @@ def advise(
     gives = describe_benefit(platform, release)
     if platform is Platform.WINDOWS:
         return Advice(Decision.FIXED, None, Basis.NONE, gives)
-    if platform is Platform.LIBUNWIND and Version(release) < DETECTS_SINCE:
+    if platform is Platform.LIBUNWIND and Version(release) < model.DETECTS_SINCE:
         return Advice(Decision.UNKNOWN, None, Basis.NONE, gives, [UNDETECTED])
     cost = measured or estimated or estimate(platform, release, load, sections=sections)
     basis = Basis.MEASURED if measured else Basis.ESTIMATED

@@ -15,7 +15,13 @@ from enum import Enum
 
 from packaging.version import Version
 
-SECTIONS_SINCE = Version("50.0.0")  # the first release that deregisters a module with one scan
+from benchmarks._shapes import EXPORTED
+from scripts.releases.pins import Registration
+
+# The first releases with a change; `fixtures/upstream_changes.json` has the same.
+DETECTS_SINCE = Version("19.0.0")  # looks for libunwind on Linux (#8028)
+ONE_TRAMPOLINE_SINCE = Version("22.0.0")  # one trampoline for each export instead of two (#8629)
+SECTIONS_SINCE = Version("50.0.0")  # deregisters a module with one scan (#14304)
 
 # Nanoseconds to scan one entry of a table that fits the caches, on the fastest and on the slowest
 # known processor: from the 1.5 s of wasmtime#10287 and the 84 µs per FDE of wasmtime#6541
@@ -34,13 +40,6 @@ LIBGCC_LIST = 51  # instructions of libgcc 12 to deregister the module that was 
 LIBGCC_LIST_STEP = 4
 LIBGCC_TREE_FDE = 112  # instructions of libgcc 14 for each FDE of the module, whatever is loaded
 LIBGCC_TREE = 1000  # and for the module itself
-
-
-class Registration(Enum):
-    """How a release registers and deregisters with libunwind."""
-
-    FUNCTIONS = "function by function"
-    SECTIONS = "a section at a time"
 
 
 class Drop(Enum):
@@ -157,6 +156,11 @@ def unload(
 
 
 def estimate_fdes(functions: int, release: str, exported: int = 0) -> int:
-    """Return the FDEs of a module. Wasmtime 22.0.0 removed one per exported function (#8629)."""
-    trampolines = 1 if Version(release) >= Version("22.0.0") else 2
+    """Return the FDEs of a module with one function type. 22.0.0 removed one for each export."""
+    trampolines = 1 if Version(release) >= ONE_TRAMPOLINE_SINCE else 2
     return functions + trampolines * exported + 1
+
+
+def estimate_fixture_fdes(functions: int, release: str) -> int:
+    """Return the FDEs of the fixture with that many functions."""
+    return estimate_fdes(functions, release, EXPORTED[functions])

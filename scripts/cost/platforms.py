@@ -2,6 +2,7 @@
 
 from enum import Enum
 
+from benchmarks._axis import APPLE, LIBGCC, LLVM, WINDOWS, Unwinder
 from scripts.history.machine import Machine
 
 
@@ -26,31 +27,24 @@ class Platform(Enum):
         return self.is_mac or self is Platform.LIBUNWIND
 
 
-def is_libunwind(machine: Machine, unwinder: str) -> bool:
-    """Return whether the unwinder of a series is LLVM's or Apple's libunwind."""
-    return unwinder == "libunwind" or machine.is_mac
-
-
-def platform_of(machine: Machine, unwinder: str) -> Platform | None:
+def platform_of(machine: Machine, unwinder: Unwinder) -> Platform | None:
     """Return the platform that a series was measured on, or None if the matrix has none for it."""
-    if machine.is_mac:
+    if unwinder == APPLE:
         return Platform.APPLE_SILICON if machine.arch == "arm64" else Platform.INTEL_MAC
-    if machine.system == "Windows":
+    if unwinder == WINDOWS:
         return Platform.WINDOWS
-    if unwinder == "libunwind":
+    if unwinder == LLVM:
         return Platform.LIBUNWIND
-    if machine.libgcc is None:
+    if unwinder != LIBGCC or machine.libgcc is None:
         return None
     return Platform.LIBGCC_TREE if machine.libgcc >= 13 else Platform.LIBGCC_LIST
 
 
-def name_unwinder(machine: Machine, unwinder: str) -> str:
+def name_unwinder(machine: Machine, unwinder: Unwinder) -> str:
     """Return the display name of the unwinder of a series."""
-    if machine.is_mac:
-        return "Apple libunwind"
-    if unwinder == "libunwind":
+    if unwinder.stand_in:
         emulated = ", emulated arm64" if machine.emulated else ""
-        return f"LLVM libunwind (macOS path{emulated})"
-    if machine.system == "Windows":
-        return "Windows"
-    return f"libgcc {machine.libgcc}" if machine.libgcc else "the system's unwinder"
+        return f"{unwinder.name} ({unwinder.stand_in} path{emulated})"
+    if unwinder.family == "libgcc":
+        return f"{unwinder.name} {machine.libgcc}" if machine.libgcc else "the system's unwinder"
+    return unwinder.name

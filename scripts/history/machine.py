@@ -12,8 +12,12 @@ from msgspec import Meta, Struct
 from scripts.base.schema import MaybeText, Text, describe_error, parse_json, read_bytes, read_json
 
 LOCAL = "local-"  # prefix of machine names whose results git ignores
-SYSTEMS = {"macOS": r"mac(os|-|\b)", "Windows": "windows", "Linux": "linux|ubuntu|debian|alpine"}
-ARCHITECTURES = {"x86_64": r"x86[_-]64|amd64", "arm64": "arm64|aarch64"}
+SYSTEM_PATTERNS = {
+    "macOS": r"mac(os|-|\b)",
+    "Windows": "windows",
+    "Linux": "linux|ubuntu|debian|alpine",
+}
+ARCHITECTURE_PATTERNS = {"x86_64": r"x86[_-]64|amd64", "arm64": "arm64|aarch64"}
 CLOCK_TOLERANCE = timedelta(days=1)  # by which the clocks of two hosts may differ
 MAX_LINE_BYTES = 10_000  # of a line of hosts.jsonl; a real line has 700
 
@@ -102,7 +106,7 @@ class Machine:
 
 def parse_system(text: str) -> str:
     """Return the system named in a machine's name or description, or an empty string."""
-    names = (name for name, pattern in SYSTEMS.items() if re.search(pattern, text.lower()))
+    names = (name for name, pattern in SYSTEM_PATTERNS.items() if re.search(pattern, text.lower()))
     return next(names, "")
 
 
@@ -116,7 +120,7 @@ def describe_contradiction(name: str, system: str, arch: str) -> str:
     host = parse_system(system) or "Linux"
     if parse_system(name) not in ("", host):
         return f"{name} implies {parse_system(name)}, but this host runs {host}"
-    for implied, pattern in ARCHITECTURES.items():
+    for implied, pattern in ARCHITECTURE_PATTERNS.items():
         if re.search(pattern, name.lower()) and arch != implied:
             return f"{name} implies {implied}, but this host is {arch}"
     return ""

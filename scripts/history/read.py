@@ -1,18 +1,19 @@
 """Read the recorded history: the result files in `results/`, as rows."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from asv.util import UserError
-from packaging.version import Version
 
+from benchmarks._axis import Unwinder, find_unwinder
 from benchmarks._shapes import COUNTED
-from scripts.history.benchmarks import FDES, LIBRARY, TIME, TIME_OFF, TIME_ON, TRACKED
+from scripts.history.benchmarks import FDES, LIBRARY, PAIRED, TIME_OFF, TIME_ON, TRACKED
 from scripts.history.machine import Machine, read_machines
 from scripts.history.results import Benchmarks, ResultFile, read_benchmarks, read_results
-from scripts.history.rows import Row, derive_gaps
+from scripts.history.rows import Row, SeriesKey, derive_gaps
 from scripts.releases import pins
 from scripts.releases.pins import Release
 
@@ -22,15 +23,9 @@ REMEASURE = "Delete the file and measure the release again."
 class Measured(NamedTuple):
     """A result file: a release on a machine with an unwinder. All its values may be n/a."""
 
-    machine: str
-    unwinder: str
+    series: SeriesKey
     release: str
     started: float  # seconds since the epoch
-
-    @property
-    def series(self) -> tuple[str, str]:
-        """The machine and unwinder."""
-        return self.machine, self.unwinder
 
 
 @dataclass
@@ -39,19 +34,30 @@ class History:
 
     Attributes:
         machines: the machines by name.
+        releases: the pins, oldest first.
         measured: an entry for each result file, sorted by machine, unwinder and release.
         rows: the values, in the same order; derived values follow the measured ones.
         newest: the newest release of each machine with a result file, even a damaged one.
         left_out: a message for each file that was left out, with path and remedy.
-        on_macs: how the macOS libraries of each pinned release register unwind info.
     """
 
     machines: dict[str, Machine] = field(default_factory=dict)
+    releases: list[Release] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     newest: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
-    on_macs: dict[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def positions(self) -> dict[str, int]:
+        """The position of each pinned release in the history, by its version."""
+        return {release.version: position for position, release in enumerate(self.releases)}
+
+    @property
+    def measured_releases(self) -> list[str]:
+        """The releases with a result file, oldest first."""
+        measured = {measured.release for measured in self.measured}
+        return sorted(measured, key=self.positions.__getitem__)
 
     def library(self, machine: str, build: float) -> str:
         """Return package and build id of a counted library, such as `libunwind 16 (80aaa6b0)`."""
@@ -69,35 +75,37 @@ def read_history(conf: Any) -> History:
     root = Path(conf.results_dir)
     history = History()
     history.machines, history.left_out = read_machines(root)
-    benchmarks, pinned = read_benchmarks(root), pins.load_pins()
-    releases = {release.commit: release for release in pinned}
-    version_by_prefix = {release.commit[:8]: release.version for release in pinned}
-    history.on_macs = {release.version: release.on_macs for release in pinned}
-    files: dict[tuple[str, str, str], tuple[Measured, list[Row]]] = {}
+    benchmarks, history.releases = read_benchmarks(root), pins.load_pins()
+    releases = {release.commit: release for release in history.releases}
+    version_by_prefix = {release.commit[:8]: release.version for release in history.releases}
+    files: dict[tuple[SeriesKey, str], tuple[Measured, list[Row]]] = {}
     for name, machine in history.machines.items():
         paths = sorted({*(root / name).glob("*.json")} - {root / name / "machine.json"})
         # from file names, because the content of a file may be damaged
         prefixes = {path.name[:8] for path in paths} & version_by_prefix.keys()
         versions = (version_by_prefix[prefix] for prefix in prefixes)
-        history.newest[name] = max(versions, key=Version, default="")
+        history.newest[name] = max(versions, key=history.positions.__getitem__, default="")
         for path in paths:
             try:
                 stored = read_results(path)
                 release = require_release(path, stored, releases)
-                check_content(path, stored, benchmarks, machine)
-                measured = Measured(name, stored.unwinder, release, stored.started / 1000)
-                if measured[:3] in files:
+                unwinder = require_unwinder(path, stored, machine)
+                check_content(path, stored, benchmarks, machine, unwinder)
+                series = SeriesKey(name, unwinder)
+                if (series, release) in files:
                     raise UserError(
-                        f"{path}: {' '.join(measured[:3])} has a second file. Delete one of them."
+                        f"{path}: {release} on {name} with UNWINDER={unwinder.option} has a second "
+                        "file. Delete one of them."
                     )
             except UserError as error:
                 history.left_out.append(str(error))
                 continue
+            measured = Measured(series, release, stored.started / 1000)
             rows = list(read_rows(stored, benchmarks, measured))
             if machine.emulated:  # its times are invalid
                 rows = [row for row in rows if row.benchmark not in (TIME_ON, TIME_OFF)]
-            files[measured[:3]] = measured, rows
-    order = sorted(files, key=lambda key: (key[0], key[1], Version(key[2])))
+            files[series, release] = measured, rows
+    order = sorted(files, key=lambda key: (key[0], history.positions[key[1]]))
     history.measured = [files[key][0] for key in order]
     history.rows = [row for key in order for row in files[key][1]]
     history.rows += derive_gaps(history.rows)
@@ -120,7 +128,24 @@ def require_release(path: Path, stored: ResultFile, releases: Mapping[str, Relea
     return release.version
 
 
-def check_content(path: Path, stored: ResultFile, benchmarks: Benchmarks, machine: Machine) -> None:
+def require_unwinder(path: Path, stored: ResultFile, machine: Machine) -> Unwinder:
+    """Return the unwinder that a result file was measured with.
+
+    Raises:
+        UserError: this version of the repository does not know the unwinder.
+    """
+    unwinder = find_unwinder(stored.unwinder, machine.system)
+    if unwinder is None:
+        raise UserError(
+            f"{path}: UNWINDER={stored.unwinder} is not an unwinder of {machine.system} in "
+            "benchmarks/_axis.py. Update this clone, add the unwinder there, or delete the file."
+        )
+    return unwinder
+
+
+def check_content(
+    path: Path, stored: ResultFile, benchmarks: Benchmarks, machine: Machine, unwinder: Unwinder
+) -> None:
     """Reject a file with negative values, or with counts of another unwinder than it claims.
 
     Raises:
@@ -132,11 +157,10 @@ def check_content(path: Path, stored: ResultFile, benchmarks: Benchmarks, machin
         if name in benchmarks and (columns.minimum or 0) < 0
     ]
     (library,) = (name for name, benchmark in TRACKED.items() if benchmark == LIBRARY)
-    expected = {"system": "libgcc"}.get(stored.unwinder, stored.unwinder)
     for _, build, _ in read_values(stored, benchmarks, library):
-        counted = machine.unwinders.get(f"{int(build):012x}", expected)
-        if counted != expected:
-            problems.append(f"UNWINDER is {stored.unwinder}, but {counted} was counted")
+        counted = machine.unwinders.get(f"{int(build):012x}", unwinder.family)
+        if counted != unwinder.family:
+            problems.append(f"its unwinder is {unwinder.name}, but {counted} was counted")
     if problems:
         raise UserError(f"{path}: {'; '.join(problems)}. {REMEASURE}")
 
@@ -149,11 +173,17 @@ def read_rows(stored: ResultFile, benchmarks: Benchmarks, measured: Measured) ->
             # FDEs depend on the number of functions only, so several shapes share a value
             shapes = shapes_with_functions(param) if benchmark == FDES else [param]
             for shape in shapes:
-                yield Row(*measured[:3], benchmark, shape, value)
-    for (unwind_info, shape), value, samples in read_values(stored, benchmarks, TIME):
-        benchmark = TIME_ON if unwind_info == "on" else TIME_OFF
-        low, high = (min(samples), max(samples)) if len(samples) > 1 else (None, None)
-        yield Row(*measured[:3], benchmark, shape, value, low, high, samples or (value,))
+                yield Row(measured.series, measured.release, benchmark, shape, value)
+    for name, benchmark in PAIRED.items():
+        for (unwind_info, *shapes), value, samples in read_values(stored, benchmarks, name):
+            low, high = (min(samples), max(samples)) if len(samples) > 1 else (None, None)
+            yield Row(
+                *(measured.series, measured.release, f"{benchmark} {unwind_info}", "".join(shapes)),
+                value,
+                low=low,
+                high=high,
+                samples=samples or (value,),
+            )
 
 
 def read_values(

@@ -20,7 +20,7 @@ from packaging.version import Version
 from scripts.base.files import write_atomically
 from scripts.base.schema import printable
 from scripts.history.machine import LOCAL, Machine, read_description, read_hosts, read_machine
-from scripts.history.read import check_content, require_release
+from scripts.history.read import check_content, require_release, require_unwinder
 from scripts.history.results import Benchmarks, keep_older_values, read_benchmarks, read_results
 from scripts.releases import pins
 from scripts.releases.pins import Release
@@ -129,7 +129,8 @@ def check_file(
     """
     stored = read_results(path)
     require_release(path, stored, releases)
-    check_content(path, stored, benchmarks, machine)
+    unwinder = require_unwinder(path, stored, machine)
+    check_content(path, stored, benchmarks, machine, unwinder)
     description = structs.asdict(read_description(path.parent))
     del description["version"]
     if stored.params != {**description, "python": stored.python}:

@@ -107,13 +107,11 @@ class ResultFile(Struct, forbid_unknown_fields=True, frozen=True):
     version: Literal[2]
 
     def __post_init__(self) -> None:
-        """Raise ValueError if machine, columns, unwinder, environment name or times are invalid."""
+        """Raise ValueError if machine, columns, environment name or times are invalid."""
         if not self.params.get("machine"):
             raise ValueError("it has no machine name")
         if self.result_columns != COLUMNS:
             raise ValueError("its columns are not those of asv 0.6.6")
-        if self.unwinder not in ("system", "libunwind"):
-            raise ValueError("UNWINDER is neither system nor libunwind")
         tagged = {("nobuild", name): value for name, value in self.env_vars.items()}
         if self.env_name != get_env_name("virtualenv", self.python, self.requirements, tagged):
             raise ValueError("the environment's name does not match its variables")
@@ -124,7 +122,7 @@ class ResultFile(Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def unwinder(self) -> str:
-        """The value of UNWINDER: `system` or `libunwind`."""
+        """The value of UNWINDER: an option of `benchmarks._axis.UNWINDERS`."""
         return self.env_vars.get("UNWINDER", "")
 
     @property

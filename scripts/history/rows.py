@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks._axis import Unwinder
 from benchmarks._shapes import HEADLINE
 from scripts.history.benchmarks import EXTRA, GAP, TIME_OFF, TIME_ON
 
@@ -13,15 +14,22 @@ RESAMPLES = 1000
 RANGE = (2.5, 97.5)  # percentiles of the resampled values
 SEED = 10287  # of the random draws, so that a report is reproducible
 
-Counts = np.ndarray[tuple[int, int], np.dtype[np.int16]]
+DrawCounts = np.ndarray[tuple[int, int], np.dtype[np.int16]]
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+class SeriesKey(NamedTuple):
+    """What the values of a series share, apart from their shape: the machine and the unwinder."""
+
+    machine: str
+    unwinder: Unwinder
 
 
 class Row(NamedTuple):
     """One value of one benchmark.
 
     Attributes:
-        machine, unwinder, release: where the value was measured.
+        series, release: where the value was measured.
         benchmark: the benchmark's short name in `scripts.history.benchmarks`.
         shape: the shape, or the function of the unwinder.
         value: the median of the samples, or an exact count.
@@ -30,8 +38,7 @@ class Row(NamedTuple):
         samples: the measured samples.
     """
 
-    machine: str
-    unwinder: str
+    series: SeriesKey
     release: str
     benchmark: str
     shape: str
@@ -40,11 +47,6 @@ class Row(NamedTuple):
     high: float | None = None
     samples: tuple[float, ...] = ()
 
-    @property
-    def series(self) -> tuple[str, str]:
-        """The machine and unwinder."""
-        return self.machine, self.unwinder
-
 
 def derive_gaps(rows: Iterable[Row]) -> Iterator[Row]:
     """Yield the gap and the extra time where there are times both with and without unwind info.
@@ -52,9 +54,9 @@ def derive_gaps(rows: Iterable[Row]) -> Iterator[Row]:
     The value is the ratio or the difference of the two medians. The range is a bootstrap interval:
     the middle 95 % of 1000 values, each from the medians of samples drawn with replacement.
     """
-    off = {(*row[:3], row.shape): row for row in rows if row.benchmark == TIME_OFF}
+    off = {(row.series, row.release, row.shape): row for row in rows if row.benchmark == TIME_OFF}
     for on in rows:
-        without = off.get((*on[:3], on.shape))
+        without = off.get((on.series, on.release, on.shape))
         if on.benchmark != TIME_ON or without is None:
             continue
         per_1000 = 1000 * 1000 / HEADLINE[on.shape].modules  # to milliseconds per 1000 modules
@@ -67,7 +69,7 @@ def derive_gaps(rows: Iterable[Row]) -> Iterator[Row]:
         has_range = len(on.samples) > 1
         for (benchmark, value, _), (low, high) in zip(derived, ranges, strict=True):
             yield Row(
-                *(on.machine, on.unwinder, on.release, benchmark, on.shape, round_value(value)),
+                *(on.series, on.release, benchmark, on.shape, round_value(value)),
                 low=round_value(low) if has_range else None,
                 high=round_value(high) if has_range else None,
                 samples=on.samples,
@@ -92,11 +94,11 @@ def resample(samples: Sequence[float], seed: int) -> Floats:
 
 
 @functools.cache
-def count_draws(size: int, seed: int) -> Counts:
+def count_draws(size: int, seed: int) -> DrawCounts:
     """Return how often each of `size` samples is drawn in each resample."""
     drawn = np.random.default_rng(seed).choice(size, (RESAMPLES, size))
     cells = drawn + size * np.arange(RESAMPLES)[:, np.newaxis]  # of a flat resample × sample table
-    counts: Counts = np.bincount(cells.ravel(), minlength=RESAMPLES * size).astype(np.int16)
+    counts: DrawCounts = np.bincount(cells.ravel(), minlength=RESAMPLES * size).astype(np.int16)
     return counts.reshape(RESAMPLES, size)
 
 

@@ -12,13 +12,15 @@ from scripts.probe.compiling import PORTABLE, Compiled
 from scripts.probe.predicting import Prediction
 from scripts.probe.sizes import Budget, choose_number, describe_duration, fits_in_memory
 
-# Seconds of a counting process, with both takes of a count, on a machine with two cores of 2.6 GHz.
+# Seconds of a counting process on a machine with two cores of 2.6 GHz.
 START_SECONDS = 6.5  # to start Python and wasmtime under valgrind
 INSTRUCTIONS_PER_SECOND = 5e7  # of the unwinder
 LOAD_SECONDS_PER_MB = 0.03  # to load an image
 SECONDS_PER_MODULE = 0.001  # to load and drop a module, without the other costs
 REGISTER_FDE = 422  # instructions of libunwind to register an FDE; libgcc takes less
-PROCESSES = 2  # that run at the same time, see `benchmarks._counted`
+# Loaded at the same time, for each of the n modules: `benchmarks._counted` counts with n and n / 4
+# modules side by side, and on arm64 twice each.
+COPIES = 2.5
 TOLERATED_INSTRUCTIONS = 40  # per module, by which builds of libunwind differ, see `SCANS`
 
 
@@ -105,7 +107,7 @@ def plan_counting(
     prediction = replace(prediction, fdes=compiled.portable_fdes)
 
     def fits(number: int) -> bool:
-        in_memory = fits_in_memory(number, compiled.memory_mb, processes=PROCESSES)
+        in_memory = fits_in_memory(number, compiled.memory_mb, copies=COPIES)
         seconds = estimate_seconds(prediction, compiled.image_mb, list_numbers(number))
         return in_memory and seconds <= budget.count
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from asv.util import UserError
 from packaging.version import Version
 
-from scripts.cost.advice import DETECTS_SINCE
-from scripts.cost.model import SCANS, Scan
+from benchmarks._axis import APPLE, LIBGCC, LLVM
+from scripts.cost.model import DETECTS_SINCE, SCANS, Scan
 from scripts.cost.platforms import Platform
 from scripts.measuring import unwinders
 from scripts.releases.environment import find_missing_library
 
-SYSTEM, LIBUNWIND = "system", "libunwind"
+SYSTEM, LIBUNWIND = LIBGCC.option, LLVM.option
 X86, ARM = "Debian 12, x86-64", "Debian 13, arm64"  # names in `SCANS`
 SCANS_BY_PROCESSOR = {"x86_64": X86, "AMD64": X86, "arm64": ARM, "aarch64": ARM}
 LAST_LIST_MAJOR = 12  # last major version of libgcc that keeps modules in a list
@@ -47,7 +47,7 @@ class HostUnwinder:
     def audience(self) -> str:
         """The processes that its results are for, as in `For macOS: keep it`."""
         if self.is_stand_in:
-            return "macOS"
+            return LLVM.stand_in
         return "this Mac" if self.platform.is_mac else f"Linux with {self.title}"
 
     @property
@@ -99,13 +99,13 @@ def find_system_unwinder() -> HostUnwinder:
     """Return the system's unwinder: Apple libunwind or libgcc."""
     if sys.platform == "darwin":
         mac = Platform.APPLE_SILICON if platform.machine() == "arm64" else Platform.INTEL_MAC
-        return HostUnwinder(SYSTEM, "Apple libunwind", mac)
+        return HostUnwinder(SYSTEM, APPLE.name, mac)
     major = unwinders.libgcc_major()
     library = unwinders.find_library(unwinders.LIBGCC)
     is_list = major.isdigit() and int(major) <= LAST_LIST_MAJOR
     linux = Platform.LIBGCC_LIST if is_list else Platform.LIBGCC_TREE
     package = unwinders.package_name(library) if library else ""
-    return HostUnwinder(SYSTEM, f"libgcc {major}".strip(), linux, package)
+    return HostUnwinder(SYSTEM, f"{LIBGCC.name} {major}".strip(), linux, package)
 
 
 def find_libunwind() -> HostUnwinder:
@@ -113,7 +113,7 @@ def find_libunwind() -> HostUnwinder:
     library = unwinders.find_library(os.environ.get("LIBUNWIND") or unwinders.LIBUNWIND)
     package = unwinders.package_name(library) if library else ""
     version = re.search(r"\d+\.\d+\.\d+", package)
-    title = f"LLVM libunwind {version[0]}" if version else "LLVM libunwind"
+    title = f"{LLVM.name} {version[0]}" if version else LLVM.name
     return HostUnwinder(LIBUNWIND, title, Platform.LIBUNWIND, package)
 
 

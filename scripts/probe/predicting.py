@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from scripts.cost import model
 from scripts.cost.advice import Load, Range, estimate
-from scripts.cost.model import Registration
 from scripts.cost.platforms import Platform
 from scripts.probe.host_unwinders import HostUnwinder
+from scripts.releases.pins import Registration
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,10 @@ def choose_number(requested: int, fits: Callable[[int], bool]) -> int:
     return number
 
 
-def fits_in_memory(modules: int, memory_mb: float, *, processes: int = 1) -> bool:
-    """Return whether so many processes can load so many modules at the same time."""
+def fits_in_memory(modules: int, memory_mb: float, *, copies: float = 1) -> bool:
+    """Return whether so many copies of so many modules can be loaded at the same time."""
     available = float(psutil.virtual_memory().available) / 1e6
-    return modules * memory_mb * processes <= MEMORY_SHARE * available
+    return modules * memory_mb * copies <= MEMORY_SHARE * available
 
 
 def fits_in_mappings(modules: int) -> bool:

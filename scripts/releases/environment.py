@@ -28,6 +28,8 @@ from asv.util import UserError
 from filelock import FileLock, Timeout
 from packaging.utils import canonicalize_name
 
+from benchmarks._axis import LIBGCC, find_unwinder
+
 HELPERS = Path("fixtures/helper-requirements.txt")
 # environment variables with these prefixes change how Python, the dynamic linker or malloc behave
 UNWANTED_PREFIXES = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_TUNABLES")
@@ -50,8 +52,9 @@ class ReleaseEnvironment(Virtualenv):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        if self.env_vars.get("UNWINDER") != "libunwind":
-            return
+        unwinder = find_unwinder(self.env_vars.get("UNWINDER", LIBGCC.option), "Linux")
+        if unwinder is None or not unwinder.stand_in:
+            return  # the system's unwinder, which needs no other library
         if platform.libc_ver()[0] != "glibc":
             raise EnvironmentUnavailable(f"{self.name} is left out: it needs Linux with glibc")
         if self.name not in self.missing and (reason := find_missing_library(self.env_vars)):

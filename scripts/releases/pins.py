@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
@@ -29,15 +30,18 @@ COMMITTER = "wasmtime-py releases <releases@wasmtime-py.invalid>"
 # `any` wheels contain the Windows library, and android is not measured. wasmtime-py tags its glibc
 # wheels manylinux1.
 NATIVE = re.compile(r"(manylinux|musllinux|macosx|win)")
-# how a macOS library registers unwind info; `update` reads it from the wheels
-Registration = Literal["function by function", "a section at a time", "in no known way"]
-BY_FUNCTION: Registration = "function by function"
-BY_SECTION: Registration = "a section at a time"
-UNKNOWN: Registration = "in no known way"
 Wheel = Annotated[str, Meta(pattern=r"\Awasmtime-[\w.]{1,30}-py3-none-[\w.]{1,150}\.whl\Z")]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Commit = Annotated[str, Meta(pattern=r"\A([0-9a-f]{40})?\Z")]
 Time = Annotated[str, Meta(pattern=r"\A20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")]
+
+
+class Registration(StrEnum):
+    """How wasmtime registers and deregisters unwind info with libunwind."""
+
+    FUNCTIONS = "function by function"
+    SECTIONS = "a section at a time"
+    UNKNOWN = "in no known way"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Release:
         time: when the first native wheel was uploaded, such as `2026-10-22T02:59:56Z`.
         wheels: sha256 of each native wheel, by file name.
         commit: id of the commit that represents the release; empty until it is appended.
-        macs: how its macOS libraries register unwind info, by processor; not part of the commit.
+        macs: how its macOS libraries register unwind info, by processor, according to symbols in
+            the wheels, which `update` reads; not part of the commit.
     """
 
     version: ReleaseName
@@ -59,7 +64,7 @@ class Release:
     macs: dict[Literal["arm64", "x86_64"], Registration] = field(default_factory=dict)
 
     @property
-    def on_macs(self) -> str:
+    def mac_registration(self) -> str:
         """How its macOS libraries register unwind info, as text; empty if they were not read."""
         registrations = set(self.macs.values())
         if len(registrations) == 1:

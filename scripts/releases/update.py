@@ -35,7 +35,7 @@ from pypi_simple import (
 
 from scripts.base.schema import describe_error
 from scripts.releases import pins
-from scripts.releases.pins import BY_FUNCTION, BY_SECTION, UNKNOWN, Release
+from scripts.releases.pins import Registration, Release
 
 # the first whose C API has wasmtime_config_native_unwind_info_set (bytecodealliance/wasmtime#6896)
 FIRST_RELEASE = Version("13.0.0")
@@ -54,8 +54,8 @@ MAX_DURATION = timedelta(minutes=10)  # of a download
 # whole sections at run time (bytecodealliance/wasmtime#14304). A library can only call functions
 # whose names it contains. Such names are evidence, not a measurement.
 REGISTRATION_SYMBOLS = {
-    b"__unw_add_dynamic_eh_frame_section": BY_SECTION,
-    b"___register_frame": BY_FUNCTION,
+    b"__unw_add_dynamic_eh_frame_section": Registration.SECTIONS,
+    b"___register_frame": Registration.FUNCTIONS,
 }
 
 
@@ -202,7 +202,7 @@ def add_registrations(
     return completed
 
 
-def read_registration(client: PyPISimple, wheel: DistributionPackage) -> str:
+def read_registration(client: PyPISimple, wheel: DistributionPackage) -> Registration:
     """Download a macOS wheel and return how its library registers unwind info.
 
     Raises:
@@ -225,7 +225,7 @@ def read_registration(client: PyPISimple, wheel: DistributionPackage) -> str:
     for symbol, registration in REGISTRATION_SYMBOLS.items():
         if any(symbol in library for library in libraries):
             return registration
-    return UNKNOWN
+    return Registration.UNKNOWN
 
 
 def update_pins(client: PyPISimple) -> None:

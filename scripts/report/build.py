@@ -3,14 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from packaging.version import Version
-
 from scripts.base.exits import CHANGED, UNKNOWN
 from scripts.base.names import check_known_name
 from scripts.cost.platforms import Platform, name_unwinder
 from scripts.history.benchmarks import EXTRA, MAIN_SHAPE
 from scripts.history.read import History
-from scripts.history.rows import Row
+from scripts.history.rows import Row, SeriesKey
 from scripts.report import words
 from scripts.report.changes import (
     Change,
@@ -22,7 +20,7 @@ from scripts.report.changes import (
     split_series,
 )
 from scripts.report.fit import Fit, fit_entries
-from scripts.report.law import broken_laws
+from scripts.report.law import broken_laws, unchecked_machines
 from scripts.report.matrix import Cell, Column, build_matrix
 
 
@@ -31,13 +29,12 @@ class Series:
     """One machine and unwinder.
 
     Attributes:
-        machine, unwinder: as in the rows.
+        key: the machine and unwinder.
         name: the display name of the unwinder, such as `libgcc 12`.
         eras, changes, verdict: the conclusions from its rows.
     """
 
-    machine: str
-    unwinder: str
+    key: SeriesKey
     name: str
     eras: list[Era]
     changes: list[Change]
@@ -64,10 +61,11 @@ class Report:
         fits: nanoseconds per table entry, by machine.
         rows: every value, for CSV and JSON.
         shapes: the shapes to show, in order.
-        not_measured: releases without values, by series.
+        not_measured: releases without values, by series, and machines with unchecked counts.
         problems: files that were left out, and counts that contradict the model.
-        wheels: how the macOS wheels register.
-        macs: how recorded Macs register from 50.0.0 on.
+        mac_registration: how the macOS wheels register.
+        recorded_macs: how recorded Macs register from 50.0.0 on.
+        releases: the pinned releases, oldest first.
     """
 
     headline: list[str]
@@ -79,14 +77,15 @@ class Report:
     shapes: list[str]
     not_measured: list[str]
     problems: list[str]
-    wheels: str
-    macs: list[str]
+    mac_registration: str
+    recorded_macs: list[str]
+    releases: list[str]
 
     @property
     def changes(self) -> list[Change]:
         """The changes of all series, oldest first."""
         changes = [change for series in self.series for change in series.changes]
-        return sorted(changes, key=lambda change: Version(change.release))
+        return sorted(changes, key=lambda change: self.releases.index(change.release))
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -108,16 +107,18 @@ def build_report(
         UserError: there is no such machine, shape or release. The message suggests similar names.
     """
     shapes = find_shapes(history.rows)
-    machines = dict.fromkeys(measured.machine for measured in history.measured)
-    releases = sorted({measured.release for measured in history.measured}, key=Version)
+    machines = dict.fromkeys(measured.series.machine for measured in history.measured)
+    position = history.positions.__getitem__
     check_known_name(machine, machines, "machine with results")
     check_known_name(shape, shapes, "shape")
-    check_known_name(since, releases, "measured release")
+    check_known_name(since, history.measured_releases, "measured release")
     if machine is not None:
         history = replace(
             history,
-            rows=[row for row in history.rows if row.machine == machine],
-            measured=[measured for measured in history.measured if measured.machine == machine],
+            rows=[row for row in history.rows if row.series.machine == machine],
+            measured=[
+                measured for measured in history.measured if measured.series.machine == machine
+            ],
         )
     all_series = [conclude_series(history, rows) for rows in split_series(history).values()]
     all_series.sort(key=lambda series: rank_series(history, series))
@@ -128,16 +129,16 @@ def build_report(
     if all_series:
         first = all_series[0]
         headline = words.write_headline(history, first.eras_of(MAIN_SHAPE), first.verdict)
-    oldest = Version(since or "0")
+    oldest = position(since) if since else 0
     shown = [
         replace(
             series,
             eras=[
                 era
                 for era in series.eras
-                if shape in (None, era.shape) and Version(era.last) >= oldest
+                if shape in (None, era.shape) and position(era.last) >= oldest
             ],
-            changes=[change for change in series.changes if Version(change.release) >= oldest],
+            changes=[change for change in series.changes if position(change.release) >= oldest],
         )
         for series in all_series
     ]
@@ -150,13 +151,14 @@ def build_report(
         rows=[
             row
             for row in history.rows
-            if shape in (None, row.shape) and Version(row.release) >= oldest
+            if shape in (None, row.shape) and position(row.release) >= oldest
         ],
         shapes=[shape] if shape else shapes,
-        not_measured=list(words.na_lines(history)),
+        not_measured=[*words.na_lines(history), *unchecked_machines(history)],
         problems=[*history.left_out, *broken_laws(history)],
-        wheels=words.describe_wheels(history.on_macs),
-        macs=list(words.mac_lines(history)),
+        mac_registration=words.describe_mac_registration(history.releases),
+        recorded_macs=list(words.recorded_mac_lines(history)),
+        releases=[release.version for release in history.releases],
     )
 
 
@@ -170,13 +172,12 @@ def find_shapes(rows: Iterable[Row]) -> list[str]:
 
 def conclude_series(history: History, rows: Sequence[Row]) -> Series:
     """Return the changes, the eras and the verdict of one series."""
-    machine, unwinder = rows[0].series
+    key = rows[0].series
     changes = find_changes(history, rows)
     return Series(
-        machine,
-        unwinder,
-        name_unwinder(history.machines[machine], unwinder),
-        list(split_eras(rows, changes)),
+        key,
+        name_unwinder(history.machines[key.machine], key.unwinder),
+        list(split_eras(history, rows, changes)),
         changes,
         judge_newest(history, rows, changes),
     )
@@ -186,13 +187,14 @@ def rank_series(history: History, series: Series) -> tuple[int, ...]:
     """Return a sort key that puts the most relevant series first.
 
     In order of importance: recorded before local, Macs before others, their stand-in before
-    others, real before emulated, timed before untimed, long before short.
+    others, newer macOS before older, real before emulated, timed before untimed, long before short.
     """
-    machine = history.machines[series.machine]
+    machine, unwinder = history.machines[series.key.machine], series.key.unwinder
     return (
         machine.is_local,
         not machine.is_mac,
-        series.unwinder != "libunwind",
+        not unwinder.stand_in,
+        unwinder.sections is False,
         machine.emulated,
         not series.has_times,
         -sum(era.releases for era in series.eras_of(MAIN_SHAPE)),

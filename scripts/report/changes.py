@@ -10,10 +10,9 @@ from typing import NamedTuple, NotRequired, TypedDict
 from packaging.version import Version
 
 from scripts.base.schema import ReleaseName, Text, read_json, suggest_restore
-from scripts.cost.platforms import is_libunwind
 from scripts.history.benchmarks import DEREGISTER, FUNCTION, GAP, LIBRARY
 from scripts.history.read import History
-from scripts.history.rows import Row
+from scripts.history.rows import Row, SeriesKey
 
 UPSTREAM = Path("fixtures/upstream_changes.json")
 COUNT_THRESHOLD = 0.01  # relative difference from which on a count is a change
@@ -43,7 +42,7 @@ class Change:
     """A release in which the cost of unwind info changed, in one series.
 
     Attributes:
-        machine, unwinder: the series.
+        series: the machine and unwinder.
         previous: the earlier release it is compared with.
         release: the first release with the new cost.
         counted: whether `shapes` has instructions per module; otherwise it has gaps.
@@ -51,11 +50,10 @@ class Change:
         functions: instructions before and after, of the unwinder functions that changed most.
         libraries: the counted libraries before and after, if they differ.
         causes: the upstream changes in between.
-        wheels: whether the macOS wheels register differently from this release on, too.
+        mac_registration: whether the macOS wheels register differently from this release on, too.
     """
 
-    machine: str
-    unwinder: str
+    series: SeriesKey
     previous: str
     release: str
     counted: bool
@@ -63,12 +61,7 @@ class Change:
     functions: dict[str, tuple[float, float]] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
     causes: list[UpstreamChange] = field(default_factory=list)
-    wheels: bool = False
-
-    @property
-    def series(self) -> tuple[str, str]:
-        """The machine and unwinder."""
-        return self.machine, self.unwinder
+    mac_registration: bool = False
 
     @property
     def reasons(self) -> list[str]:
@@ -86,17 +79,11 @@ class Change:
 class Verdict:
     """Whether the newest release of a series changed the cost, or why that is unknown."""
 
-    machine: str
-    unwinder: str
+    series: SeriesKey
     release: str
     previous: str
     changed: bool
     unknown: str = ""
-
-    @property
-    def series(self) -> tuple[str, str]:
-        """The machine and unwinder."""
-        return self.machine, self.unwinder
 
 
 class Value(NamedTuple):
@@ -112,7 +99,7 @@ class Era:
     """The releases between two changes, for one series and shape.
 
     Attributes:
-        machine, unwinder, shape: the series.
+        series, shape: the machine and unwinder, and the shape.
         first, last: the oldest and the newest release.
         releases: the number of releases.
         values: by benchmark.
@@ -120,8 +107,7 @@ class Era:
         known: False for a release without a count, which may have changed the cost.
     """
 
-    machine: str
-    unwinder: str
+    series: SeriesKey
     shape: str
     first: str
     last: str
@@ -130,16 +116,11 @@ class Era:
     change: Change | None = None
     known: bool = True
 
-    @property
-    def series(self) -> tuple[str, str]:
-        """The machine and unwinder."""
-        return self.machine, self.unwinder
 
-
-def split_series(history: History) -> dict[tuple[str, str], list[Row]]:
+def split_series(history: History) -> dict[SeriesKey, list[Row]]:
     """Return the rows of each machine and unwinder that has counts or gaps, oldest first."""
-    split: dict[tuple[str, str], list[Row]] = {}
-    for row in sorted(history.rows, key=lambda row: (row.series, Version(row.release))):
+    split: dict[SeriesKey, list[Row]] = {}
+    for row in sorted(history.rows, key=lambda row: (row.series, history.positions[row.release])):
         split.setdefault(row.series, []).append(row)
     costs = {DEREGISTER, GAP}
     return {key: rows for key, rows in split.items() if costs & {row.benchmark for row in rows}}
@@ -174,7 +155,7 @@ def find_changes(history: History, rows: Sequence[Row]) -> list[Change]:
                 first = now
     return [
         explain_change(history, rows, steps[release], benchmark)
-        for release in sorted(steps, key=Version)
+        for release in sorted(steps, key=history.positions.__getitem__)
     ]
 
 
@@ -190,23 +171,27 @@ def explain_change(
 ) -> Change:
     """Return the change in a release, with its known causes."""
     before, now = next(iter(shapes.values()))
-    libunwind = is_libunwind(history.machines[now.machine], now.unwinder)
-    registrations = history.on_macs if libunwind else {}
+    libunwind = now.series.unwinder.family == "libunwind"
+    registrations = [
+        release.mac_registration
+        for release in history.releases
+        if release.version in (before.release, now.release)
+    ]
     builds = [
         row.value
         for release in (before.release, now.release)
         for row in rows
         if row.benchmark == LIBRARY and row.release == release
     ]
-    libraries = [history.library(now.machine, build) for build in builds]
+    libraries = [history.library(now.series.machine, build) for build in builds]
     return Change(
-        *(*now.series, before.release, now.release),
+        *(now.series, before.release, now.release),
         counted=benchmark == DEREGISTER,
         shapes={shape: (old.value, new.value) for shape, (old, new) in shapes.items()},
         functions=explain_functions(rows, before.release, now.release),
         libraries=tuple(libraries) if len(set(builds)) == 2 else (),
         causes=upstream_changes(before.release, now.release, libunwind=libunwind),
-        wheels=registrations.get(before.release) != registrations.get(now.release),
+        mac_registration=libunwind and len(set(registrations)) > 1,
     )
 
 
@@ -239,7 +224,7 @@ def explain_functions(rows: Sequence[Row], before: str, now: str) -> dict[str, t
 
 def judge_newest(history: History, rows: Sequence[Row], changes: Sequence[Change]) -> Verdict:
     """Return whether the newest release of a series changed the cost, or why that is unknown."""
-    newest = history.newest[rows[0].machine]
+    newest = history.newest[rows[0].series.machine]
     benchmark = choose_benchmark(rows)
     costs = [row for row in rows if row.benchmark == benchmark]
     now = {row.shape: row for row in costs if row.release == newest}
@@ -261,7 +246,7 @@ def judge_newest(history: History, rows: Sequence[Row], changes: Sequence[Change
             f"times have fewer than {MIN_SAMPLES} samples: measure both releases without --quick"
         )
     is_changed = change is not None and not unknown
-    return Verdict(*rows[0].series, newest, previous, is_changed, unknown)
+    return Verdict(rows[0].series, newest, previous, is_changed, unknown)
 
 
 def has_enough_samples(cost: Row) -> bool:
@@ -269,7 +254,7 @@ def has_enough_samples(cost: Row) -> bool:
     return cost.benchmark != GAP or len(cost.samples) >= MIN_SAMPLES
 
 
-def split_eras(rows: Sequence[Row], changes: Sequence[Change]) -> Iterator[Era]:
+def split_eras(history: History, rows: Sequence[Row], changes: Sequence[Change]) -> Iterator[Era]:
     """Yield the eras of one series, by shape.
 
     A release without a count, or whose gap has too few samples, is an era of its own, because it
@@ -283,14 +268,18 @@ def split_eras(rows: Sequence[Row], changes: Sequence[Change]) -> Iterator[Era]:
         # for each era: the changes so far, the release if its cost is unknown, and all releases
         eras: list[tuple[list[Change], str, list[str]]] = []
         for release in dict.fromkeys(row.release for row in of_shape):
-            past = [change for change in changes if Version(change.release) <= Version(release)]
+            past = [
+                change
+                for change in changes
+                if history.positions[change.release] <= history.positions[release]
+            ]
             unknown = release if costs and release not in known else ""
             if not eras or eras[-1][:2] != (past, unknown):
                 eras.append((past, unknown, []))
             eras[-1][2].append(release)
         for past, unknown, releases in eras:
             yield Era(
-                *(*rows[0].series, shape, releases[0], releases[-1], len(releases)),
+                *(rows[0].series, shape, releases[0], releases[-1], len(releases)),
                 values=summarize([row for row in of_shape if row.release in releases]),
                 change=past[-1] if past and not unknown else None,
                 known=not unknown,

@@ -61,24 +61,27 @@ def require_rows(history: History) -> None:
     """Check that the history has values.
 
     Raises:
-        UserError: there are none. The message lists the files that were left out.
+        UserError: there are none.
     """
     if not history.rows:
-        raise UserError("\n".join([words.describe_empty(history), *history.left_out]))
+        raise UserError(words.describe_empty(history))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report. Return the exit code of `--check`, or 2 on an error."""
     options = parse(arguments)
+    left_out: list[str] = []
     try:
         history = read_history(Config.load("asv.conf.json"))
+        left_out = history.left_out
         require_rows(history)
         report = build_report(history, options.machine, options.shape, options.since)
         if not report.series:
             where = options.machine or "any machine"
             raise UserError(f"No cost was measured on {where}.")
     except UserError as error:
-        print(error, file=sys.stderr)
+        # a file that was left out may be the reason why a name is unknown
+        print(*left_out, error, sep="\n", file=sys.stderr)
         return FAILED
     is_terminal = sys.stdout.isatty()
     if options.format == "json":

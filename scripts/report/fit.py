@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks._shapes import HEADLINE
-from scripts.cost.model import estimate_fdes, find_registration, unload
-from scripts.cost.platforms import is_libunwind
+from scripts.cost.model import estimate_fixture_fdes, find_registration, unload
 from scripts.history.benchmarks import EXTRA
 from scripts.history.read import History
 from scripts.report.changes import Era
-from scripts.report.law import EXPORTED
 
 MIN_ENTRIES = 20_000  # entries scanned per module; with fewer, other work outweighs the scan
 
@@ -38,18 +36,20 @@ def fit_entries(history: History, eras: Sequence[Era]) -> list[Fit]:
     """Fit nanoseconds per entry to the extra times of each machine with libunwind."""
     residuals: dict[str, list[Residual]] = {}
     for era in eras:
-        if not is_libunwind(history.machines[era.machine], era.unwinder):
+        if era.series.unwinder.family != "libunwind":
             continue
         if EXTRA not in era.values or era.shape not in HEADLINE:
             continue
         modules, functions = HEADLINE[era.shape][:2]
-        fdes = estimate_fdes(functions, era.last, EXPORTED[functions])
-        entries = unload(modules, fdes, find_registration(era.last)).entries
+        fdes = estimate_fixture_fdes(functions, era.last)
+        sections = era.series.unwinder.sections is not False
+        registration = find_registration(era.last, sections=sections)
+        entries = unload(modules, fdes, registration).entries
         if entries >= MIN_ENTRIES:
             module_ns = era.values[EXTRA].value * 1000  # from ms per 1000 modules
             nanoseconds = round(module_ns / entries, 3)
             residual = Residual(era.shape, era.first, era.last, nanoseconds)
-            residuals.setdefault(era.machine, []).append(residual)
+            residuals.setdefault(era.series.machine, []).append(residual)
     return [
         Fit(machine, round(median(residual.nanoseconds for residual in of_machine), 3), of_machine)
         for machine, of_machine in residuals.items()

@@ -2,21 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from packaging.version import Version
 
-from scripts.base.numbers import format_count, format_milliseconds
+from benchmarks._axis import LLVM
+from scripts.base.numbers import format_count
 from scripts.cost.advice import (
-    DETECTS_SINCE,
     UNDETECTED_BEFORE,
     Advice,
+    Decision,
     Load,
     Reported,
     advise,
     read_reports,
 )
-from scripts.cost.model import estimate_fdes
-from scripts.cost.platforms import Platform, is_libunwind, platform_of
+from scripts.cost.model import DETECTS_SINCE, estimate_fixture_fdes
+from scripts.cost.platforms import Platform, platform_of
 from scripts.history.benchmarks import DEREGISTER, EXTRA, MAIN_SHAPE
 from scripts.history.read import History
 from scripts.report.changes import Change, Era
@@ -30,6 +32,14 @@ LOADS = {
 }
 
 
+class MeasuredCost(NamedTuple):
+    """Milliseconds per module unloaded, measured with 1000 modules of 8 functions loaded."""
+
+    milliseconds: float
+    machine: str
+    is_stand_in: bool
+
+
 @dataclass(frozen=True)
 class Cell:
     """The advice for a platform in an era.
@@ -37,26 +47,26 @@ class Cell:
     Attributes:
         first, release: the oldest and the newest release of the era; the advice is for the newest.
         advice: by load.
-        measured: measured costs, each as text that names the machine.
+        measured: measured costs, each with the machine.
         counted: instructions counted on a machine with the same processor architecture.
         reports: measurements published by others.
-        way: how the macOS wheels register unwind info; empty on other platforms.
+        mac_registration: how the macOS wheels register unwind info; empty on other platforms.
     """
 
     platform: Platform
     first: str
     release: str
     advice: dict[str, Advice]
-    measured: list[str]
+    measured: list[MeasuredCost]
     counted: list[str]
     reports: list[Reported]
-    way: str = ""
+    mac_registration: str = ""
 
     @property
-    def decision(self) -> str:
-        """The decision if it is the same for every load, otherwise `it depends on the load`."""
+    def decision(self) -> Decision | None:
+        """The decision if it is the same for every load, or None if it depends on the load."""
         decisions = {advice.decision for advice in self.advice.values()}
-        return decisions.pop().value if len(decisions) == 1 else "it depends on the load"
+        return decisions.pop() if len(decisions) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -77,14 +87,9 @@ class Column:
 
 def find_columns(history: History, changes: Sequence[Change]) -> list[Column]:
     """Return the columns of the matrix. Each change of a libunwind series begins a new one."""
-    libunwind = [
-        change
-        for change in changes
-        if is_libunwind(history.machines[change.machine], change.unwinder)
-    ]
-    starts = {change.release for change in libunwind}
+    starts = {change.release for change in changes if change.series.unwinder.family == "libunwind"}
     columns: list[list[str]] = []
-    for release in sorted({measured.release for measured in history.measured}, key=Version):
+    for release in history.measured_releases:
         if not columns or release in starts:
             columns.append([])
         columns[-1].append(release)
@@ -96,8 +101,8 @@ def load_of(name: str, release: str) -> Load:
     if name == MIDDLE:
         return Load(1000, 106)
     if name == SMALL:
-        return Load(1000, estimate_fdes(8, release, exported=8))
-    return Load(1, estimate_fdes(2000, release, exported=7), residents=100_000)
+        return Load(1000, estimate_fixture_fdes(8, release))
+    return Load(1, estimate_fixture_fdes(2000, release), residents=100_000)
 
 
 def build_matrix(
@@ -127,9 +132,9 @@ def build_cell(
         for answer in advice.values():
             answer.notes.append(UNDETECTED_BEFORE)
     registrations = dict.fromkeys(
-        registration
-        for release, registration in history.on_macs.items()
-        if registration and column.contains(release)
+        release.mac_registration
+        for release in history.releases
+        if release.mac_registration and column.contains(release.version)
     )
     return Cell(
         platform,
@@ -145,13 +150,13 @@ def build_cell(
             and report["release"] is not None
             and column.contains(report["release"])
         ],
-        way=" or ".join(registrations) if platform.is_mac else "",
+        mac_registration=" or ".join(registrations) if platform.is_mac else "",
     )
 
 
 def describe_measured(
     platform: Platform, column: Column, history: History, eras: Sequence[Era]
-) -> list[str]:
+) -> list[MeasuredCost]:
     """Return the costs measured on a platform in an era, for 1000 modules of 8 functions.
 
     LLVM libunwind on Linux stands in for a Mac, unless one with that processor has a time.
@@ -162,16 +167,15 @@ def describe_measured(
         if era.shape == MAIN_SHAPE and EXTRA in era.values and column.overlaps(era.first, era.last)
     ]
     platforms = {
-        (era.machine, era.unwinder): platform_of(history.machines[era.machine], era.unwinder)
+        era.series: platform_of(history.machines[era.series.machine], era.series.unwinder)
         for era, _ in timed
     }
     stand_in = platform.is_mac and platform not in platforms.values()
     wanted = Platform.LIBUNWIND if stand_in else platform
     return [
-        f"{format_milliseconds(max(extra.value, 0) / 1000)} measured on {era.machine}"
-        + (", the stand-in" if stand_in else "")
+        MeasuredCost(max(extra.value, 0) / 1000, era.series.machine, stand_in)
         for era, extra in timed
-        if platforms[era.series] is wanted and not history.machines[era.machine].is_local
+        if platforms[era.series] is wanted and not history.machines[era.series.machine].is_local
     ]
 
 
@@ -186,14 +190,14 @@ def describe_counted(
         return []
     sentences = []
     for era in eras:
-        machine = history.machines[era.machine]
-        is_stand_in = era.unwinder == "libunwind" and machine.arch == "arm64"
+        machine = history.machines[era.series.machine]
+        is_stand_in = era.series.unwinder == LLVM and machine.arch == "arm64"
         if not is_stand_in or machine.is_local or era.shape != MAIN_SHAPE:
             continue
         if DEREGISTER in era.values and column.overlaps(era.first, era.last):
             count = format_count(era.values[DEREGISTER].value)
             sentences.append(
-                f"{count} instructions to deregister a module, counted on {era.machine} "
+                f"{count} instructions to deregister a module, counted on {era.series.machine} "
                 "with LLVM libunwind, the stand-in"
             )
     return sentences

@@ -15,10 +15,11 @@ from scripts.base.numbers import format_count, format_interval, format_number
 from scripts.cost import advice
 from scripts.history.benchmarks import DEREGISTER, EXTRA, FDES, GAP, MAIN_SHAPE, REGISTER
 from scripts.history.machine import LOCAL
-from scripts.history.rows import Row
+from scripts.history.rows import Row, SeriesKey
 from scripts.report import words
 from scripts.report.build import Report, Series
-from scripts.report.changes import Value
+from scripts.report.changes import Change, Value
+from scripts.report.matrix import Cell, MeasuredCost
 
 COLUMNS = {  # benchmarks by column heading
     "deregister": DEREGISTER,
@@ -35,6 +36,10 @@ EXCEPTIONS = "With libgcc, keep it. On Apple silicon up to 49.0.0, turn it off i
 CSV_COLUMNS = (
     "machine", "unwinder", "release", "benchmark", "shape", "value", "low", "high", "samples",
 )  # fmt: skip
+
+
+# keys of the JSON that differ from the names in the code; readers of the JSON rely on them
+JSON_KEYS = {(Change, "mac_registration"): "wheels", (Cell, "mac_registration"): "way"}
 
 
 class TableText(NamedTuple):
@@ -58,14 +63,14 @@ def build_era_table(series: Series, shapes: Sequence[str], *, ranges: bool) -> T
             since = "unknown"
         rows.append([releases, *[era.shape] * (len(shapes) > 1), *cells, since])
     only_shape = f", {shapes[0]}" if len(shapes) == 1 else ""
-    return TableText(f"{series.machine}, {series.name}{only_shape}", head, rows)
+    return TableText(f"{series.key.machine}, {series.name}{only_shape}", head, rows)
 
 
 def build_release_table(report: Report, series: Series) -> TableText:
     """Return a table of the releases of one series, with a row for each release and shape."""
     by_release: dict[tuple[str, str], dict[str, Value]] = {}
     for row in report.rows:
-        if row.series == (series.machine, series.unwinder) and row.shape in report.shapes:
+        if row.series == series.key and row.shape in report.shapes:
             values = by_release.setdefault((row.release, row.shape), {})
             values[row.benchmark] = Value(row.value, row.low, row.high)
     rows = [
@@ -73,7 +78,7 @@ def build_release_table(report: Report, series: Series) -> TableText:
         for key, values in by_release.items()
         if {DEREGISTER, GAP} & values.keys()
     ]
-    return TableText(f"{series.machine}, {series.name}", ["release", "shape", *COLUMNS], rows)
+    return TableText(f"{series.key.machine}, {series.name}", ["release", "shape", *COLUMNS], rows)
 
 
 def format_value(benchmark: str, value: Value | None, ranges: bool) -> str:
@@ -90,7 +95,7 @@ def format_value(benchmark: str, value: Value | None, ranges: bool) -> str:
 
 def select_short_series(report: Report) -> list[Series]:
     """Return the series of the short report: those of local machines, then the most relevant."""
-    local = [series for series in report.series if series.machine.startswith(LOCAL)]
+    local = [series for series in report.series if series.key.machine.startswith(LOCAL)]
     recorded = [series for series in report.series if series not in local]
     return [*local[::-1], *recorded[:1]]
 
@@ -160,7 +165,7 @@ def build_sections(report: Report) -> dict[str, list[str]]:
     """Return the sentences of the full report, by heading."""
     changes, functions = [], []
     for series in report.series:
-        prefix = f"{series.machine}, {series.name}, "
+        prefix = f"{series.key.machine}, {series.name}, "
         changes += [prefix + words.describe_change(change) for change in series.changes]
         functions += [
             prefix + words.describe_functions(change)
@@ -185,12 +190,12 @@ def build_sections(report: Report) -> dict[str, list[str]]:
         "Changes": [
             *(changes or ["None found."]),
             *functions,
-            report.wheels,
-            *report.macs,
+            report.mac_registration,
+            *report.recorded_macs,
             words.METHOD,
         ],
         "Newest release": [
-            f"{series.machine}, {series.name}: {words.describe_verdict(series.verdict)}"
+            f"{series.key.machine}, {series.name}: {words.describe_verdict(series.verdict)}"
             for series in report.series
         ],
         "Time per table entry": fits,
@@ -242,7 +247,7 @@ def to_json(report: Report) -> str:
         "fits": to_json_value(report.fits),
         "problems": report.problems,
         "not_measured": report.not_measured,
-        "wheels": report.wheels,
+        "wheels": report.mac_registration,
         "rows": [dict(zip(CSV_COLUMNS, build_csv_row(row), strict=True)) for row in report.rows],
     }
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -252,9 +257,18 @@ def to_json_value(value: Any) -> Any:
     """Return dataclasses, tuples and enumerations as types that JSON has."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
-        return {field.name: to_json_value(getattr(value, field.name)) for field in fields}
+        content: dict[str, Any] = {}
+        for field in fields:
+            item = getattr(value, field.name)
+            if isinstance(item, SeriesKey):
+                content |= {"machine": item.machine, "unwinder": item.unwinder.option}
+            else:
+                content[JSON_KEYS.get((type(value), field.name), field.name)] = to_json_value(item)
+        return content
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, MeasuredCost):
+        return words.describe_measured(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return to_json_value(value._asdict())
     if isinstance(value, dict):
@@ -275,4 +289,8 @@ def to_csv(report: Report) -> str:
 
 def build_csv_row(row: Row) -> list[Any]:
     """Return the values of a row, with the number of its samples instead of the samples."""
-    return [*row[:-1], len(row.samples)]
+    machine, unwinder = row.series
+    return [
+        *(machine, unwinder.option, row.release, row.benchmark, row.shape),
+        *(row.value, row.low, row.high, len(row.samples)),
+    ]

@@ -2,18 +2,19 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from packaging.version import Version
-
-from scripts.base.numbers import format_count, format_number, format_ratio
-from scripts.cost.advice import has_benefit
-from scripts.cost.model import Registration
+from benchmarks._axis import Unwinder
+from scripts.base.numbers import format_count, format_milliseconds, format_number, format_ratio
+from scripts.cost.advice import Decision, has_benefit
 from scripts.cost.platforms import Platform, name_unwinder
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
 from scripts.history.machine import Machine
 from scripts.history.read import History
+from scripts.history.rows import SeriesKey
+from scripts.releases.pins import Registration, Release
 from scripts.report.changes import GAP_FACTOR, Change, Era, Verdict
-from scripts.report.matrix import Cell, Column
+from scripts.report.matrix import Cell, Column, MeasuredCost
 
 METHOD = (
     "A change is a release whose count differs by 1 % or more from that of the release before, or "
@@ -21,13 +22,14 @@ METHOD = (
     f"is one whose gap differs by a factor of {GAP_FACTOR:.0f} or more."
 )
 MAIN = "1000 modules of 8 functions"
+DEPENDS = "it depends on the load"
 OTHERS = "others"  # in `track_function`: functions of the unwinder without a name of their own
 
 
-def name_line(machine: Machine, unwinder: str) -> str:
+def name_line(machine: Machine, unwinder: Unwinder) -> str:
     """Return the name of a series in a chart. Machines with the same unwinder share a name."""
-    if unwinder == "libunwind" and not machine.is_mac:
-        return "macOS path: LLVM libunwind"
+    if unwinder.stand_in:
+        return f"{unwinder.stand_in} path: {unwinder.name}"
     return name_unwinder(machine, unwinder)
 
 
@@ -40,9 +42,7 @@ def write_headline(history: History, eras: Sequence[Era], verdict: Verdict) -> l
     """Return the headline: the newest change in instructions and in time, and its basis."""
     if not eras:
         return [f"No cost was measured for {MAIN}."]
-    machine = history.machines[verdict.machine]
-    stand_in = verdict.unwinder == "libunwind"
-    where = "macOS" if machine.is_mac or stand_in else name_unwinder(machine, verdict.unwinder)
+    where = name_headline_platform(history, verdict.series)
     now, before = eras[-1], next((era for era in eras[-2::-1] if era.known), None)
     if not now.known or now.last != verdict.release:
         unknown = verdict.unknown or "its result file was left out"
@@ -52,6 +52,14 @@ def write_headline(history: History, eras: Sequence[Era], verdict: Verdict) -> l
     answer = f"{where}: {describe_cost_change(changed, now)}"
     time, basis = describe_time(now, changed), describe_basis(history, verdict)
     return [sentence for sentence in (answer, time, basis) if sentence]
+
+
+def name_headline_platform(history: History, series: SeriesKey) -> str:
+    """Return the platform that a headline on a series is about: macOS for a stand-in."""
+    machine = history.machines[series.machine]
+    if machine.is_mac:
+        return "macOS"
+    return series.unwinder.stand_in or name_unwinder(machine, series.unwinder)
 
 
 def describe_cost_change(before: Era | None, now: Era) -> str:
@@ -78,8 +86,22 @@ def compare_costs(old: float, new: float) -> str:
     """Return a change of cost as a factor, such as `17 times cheaper`."""
     if not old or not new:
         return "free" if old else "no longer free"
+    factor, direction = cost_factor(old, new)
+    return f"{factor} times {direction}"
+
+
+def abbreviate_cost_change(old: float, new: float) -> str:
+    """Return a change of cost for a chart, such as `17× cheaper`."""
+    if not old or not new:
+        return compare_costs(old, new)
+    factor, direction = cost_factor(old, new)
+    return f"{factor}× {direction}"
+
+
+def cost_factor(old: float, new: float) -> tuple[str, str]:
+    """Return the factor by which a cost changed, and `cheaper` or `more expensive`."""
     factor = format_number(max(old / new, new / old))
-    return f"{factor} times {'cheaper' if old > new else 'more expensive'}"
+    return factor, "cheaper" if old > new else "more expensive"
 
 
 def describe_time(now: Era, before: Era | None) -> str:
@@ -88,9 +110,8 @@ def describe_time(now: Era, before: Era | None) -> str:
         return ""
     releases = format_span(now.first, now.last)
     extra = format_number(now.values[EXTRA].value)
-    sentence = (
-        f"On {now.machine}, unwind info adds {extra} ms to unloading 1000 modules in {releases}"
-    )
+    machine = now.series.machine
+    sentence = f"On {machine}, unwind info adds {extra} ms to unloading 1000 modules in {releases}"
     if before is not None and EXTRA in before.values:
         earlier = format_span(before.first, before.last)
         earlier_extra = format_number(before.values[EXTRA].value)
@@ -100,24 +121,47 @@ def describe_time(now: Era, before: Era | None) -> str:
 
 def describe_basis(history: History, verdict: Verdict) -> str:
     """Return a sentence that names the machine behind the headline."""
-    if verdict.unwinder != "libunwind":
-        return f"Basis: {verdict.machine}."
+    machine, unwinder = verdict.series
+    if not unwinder.stand_in:
+        return f"Basis: {machine}."
     has_mac = any(machine.is_mac for machine in history.machines.values())
-    basis = f"Basis: {verdict.machine}, where LLVM libunwind stands in for Apple's"
+    basis = f"Basis: {machine}, where {unwinder.name} stands in for Apple's"
     return f"{basis}." if has_mac else f"{basis}; no Mac is recorded yet."
 
 
-def describe_platform(platform: Platform, columns: Sequence[Column], cells: Sequence[Cell]) -> str:
+class PlatformAdvice(NamedTuple):
+    """The decision for a platform in a span of releases; None if it depends on the load."""
+
+    decision: Decision | None
+    span: str
+    is_lossless: bool  # whether nothing is lost by turning unwind info off
+
+
+def merge_columns(
+    platform: Platform, columns: Sequence[Column], cells: Sequence[Cell]
+) -> list[PlatformAdvice]:
     """Return the advice for a platform by releases, with neighbouring equal decisions merged."""
-    parts = []
+    merged = []
     decided = zip(columns, cells, strict=True)
     for decision, group in itertools.groupby(decided, lambda pair: pair[1].decision):
         pairs = list(group)
         span = format_span(pairs[0][0].first, pairs[-1][0].last)
-        text = decision.replace("turn it off", "turn unwind info off")
-        lost = "" if has_benefit(platform, pairs[-1][1].release) else " (nothing is lost)"
-        parts.append(f"{text} in {span}{lost}")
-    return "; ".join(parts)
+        is_lossless = not has_benefit(platform, pairs[-1][1].release)
+        merged.append(PlatformAdvice(decision, span, is_lossless))
+    return merged
+
+
+def describe_decision(decision: Decision | None) -> str:
+    """Return a decision as a clause; None is a decision that depends on the load."""
+    if decision is None:
+        return DEPENDS
+    return "turn unwind info off" if decision is Decision.TURN_OFF else decision.value
+
+
+def describe_measured(cost: MeasuredCost) -> str:
+    """Return a measured cost with its machine."""
+    stand_in = ", the stand-in" if cost.is_stand_in else ""
+    return f"{format_milliseconds(cost.milliseconds)} measured on {cost.machine}{stand_in}"
 
 
 def describe_empty(history: History) -> str:
@@ -161,15 +205,16 @@ def describe_functions(change: Change) -> str:
     return f"{change.release}, by function at {MAIN_SHAPE}: {functions}"
 
 
-def describe_wheels(on_macs: dict[str, str]) -> str:
+def describe_mac_registration(releases: Sequence[Release]) -> str:
     """Return how the libraries in the macOS wheels register, which their symbols suggest."""
     parts = []
-    for registration, group in itertools.groupby(on_macs, on_macs.get):
-        releases = list(group)
-        if registration == Registration.SECTIONS.value:
-            registration += " (if the Mac's libunwind can)"
+    for registration, group in itertools.groupby(releases, lambda pin: pin.mac_registration):
+        versions = [release.version for release in group]
+        how = registration
+        if registration == Registration.SECTIONS:
+            how += " (if the Mac's libunwind can)"
         if registration:
-            parts.append(f"{registration} in {format_span(releases[0], releases[-1])}")
+            parts.append(f"{how} in {format_span(versions[0], versions[-1])}")
     if not parts:
         return ""
     return f"Symbols in the macOS wheels show that they register unwind info {', '.join(parts)}."
@@ -186,10 +231,10 @@ def describe_verdict(verdict: Verdict) -> str:
 
 def na_lines(history: History) -> Iterator[str]:
     """Yield a line for each series, with its releases that have no values."""
-    with_values = {row[:3] for row in history.rows}
-    by_series: dict[tuple[str, str], list[str]] = {}
-    for measured in sorted(history.measured, key=lambda measured: Version(measured.release)):
-        if measured[:3] not in with_values:
+    with_values = {(row.series, row.release) for row in history.rows}
+    by_series: dict[SeriesKey, list[str]] = {}
+    for measured in sorted(history.measured, key=lambda item: history.positions[item.release]):
+        if (measured.series, measured.release) not in with_values:
             by_series.setdefault(measured.series, []).append(measured.release)
     for (machine, unwinder), releases in by_series.items():
         name = name_unwinder(history.machines[machine], unwinder)
@@ -197,9 +242,11 @@ def na_lines(history: History) -> Iterator[str]:
         yield f"n/a: {span} ({len(releases)} releases) on {machine} with {name}"
 
 
-def mac_lines(history: History) -> Iterator[str]:
+def recorded_mac_lines(history: History) -> Iterator[str]:
     """Yield how each Mac registers from 50.0.0 on, if its host recorded that."""
     for machine in history.machines.values():
         if machine.is_mac and machine.sections is not None:
-            how = "a section at a time" if machine.sections else "function by function, like 49.0.0"
+            how = Registration.SECTIONS.value
+            if not machine.sections:
+                how = f"{Registration.FUNCTIONS.value}, like 49.0.0"
             yield f"{machine.name}: from 50.0.0 on, Wasmtime registers {how}."

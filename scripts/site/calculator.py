@@ -12,7 +12,15 @@ from packaging.version import Version
 from scripts.cost import advice, model
 from scripts.cost.advice import Decision, Load
 from scripts.cost.platforms import Platform
+from scripts.releases.pins import Registration
 from scripts.report.words import format_span
+
+KINDS = {  # CSS classes by decision; one that depends on the load has the class "either"
+    Decision.KEEP: "keep",
+    Decision.TURN_OFF: "off",
+    Decision.UNKNOWN: "unknown",
+    Decision.FIXED: "unknown",
+}
 
 
 class ModelEra(NamedTuple):
@@ -33,27 +41,12 @@ class ModelEra(NamedTuple):
         return f"{self.first} and later" if self.newest else format_span(self.first, self.last)
 
 
-# 17 FDEs are 8 functions, 106 those of wasmtime#10287, 497 a parser, 2008 are 2,000 functions
-COMMON_LOADS = [
-    (Load(100, 17), "100 modules of 8 functions"),
-    (Load(1000, 17), "1000 modules of 8 functions"),
-    (Load(10_000, 17), "10,000 modules of 8 functions"),
-    (Load(10, 106), "10 modules of 50 functions"),
-    (Load(1000, 106), "1000 modules of 50 functions (wasmtime#10287)"),
-    (Load(20, 497), "20 parsers of 210 KB"),
-    (Load(1000, 497), "1000 parsers of 210 KB"),
-    (Load(10, 2008), "10 modules of 2,000 functions"),
-    (Load(1, 2008, 100_000), "1 module of 2,000 functions beside 100,000 FDEs of other modules"),
-    (Load(1, 20_000), "1 module of 20,000 functions"),
-]
-
-
 def model_eras(releases: Iterable[str]) -> list[ModelEra]:
     """Return the eras of the model, oldest first."""
 
     def key(release: str) -> tuple[Any, ...]:
         exported = model.estimate_fdes(0, release, exported=1)
-        detects = Version(release) >= advice.DETECTS_SINCE
+        detects = Version(release) >= model.DETECTS_SINCE
         benefit = advice.has_benefit(Platform.APPLE_SILICON, release)
         return model.find_registration(release), exported, detects, benefit
 
@@ -70,6 +63,7 @@ def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
         "instructionNs": model.INSTRUCTION_NS,
         "list": [model.LIBGCC_LIST, model.LIBGCC_LIST_STEP],
         "tree": [model.LIBGCC_TREE, model.LIBGCC_TREE_FDE],
+        "kinds": {decision.value: KINDS.get(decision, "either") for decision in Decision},
         "decisions": {decision.name: decision.value for decision in Decision},
         "bases": {basis.name: basis.value for basis in advice.Basis},
         "uncached": advice.UNCACHED,
@@ -93,7 +87,7 @@ def era_data(era: ModelEra) -> dict[str, Any]:
     return {
         "label": era.label,
         "release": release,
-        "sections": model.find_registration(release) is model.Registration.SECTIONS,
+        "sections": model.find_registration(release) is Registration.SECTIONS,
         "exportedFdes": model.estimate_fdes(0, release, exported=1)
         - model.estimate_fdes(0, release),
         "platforms": [platform_data(platform, release) for platform in Platform],
@@ -122,14 +116,3 @@ def libgcc_limits() -> tuple[int, int]:
     fdes = (instructions - model.LIBGCC_TREE) / model.LIBGCC_TREE_FDE
     modules = (instructions - model.LIBGCC_LIST) / model.LIBGCC_LIST_STEP
     return int(fdes // 100 * 100), int(modules // 1000 * 1000)
-
-
-def build_common_rows(columns: list[str]) -> list[list[Any]]:
-    """Return the advice for common loads by release, on a platform where unwind info has a benefit.
-
-    A row has the name of the load, the load, and the advice for each release.
-    """
-    return [
-        [name, load, [advice.advise(Platform.INTEL_MAC, release, load) for release in columns]]
-        for load, name in COMMON_LOADS
-    ]

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from packaging.version import Version
-
 from benchmarks._shapes import HEADLINE
 from scripts.base.numbers import format_count, format_ratio
 from scripts.history.benchmarks import MAIN_SHAPE
@@ -40,14 +38,14 @@ class ChangeRow:
         release: the first release with the new cost.
         causes: the upstream changes behind it.
         libraries: the counted libraries before and after, if they differ.
-        wheels: whether the macOS wheels register differently from this release on, too.
+        mac_registration: whether the macOS wheels register differently from this release on, too.
         effects: one for each unwinder.
     """
 
     release: str
     causes: list[UpstreamChange]
     libraries: tuple[str, ...]
-    wheels: bool
+    mac_registration: bool
     effects: list[Effect] = field(default_factory=list)
 
 
@@ -58,13 +56,13 @@ def build_change_rows(report: Report) -> list[ChangeRow]:
         for change in series.changes:
             row = rows.setdefault(
                 (change.release, change.libraries),
-                ChangeRow(change.release, [], change.libraries, wheels=False),
+                ChangeRow(change.release, [], change.libraries, mac_registration=False),
             )
             row.causes += [cause for cause in change.causes if cause not in row.causes]
-            row.wheels |= change.wheels
+            row.mac_registration |= change.mac_registration
             if series.name not in [effect.unwinder for effect in row.effects]:
                 row.effects.append(describe_effect(series.name, change))
-    return sorted(rows.values(), key=lambda row: Version(row.release), reverse=True)
+    return sorted(rows.values(), key=lambda row: report.releases.index(row.release), reverse=True)
 
 
 def describe_effect(name: str, change: Change) -> Effect:

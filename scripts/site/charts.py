@@ -17,7 +17,9 @@ COLOURS = 6  # number of colours in chart.css
 def name_series(report: Report, history: History) -> Report:
     """Return the report with the series names of the page, one name for each unwinder."""
     renamed = [
-        replace(series, name=words.name_line(history.machines[series.machine], series.unwinder))
+        replace(
+            series, name=words.name_line(history.machines[series.key.machine], series.key.unwinder)
+        )
         for series in report.series
     ]
     return replace(report, series=renamed)
@@ -54,8 +56,8 @@ def build_chart(report: Report, history: History, benchmark: str) -> Staircase |
         if (plateaus := find_plateaus(series.eras_of(MAIN_SHAPE), benchmark))
     ]
     measured = {row.release for row in report.rows}
-    releases = [release for release in history.on_macs if release in measured]
-    marks = find_marks(drawn)
+    releases = [release.version for release in history.releases if release.version in measured]
+    marks = find_marks(drawn, report.releases)
     return Staircase(
         title=describe_chart(lines, counted=counted),
         releases=releases,
@@ -72,8 +74,7 @@ def find_points(report: Report, series: Series, benchmark: str) -> dict[str, Poi
     return {
         row.release: Point(row.value, row.low, row.high)
         for row in report.rows
-        if row.series == (series.machine, series.unwinder)
-        and (row.benchmark, row.shape) == (benchmark, MAIN_SHAPE)
+        if row.series == series.key and (row.benchmark, row.shape) == (benchmark, MAIN_SHAPE)
     }
 
 
@@ -87,17 +88,17 @@ def find_plateaus(eras: list[Era], benchmark: str) -> list[Plateau]:
     ]
 
 
-def find_marks(drawn: dict[str, Series]) -> list[Mark]:
+def find_marks(drawn: dict[str, Series], releases: list[str]) -> list[Mark]:
     """Return a mark for each change, with the numbers of the most relevant series that has it."""
     marks: dict[str, Mark] = {}
     for series in drawn.values():
         for change in series.changes:
             label = "cost changed"
             if MAIN_SHAPE in change.shapes:
-                label = words.compare_costs(*change.shapes[MAIN_SHAPE]).replace(" times ", "× ")
+                label = words.abbreviate_cost_change(*change.shapes[MAIN_SHAPE])
             pulls = {f"#{cause['pull_request']}": address_of(cause) for cause in change.causes}
             marks.setdefault(change.release, Mark(change.release, label, pulls))
-    return sorted(marks.values(), key=lambda mark: [int(part) for part in mark.release.split(".")])
+    return sorted(marks.values(), key=lambda mark: releases.index(mark.release))
 
 
 def describe_chart(lines: list[Line], *, counted: bool) -> str:
@@ -122,7 +123,7 @@ def build_hints(
     report: Report, lines: list[Line], drawn: dict[str, Series], releases: list[str]
 ) -> dict[str, str]:
     """Return the numbers of each release as text: counts, and times if they were measured."""
-    names = {(series.machine, series.unwinder): name for name, series in drawn.items()}
+    names = {series.key: name for name, series in drawn.items()}
     values: dict[tuple[str, str], dict[str, float]] = {}
     for row in report.rows:
         if row.shape == MAIN_SHAPE and row.series in names:

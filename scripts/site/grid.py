@@ -51,7 +51,7 @@ def write_thumbnails(site: Path, graphs: Any, benchmarks: Any, series: Series) -
     for benchmark in benchmarks:
         for graph in graphs.get_graph_group(benchmark):
             key = graph.params["machine"], graph.params.get("env-UNWINDER")
-            if key == (series.machine, series.unwinder):
+            if key == (series.key.machine, series.key.unwinder.option):
                 draw_thumbnail(graph).save(site)
 
 

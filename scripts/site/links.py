@@ -2,7 +2,7 @@
 
 import re
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from scripts.report.changes import UpstreamChange
 
@@ -27,12 +27,6 @@ def link_pulls(sentence: str) -> Markup:
         parts += [sentence[end : match.start()], link]
         end = match.end()
     return Markup("").join([*parts, sentence[end:]])
-
-
-def link_load(sentence: str) -> Markup:
-    """Return a sentence as HTML, with "it depends on the load" as a link to the calculator."""
-    link = Markup('<a href="#own-heading">it depends on the load</a>')
-    return link.join(escape(part) for part in sentence.split("it depends on the load"))
 
 
 def release_addresses(version: str) -> dict[str, str]:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from packaging.version import Version
-
 from scripts.base.numbers import format_count
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP
 from scripts.history.rows import Row
@@ -48,14 +46,14 @@ def build_effect_table(series: Series) -> TableText:
 
 def build_grids(report: Report, series: Series) -> list[Grid]:
     """Return a grid of each benchmark of a series, with every release, newest first."""
-    of_series = [row for row in report.rows if row.series == (series.machine, series.unwinder)]
+    of_series = [row for row in report.rows if row.series == series.key]
     titles = {
         DEREGISTER: "Instructions of the unwinder to deregister one module",
         GAP: "Gap: time with unwind info / time without",
         EXTRA: "Extra milliseconds per 1000 modules",
     }
     return [
-        build_grid(f"{series.machine}, {series.name}: {title}", report.shapes, rows)
+        build_grid(f"{series.key.machine}, {series.name}: {title}", report.shapes, rows)
         for benchmark, title in titles.items()
         if (rows := [row for row in of_series if row.benchmark == benchmark])
     ]
@@ -64,7 +62,7 @@ def build_grids(report: Report, series: Series) -> list[Grid]:
 def build_grid(title: str, shapes: Sequence[str], rows: Sequence[Row]) -> Grid:
     """Return the values of one benchmark, a row for each release."""
     values = {(row.release, row.shape): row for row in rows}
-    releases = sorted({row.release for row in rows}, key=Version, reverse=True)
+    releases = list(dict.fromkeys(row.release for row in reversed(rows)))
     columns = [shape for shape in shapes if any(key[1] == shape for key in values)]
     cells = [
         (release, [format_row(values.get((release, shape))) for shape in columns])

@@ -13,8 +13,6 @@ from benchmarks._shapes import HEADLINE
 from scripts.base.files import write_atomically
 from scripts.base.numbers import format_milliseconds_range
 from scripts.cost import advice
-from scripts.cost.advice import Decision
-from scripts.cost.model import Registration, find_registration
 from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
 from scripts.releases.pins import Release
@@ -23,36 +21,15 @@ from scripts.report.build import Report, Series
 from scripts.report.matrix import LOADS, SMALL, Cell
 from scripts.site import calculator, change_table, links, number_tables, releases
 from scripts.site.charts import build_chart, select_drawn_series
-from scripts.site.plane import draw_plane
 from scripts.site.staircase import NARROW, WIDE, draw_staircase
 
 BENCHMARKS = {short: name for name, short in TRACKED.items()}
 FRONT, RELEASES, FORMER = "index.html", "releases.html", "gap.html"
-KINDS = {  # CSS classes by decision; a decision that depends on the load has the class "either"
-    Decision.KEEP.value: "keep",
-    Decision.TURN_OFF.value: "off",
-    Decision.UNKNOWN.value: "unknown",
-    Decision.FIXED.value: "unknown",
-}
-EXAMPLE_LOADS = [  # labelled points of the planes
-    (advice.Load(1000, 17), "1000 × 8 functions"),
-    (advice.Load(1000, 106), "1000 × 106 FDEs"),
-    (advice.Load(1000, 497), "1000 × 497 FDEs"),
-]
 
 
 def write_answer(site: Path, project: str, report: Report, history: History) -> None:
     """Write the page with the answer."""
-    pinned = list(history.on_macs)
-    groups = group_by_registration(pinned)
-    planes = [
-        draw_plane(
-            registration,
-            f"{label}: the cost of unwind info by modules loaded and FDEs per module. {rule}",
-            EXAMPLE_LOADS,
-        )
-        for (registration, label, _), rule in zip(groups, advice.describe_rules(), strict=False)
-    ]
+    pinned = report.releases
     charts = {
         "count": build_chart(report, history, DEREGISTER),
         "gap": build_chart(report, history, GAP),
@@ -77,15 +54,12 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
             if main_series
             else report.headline[-1]
         ),
-        planes=[(label, plane) for (_, label, _), plane in zip(groups, planes, strict=True)],
         main_load=SMALL,
         loads=LOADS,
         benefits=collect_benefits(report),
         changes=change_table.build_change_rows(report),
         functions=list(change_table.function_lines(report)),
         model=calculator.build_calculator_data(pinned),
-        common=calculator.build_common_rows([release for _, _, release in groups]),
-        common_heads=[label for _, label, _ in groups],
         libgcc_limits=calculator.libgcc_limits(),
         effects=number_tables.build_effect_table(main_series) if main_series else None,
         grids=[(series, number_tables.build_grids(report, series)) for series in report.series],
@@ -111,35 +85,20 @@ def write_empty(site: Path, project: str, history: History) -> None:
     )
 
 
-def write_releases(
-    site: Path, project: str, report: Report, history: History, pinned: list[Release]
-) -> None:
+def write_releases(site: Path, project: str, report: Report, pinned: list[Release]) -> None:
     """Write the page of releases. The id of a row is the commit id, to which asv's pages link."""
     write_page(
         site / RELEASES,
         project=project,
         columns=releases.select_columns(report),
         rows=releases.build_rows(report, pinned),
-        values=releases.build_comparison(report, history),
+        values=releases.build_comparison(report),
     )
 
 
 def write_redirect(site: Path) -> None:
     """Write a page that redirects from the former address of the answer."""
     write_page(site / FORMER, front=FRONT)
-
-
-def group_by_registration(pinned: list[str]) -> list[tuple[Registration, str, str]]:
-    """Return each kind of registration, with a label for its releases and the newest of them."""
-    eras = calculator.model_eras(pinned)
-    groups = []
-    for registration in Registration:
-        group = [era for era in eras if find_registration(era.last) is registration]
-        if group:
-            last = group[-1]
-            label = f"{group[0].first} and later" if last.newest else f"up to {last.last}"
-            groups.append((registration, label, last.last))
-    return groups
 
 
 def collect_benefits(report: Report) -> list[tuple[str, list[str]]]:
@@ -171,7 +130,7 @@ def build_era_tables(report: Report, series: Series) -> list[tables.TableText]:
 
 def measured_on_platform(cell: Cell) -> list[str]:
     """Return the costs measured on the platform of a cell itself, without those of a stand-in."""
-    return [measured for measured in cell.measured if not measured.endswith("the stand-in")]
+    return [words.describe_measured(cost) for cost in cell.measured if not cost.is_stand_in]
 
 
 def write_page(path: Path, template: str = "", **values: Any) -> None:
@@ -188,12 +147,11 @@ def write_page(path: Path, template: str = "", **values: Any) -> None:
         lstrip_blocks=True,
     )
     environment.filters["pulls"] = links.link_pulls
-    environment.filters["load"] = links.link_load
     environment.filters["https"] = links.require_https
     environment.globals.update(
         words=words,
         measured_on_platform=measured_on_platform,
-        kinds=KINDS,
+        kinds=calculator.KINDS,
         describe_cost=advice.describe_cost,
         format_milliseconds_range=format_milliseconds_range,
         address_of=links.address_of,

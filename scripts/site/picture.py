@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.parse_args(arguments)
     try:
         history = read_history(Config.load("asv.conf.json"))
-        rows = [row for row in history.rows if not history.machines[row.machine].is_local]
+        rows = [row for row in history.rows if not history.machines[row.series.machine].is_local]
         recorded = replace(history, rows=rows)
         report = name_series(build_report(recorded), recorded)
         for ground in STYLES:

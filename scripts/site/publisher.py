@@ -39,7 +39,7 @@ class GapPage(OutputPublisher):
             write_thumbnails(site, graphs, benchmarks, report.series[0])
         else:
             pages.write_empty(site, conf.project, history)
-        pages.write_releases(site, conf.project, shown, history, repo.releases)
+        pages.write_releases(site, conf.project, shown, history.releases)
         pages.write_redirect(site)
         cls.problems = list(report.problems)
         if not history.measured:

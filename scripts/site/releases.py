@@ -4,8 +4,7 @@ from typing import Any, NamedTuple
 
 from scripts.base.numbers import format_count, format_ratio
 from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, REGISTER
-from scripts.history.read import History
-from scripts.history.rows import Row
+from scripts.history.rows import Row, SeriesKey
 from scripts.releases.pins import Release
 from scripts.report.build import Report, Series
 from scripts.site.links import release_addresses
@@ -37,13 +36,13 @@ def select_columns(report: Report) -> list[Series]:
 
 def build_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
     """Return every release, newest first, with its count at the main shape, or else its gap."""
-    values = {(*row.series, row.release, row.benchmark): row for row in at_main_shape(report)}
+    values = {(row.series, row.release, row.benchmark): row for row in at_main_shape(report)}
     changed = {change.release for change in report.changes}
     rows = []
     for release in reversed(releases):
         cells, fdes = [], set()
         for series in select_columns(report):
-            key = (series.machine, series.unwinder, release.version)
+            key = (series.key, release.version)
             cells.append(format_cost(values.get((*key, DEREGISTER)), values.get((*key, GAP))))
             if entries := values.get((*key, FDES)):
                 fdes.add(format_count(entries.value))
@@ -65,19 +64,19 @@ def format_cost(counted: Row | None, gap: Row | None) -> str:
     return format_ratio(gap.value) if gap is not None else "n/a"
 
 
-def build_comparison(report: Report, history: History) -> dict[str, Any]:
+def build_comparison(report: Report) -> dict[str, Any]:
     """Return all values by which two releases can be compared, in types that JSON has.
 
     The values of a series are a list with one entry for each release: a count, or a gap with its
     range.
     """
-    releases = list(history.on_macs)
-    names = {(series.machine, series.unwinder): series.name for series in report.series}
+    releases = report.releases
+    names = {series.key: series.name for series in report.series}
     at = {release: i for i, release in enumerate(releases)}
-    lists: dict[tuple[str, str, str, str], list[Any]] = {}
+    lists: dict[tuple[str, SeriesKey, str], list[Any]] = {}
     for row in report.rows:
         if row.benchmark in COMPARED and row.series in names and row.shape in report.shapes:
-            key = (row.benchmark, row.machine, row.unwinder, row.shape)
+            key = (row.benchmark, row.series, row.shape)
             values = lists.setdefault(key, [None] * len(releases))
             ranged = [row.value, row.low, row.high]
             values[at[row.release]] = ranged if row.benchmark == GAP else round(row.value, 1)
@@ -87,13 +86,13 @@ def build_comparison(report: Report, history: History) -> dict[str, Any]:
         "measured": [release for release in releases if release in measured],
         "series": [
             {
-                "machine": machine,
-                "unwinder": names[machine, unwinder],
+                "machine": series.machine,
+                "unwinder": names[series],
                 "shape": shape,
                 "benchmark": COMPARED[benchmark],
                 "counted": benchmark != GAP,
                 "values": values,
             }
-            for (benchmark, machine, unwinder, shape), values in lists.items()
+            for (benchmark, series, shape), values in lists.items()
         ],
     }

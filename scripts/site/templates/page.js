@@ -65,7 +65,7 @@
       : { modules, fdes, residents };
     const advice = advise(model, platform, era, load);
     form.querySelector(".exported").hidden = !byFunctions;
-    form.querySelector(".answer").dataset.decision = advice.decision;
+    form.querySelector(".answer").dataset.kind = model.kinds[advice.decision];
     showText("decision", advice.decision);
     showText("cost", advice.cost ? formatRange(advice.cost) : "—");
     showText("basis", advice.cost ? `per module unloaded, ${advice.basis}` : advice.basis);
@@ -73,22 +73,6 @@
     showText("gives", advice.gives);
     const notes = form.querySelector("[data-answer=notes]");
     notes.replaceChildren(...advice.notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
-    markPoint(platform, era, load);
-  }
-
-  // A plane is for loads of which all modules are unloaded and no others stay, so only these have a point.
-  function markPoint(platform, era, load) {
-    for (const svg of document.querySelectorAll("svg.plane")) {
-      const dot = svg.querySelector(".yours");
-      const isPlaneOfEra = String(model.eras[era].sections) === svg.dataset.sections;
-      const isInside = load.modules <= 1e5 && load.fdes <= 1e5 && load.residents === 0;
-      const isShown = isPlaneOfEra && isInside && model.platforms[platform].scans;
-      if (isPlaneOfEra) showText("point", isShown ? "The blue point below marks this load." : "");
-      dot.setAttribute("visibility", isShown ? "visible" : "hidden");
-      const [left, right, bottom, top] = svg.dataset.frame.split(" ").map(Number);
-      dot.setAttribute("cx", left + (Math.log10(load.modules) / 5) * (right - left));
-      dot.setAttribute("cy", bottom + (Math.log10(load.fdes) / 5) * (top - bottom));
-    }
   }
 
   form.hidden = false;
