@@ -417,10 +417,13 @@ def test_all_children_end_with_the_probe(name: str, probe_cache: Path, tmp_path:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert process.stderr
-    output = read_until("counting", process.stderr)
-    assert "counting" in output
-    started = psutil.Process(process.pid).children(recursive=True)
-    assert started
+    assert "counting" in read_until("counting", process.stderr)
+    started: list[psutil.Process] = []
+    deadline = time.monotonic() + DEADLINE
+    while len(started) < 2 and time.monotonic() < deadline:  # the child, and valgrind
+        time.sleep(0.1)
+        started = psutil.Process(process.pid).children(recursive=True)
+    assert len(started) >= 2
     process.send_signal(getattr(signal, name))
     code = process.wait(60)
     assert code == (-signal.SIGKILL if name == "SIGKILL" else 130)

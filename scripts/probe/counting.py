@@ -1,7 +1,9 @@
 """The third stage: count the unwinder's instructions, and derive counts with any number of modules.
 
-Under every unwinder, the instructions to deregister a module grow linearly with the number of
-modules loaded. So two small counts give the count with any other number.
+Under libunwind, the instructions to deregister a module grow linearly with the number of modules
+loaded, to the digit. So two small counts give the count with any other number. Under libgcc 12 they
+are constant; under libgcc 13 and later they grow by a tenth from 250 to 1000 modules, a little less
+than linearly.
 """
 
 from collections.abc import Sequence
