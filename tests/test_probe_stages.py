@@ -114,6 +114,7 @@ def test_a_large_module_is_counted_once_and_a_huge_one_is_predicted() -> None:
     large = plan(19_000, image_mb=10.0, memory_mb=10.0)
     assert large.numbers == [1]
     assert large.seconds < 60
+    assert plan(19_000, "50.0.1", image_mb=10.0, memory_mb=10.0).numbers == [3, 1]
     huge = plan(266_664)
     assert not huge.numbers
     assert huge.problem.startswith("counting one module would take about ")

@@ -23,6 +23,7 @@ REGISTER_FDE = 422  # instructions of libunwind to register an FDE; libgcc takes
 # Loaded at the same time, for each of the n modules: `benchmarks._counted` counts with n and n / 4
 # modules side by side, and on arm64 twice each.
 COPIES = 2.5
+FEW = 3  # modules: the most with which counting may take longer than usual
 TOLERATED_INSTRUCTIONS = 40  # per module, by which builds of libunwind differ, see `SCANS`
 
 
@@ -111,7 +112,9 @@ def plan_counting(
     def fits(number: int) -> bool:
         in_memory = fits_in_memory(number, compiled.memory_mb, copies=COPIES)
         seconds = estimate_seconds(prediction, compiled.image_mb, list_numbers(number))
-        return in_memory and seconds <= budget.count
+        # Two numbers show how the count grows, which is worth a few seconds more than one number.
+        limit = budget.count if number > FEW else max(budget.count, budget.limit / 12)
+        return in_memory and seconds <= limit
 
     numbers = list_numbers(choose_number(requested, fits))
     seconds = START_SECONDS + estimate_seconds(prediction, compiled.image_mb, numbers)
