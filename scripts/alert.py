@@ -53,7 +53,8 @@ def build_gap_issue(site: str) -> Issue | None:
     """Return the issue about the newest release, or None if that did not change the cost."""
     report = build_report(read_history(Config.load("asv.conf.json")))
     for series in report.series:
-        print(f"{series.key.machine}, {series.name}: {words.describe_verdict(series.verdict)}")
+        verdict = words.describe_verdict(series.verdict, report.newest)
+        print(f"{series.key.machine}, {series.name}: {verdict}")
     changed = find_changed_series(report)
     if not changed:
         return None

@@ -35,7 +35,11 @@ def conclude(history: History) -> tuple[list[str], str, int]:
     (rows,) = split_series(history).values()
     changes = find_changes(history, rows)
     verdict = judge_newest(history, rows, changes)
-    return [change.release for change in changes], verdict.unknown, exit_code_of([verdict])
+    return (
+        [change.release for change in changes],
+        verdict.unknown,
+        exit_code_of([verdict], verdict.release),
+    )
 
 
 @pytest.mark.parametrize(

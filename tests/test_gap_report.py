@@ -190,12 +190,38 @@ def test_check_returns_whether_the_newest_release_changed_the_cost(
     same = dict.fromkeys(("49.0.0", "50.0.1"), NEW)
     write_results(results, same, counts=dict.fromkeys(same, COUNTS["50.0.1"]))
     assert run(capsys, "--check")[0] == 0
-    write_results(results, {"49.0.0": NEW}, "macos-15-arm64", "system")
+    write_results(results, {"50.0.1": NEW}, "macos-15-arm64", "system")
     assert run(capsys, "--check")[0] == 3  # no earlier release
     # a certain change on another machine outweighs an unknown verdict
     write_results(results, {"49.0.0": OLD, "50.0.1": NEW}, "macos-26-arm64", "system")
     assert run(capsys, "--check")[0] == 1
     assert run(capsys, "--check", "--machine", "linux-x86_64")[0] == 0
+
+
+def test_check_is_unknown_if_no_machine_has_measured_the_newest_pin(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in results.glob(f"*/{COMMITS['50.0.1'][:8]}*"):
+        path.unlink()
+    code, output, _ = run(capsys, "--check")
+    assert code == 3
+    assert "50.0.1 has not been measured yet." in " ".join(output.split())
+    assert (
+        "49.0.0 did not change the cost compared with 40.0.0. 50.0.1 was not measured there."
+        in (" ".join(run(capsys, "--details")[1].split()))
+    )
+
+
+def test_machine_that_lags_behind_does_not_make_the_newest_release_unknown(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = {release: FLAT for release in STORY if release != "50.0.1"}
+    write_results(results, old, "debian-13-x86_64", "system")
+    code, output, _ = run(capsys, "--check", "--details")
+    assert code == 1
+    assert "has not been measured yet" not in output
+    assert "50.0.1 was not measured there." in output
+    assert run(capsys, "--check", "--machine", "debian-13-x86_64")[0] == 3
 
 
 @pytest.mark.parametrize("state", ["missing", "damaged"])

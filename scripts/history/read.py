@@ -53,6 +53,10 @@ class History:
         """The position of each pinned release in the history, by its version."""
         return {release.version: position for position, release in enumerate(self.releases)}
 
+    def newest_by_machine(self, name: str | None = None) -> set[str]:
+        """Return the newest release of each machine, or of the named one only."""
+        return {release for machine, release in self.newest.items() if name in (None, machine)}
+
     @property
     def measured_releases(self) -> list[str]:
         """The releases with a result file, oldest first."""

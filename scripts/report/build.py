@@ -82,6 +82,11 @@ class Report:
     releases: list[str]
 
     @property
+    def newest(self) -> str:
+        """The newest pinned release."""
+        return self.releases[-1]
+
+    @property
     def changes(self) -> list[Change]:
         """The changes of all series, oldest first."""
         changes = [change for series in self.series for change in series.changes]
@@ -129,6 +134,9 @@ def build_report(
     if all_series:
         first = all_series[0]
         headline = words.write_headline(history, first.eras_of(MAIN_SHAPE), first.verdict)
+    newest = history.releases[-1].version
+    if headline and newest not in history.newest_by_machine(machine):
+        headline[0] += f" {newest} has not been measured yet."
     oldest = position(since) if since else 0
     shown = [
         replace(
@@ -201,11 +209,13 @@ def rank_series(history: History, series: Series) -> tuple[int, ...]:
     )
 
 
-def exit_code_of(verdicts: Sequence[Verdict]) -> int:
-    """Return the exit code for verdicts: changed, unknown, or 0 for unchanged.
+def exit_code_of(verdicts: Sequence[Verdict], newest: str) -> int:
+    """Return the exit code for verdicts on a release: changed, unknown, or 0 for unchanged.
 
-    A certain change on one series outweighs an unknown verdict on another.
+    A series that lags behind does not count, but if no series has the release, the answer is
+    unknown. A certain change on one series outweighs an unknown verdict on another.
     """
-    if any(verdict.changed for verdict in verdicts):
+    current = [verdict for verdict in verdicts if verdict.release == newest]
+    if any(verdict.changed for verdict in current):
         return CHANGED
-    return UNKNOWN if any(verdict.unknown for verdict in verdicts) else 0
+    return UNKNOWN if not current or any(verdict.unknown for verdict in current) else 0

@@ -116,7 +116,7 @@ def print_short(report: Report, console: Console) -> None:
         say(f"  {line}")
     if report.series:
         verdict = select_short_series(report)[-1].verdict
-        say(words.describe_verdict(verdict))
+        say(words.describe_verdict(verdict, report.newest))
     say("More: --details, --releases, --format; uv run asv publish builds the site.")
     for line in [*report.problems[:1], *report.not_measured[:1]]:
         say(line)
@@ -195,7 +195,8 @@ def build_sections(report: Report) -> dict[str, list[str]]:
             words.METHOD,
         ],
         "Newest release": [
-            f"{series.key.machine}, {series.name}: {words.describe_verdict(series.verdict)}"
+            f"{series.key.machine}, {series.name}: "
+            + words.describe_verdict(series.verdict, report.newest)
             for series in report.series
         ],
         "Time per table entry": fits,

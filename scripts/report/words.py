@@ -220,8 +220,14 @@ def describe_mac_registration(releases: Sequence[Release]) -> str:
     return f"Symbols in the macOS wheels show that they register unwind info {', '.join(parts)}."
 
 
-def describe_verdict(verdict: Verdict) -> str:
-    """Return one sentence for the verdict on the newest release of a series."""
+def describe_verdict(verdict: Verdict, newest: str) -> str:
+    """Return the verdict on the newest release of a series. It may lag behind the newest pin."""
+    lag = "" if verdict.release == newest else f" {newest} was not measured there."
+    return describe_own_verdict(verdict) + lag
+
+
+def describe_own_verdict(verdict: Verdict) -> str:
+    """Return one sentence for the verdict on the newest release that a series has."""
     against = f" compared with {verdict.previous}" if verdict.previous else ""
     if verdict.unknown:
         return f"Whether {verdict.release} changed the cost{against} is unknown: {verdict.unknown}."
