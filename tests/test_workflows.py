@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from scripts.history import record
 from scripts.measuring import machines
-from scripts.probe import command as probe
+from scripts.probe import cli as probe
 from scripts.releases import sdks
 
 from .conftest import (
