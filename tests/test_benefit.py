@@ -54,14 +54,14 @@ def test_apple_silicon_has_no_benefit_before_50_0_0(embedder: Embedder) -> None:
 
 def test_sentences_say_what_is_lost_and_how_it_is_known() -> None:
     measured = {benefit: Finding(benefit, Basis.MEASURED) for benefit in Benefit}
-    nothing = describe_loss(measured[Benefit.NOTHING], "30.0.0")
-    assert "lose nothing: in 30.0.0" in nothing
+    nothing = describe_loss(measured[Benefit.NOTHING])
+    assert "Nothing is lost for backtraces and exceptions from a host function" in nothing
     assert "(measured)" in nothing
     assert "A profiler inside the process" in nothing
-    inferred = describe_loss(Finding(Benefit.NOTHING, Basis.INFERRED, False), "49.0.0")
+    inferred = describe_loss(Finding(Benefit.NOTHING, Basis.INFERRED, False))
     assert "(inferred)" in inferred
     assert "profiler" not in inferred
     behind = "and everything behind them"
-    assert behind in describe_loss(measured[Benefit.ALL], "49.0.0")
-    assert behind not in describe_loss(measured[Benefit.WASM_FRAMES], "25.0.0")
-    assert "It is unknown" in describe_loss(UNKNOWN, "49.0.0")
+    assert behind in describe_loss(measured[Benefit.ALL])
+    assert behind not in describe_loss(measured[Benefit.WASM_FRAMES])
+    assert "It is unknown" in describe_loss(UNKNOWN)

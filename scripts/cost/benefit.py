@@ -104,15 +104,15 @@ def _read_backtrace(backtrace: Backtrace) -> Benefit:
     return Benefit.ALL if backtrace.reaches_bottom else Benefit.WASM_FRAMES
 
 
-def describe_loss(finding: Finding, release: str) -> str:
+def describe_loss(finding: Finding) -> str:
     """Return what a program loses if it turns unwind info off, as sentences."""
     source = f" ({finding.basis.value})"
     if finding.benefit is Benefit.UNKNOWN:
-        return f"It is unknown how far a native backtrace from a host function gets in {release}."
+        return "It is unknown how far a native backtrace from a host function gets in this release."
     if finding.benefit is Benefit.NOTHING:
         loss = (
-            f"Backtraces and exceptions from a host function lose nothing: in {release} they stop "
-            f"before they have passed a wasm frame, with unwind info on too{source}."
+            "Nothing is lost for backtraces and exceptions from a host function: in this release "
+            f"they stop before they have passed a wasm frame, with unwind info on too{source}."
         )
         return f"{loss} {PROFILERS}" if finding.serves_profilers else loss
     frames = "the wasm frames"

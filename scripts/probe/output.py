@@ -18,8 +18,9 @@ from scripts.cost.advice import (
     Basis,
     Decision,
     describe_benefit,
-    has_benefit,
+    find_benefit,
 )
+from scripts.cost.benefit import Benefit
 from scripts.cost.platforms import Platform
 from scripts.measuring import machines
 from scripts.probe.flow import ModuleResults, Result
@@ -310,8 +311,9 @@ def list_notes(results: Sequence[Result]) -> list[str]:
         if verdict.disagreement:
             notes.append(f"{build.name}: {verdict.disagreement}")
         mac = Platform.APPLE_SILICON
-        if unwinder.is_stand_in and not has_benefit(mac, build.release):
-            benefit = describe_benefit(mac, build.release)
+        finding = find_benefit(mac, build.release)
+        if unwinder.is_stand_in and finding.benefit is Benefit.NOTHING:
+            benefit = describe_benefit(mac, build.release, finding)
             notes.append(f"{build.name} on Apple silicon: {benefit}")
         portable = result.compiled.portable_fdes
         if portable and portable != result.compiled.fdes:
