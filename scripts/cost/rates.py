@@ -5,7 +5,8 @@ grow with the table, as it leaves one cache after the other. They also depend on
 the first of its drop: other work may have evicted the table since the drop before. The following
 scans, which only releases that deregister function by function make, find it in the caches.
 
-    cost of a module = entries of first scans × rate + entries of following scans × rate + constant
+    cost of a module = entries of the first scan × rate
+                     + entries of the following scans × rate + FDEs × constant
 
 A rate is known for a machine that has measured `UnloadFromBusyProcess` (`curves_from_busy`). For
 other machines, `UNKNOWN_MACHINE` has the lowest and the highest rate that was measured or reported.
@@ -24,8 +25,10 @@ from scripts.releases.pins import Registration
 
 Rate = Callable[[float], float]  # nanoseconds per entry by table size
 STEPS = 200  # table sizes at which the rate of a whole drop is evaluated
-# FDEs per module for which the rules hold; benchmarks/_shapes.py and real modules have 3 to 2,608.
-RULE_FDES = (3, 10, 30, 100, 300, 1_000, 2_600)
+RULE_FDES = (3, 10, 30, 100, 300, 1_000)  # FDEs per module for which the rules hold
+# Nanoseconds per FDE of the unloaded module that no scan takes, such as to unmap its unwind tables:
+# 2 to 3 µs for 108 FDEs on the Intel host, 30 to 60 µs for 2,608 FDEs (sql.js) on the AMD host.
+FDE_NS = (0, 25)
 MAX_TABLE = 1e9  # entries; every curve costs more than any threshold in use long before
 
 
@@ -51,12 +54,10 @@ class Curve:
     Attributes:
         first, following: the first scan of a drop and the following ones, by ascending size.
             Between two points, the rate is linear in the logarithm of the size; outside, constant.
-        module_ns: nanoseconds per module that no scan takes.
     """
 
     first: tuple[Point, ...]
     following: tuple[Point, ...]
-    module_ns: float = 0
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,14 @@ def estimate_ms(
     """
     if not fdes:
         return 0, 0
-    ends = zip((curves.low, curves.high), (min, max), strict=True)
+    ends = zip((curves.low, curves.high), (min, max), FDE_NS, strict=True)
     first_entries, following_entries = split_entries(modules, fdes, residents, registration)
     lowest, highest = (
         first_entries * mean_rate(first_rate(curve, modules, choose), modules, fdes, residents)
         + following_entries
         * mean_rate(partial(rate_at, curve.following), modules * fdes, 1, residents)
-        + curve.module_ns
-        for curve, choose in ends
+        + constant * fdes
+        for curve, choose, constant in ends
     )
     return lowest / 1e6, highest / 1e6
 
@@ -276,7 +277,5 @@ UNKNOWN_MACHINE = Curves(
             Point(266_664, 2.8, ISSUE_6541),
             Point(400_000, 4.62, ISSUE_5555),
         ),
-        # 20 modules of 108 FDEs on the Intel host: 2 to 3 µs per module that are no scan
-        module_ns=3000,
     ),
 )

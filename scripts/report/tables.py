@@ -33,9 +33,8 @@ LEGEND = (
     "time without; extra ms: added by unwind info, per 1000 modules."
 )
 EXCEPTIONS = (
-    "On macOS 11 and 12, 50.0.0 and later cost what 49.0.0 does. With libgcc 12 or older, keep it; "
-    "with libgcc 13 or later, below {fdes:,} FDEs a module. On Apple silicon up to 49.0.0, turn it "
-    "off: nothing is lost (inferred)."
+    "macOS 11 and 12: as up to 49.0.0. libgcc: keep it (13 or later: below {fdes:,} FDEs a module). "
+    "Apple silicon up to 49.0.0: turn it off (nothing is lost, inferred)."
 )
 CSV_COLUMNS = (
     "machine", "unwinder", "release", "benchmark", "shape", "value", "low", "high", "samples",
@@ -115,9 +114,8 @@ def print_short(report: Report, console: Console) -> None:
     say("deregister, register: instructions per module; extra ms: per 1000 modules")
     say("")
     say(
-        f"More than {advice.THRESHOLD} ms per module unloaded is too much. On macOS and with LLVM "
-        "libunwind, for T FDEs in all and f in a module (all modules go, or one goes and the "
-        "others stay; in between, measure):"
+        f"Rules for {advice.THRESHOLD} ms per module (macOS, LLVM libunwind; T FDEs loaded in all, "
+        "f in a module; all go, or one and the others stay; in between, measure):"
     )
     for line in advice.describe_rules():
         say(f"  {line}")

@@ -73,6 +73,7 @@ def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
         "threshold": advice.THRESHOLD,
         "curves": [curve_data(curve) for curve in (UNKNOWN_MACHINE.low, UNKNOWN_MACHINE.high)],
         "steps": rates.STEPS,
+        "fdeNs": rates.FDE_NS,
         "instructionNs": model.INSTRUCTION_NS,
         "list": [model.LIBGCC_LIST, model.LIBGCC_LIST_STEP],
         "tree": [model.LIBGCC_TREE, model.LIBGCC_TREE_FDE],
@@ -100,7 +101,6 @@ def curve_data(curve: Curve) -> dict[str, Any]:
     return {
         "first": [point[:2] for point in curve.first],
         "following": [point[:2] for point in curve.following],
-        "moduleNs": curve.module_ns,
     }
 
 

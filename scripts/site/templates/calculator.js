@@ -49,8 +49,10 @@ function meanRate(model, rate, scans, step, residents) {
   return weighted / total;
 }
 
-// Milliseconds per module: `choose` is Math.min for the low end of the range, Math.max for the high.
-function scanCost(model, curve, choose, sections, { modules, fdes, residents }) {
+// Milliseconds per module at the low (0) or the high (1) end of the range.
+function scanCost(model, end, sections, { modules, fdes, residents }) {
+  const curve = model.curves[end];
+  const choose = [Math.min, Math.max][end];
   const first = residents + (fdes * (modules + 1)) / 2;
   const following = sections ? 0 : fdes * (residents + (modules * fdes + 1) / 2) - first;
   const followingRate = (entries) => rateAt(curve.following, entries);
@@ -61,17 +63,16 @@ function scanCost(model, curve, choose, sections, { modules, fdes, residents }) 
   const nanoseconds =
     first * meanRate(model, firstRate, modules, fdes, residents) +
     following * meanRate(model, followingRate, modules * fdes, 1, residents) +
-    curve.moduleNs;
+    model.fdeNs[end] * fdes;
   return nanoseconds / 1e6;
 }
 
 // The range of milliseconds per module unloaded.
 function estimateCost(model, platform, registrations, load) {
   if (platform.scans) {
-    const [low, high] = model.curves;
     return [
-      Math.min(...registrations.map((sections) => scanCost(model, low, Math.min, sections, load))),
-      Math.max(...registrations.map((sections) => scanCost(model, high, Math.max, sections, load))),
+      Math.min(...registrations.map((sections) => scanCost(model, 0, sections, load))),
+      Math.max(...registrations.map((sections) => scanCost(model, 1, sections, load))),
     ];
   }
   let [low, high] = [model.list[0], model.list[0] + model.list[1] * (load.modules - 1)];
