@@ -322,12 +322,19 @@ class Runner:
         return run_step(name, self.clone, self.temporary, **{**self.variables, **variables})
 
 
+def step_command(name: str, temporary: Path) -> list[str]:
+    """Write the script of a step as GitHub's runner does; return the command that runs it."""
+    script = temporary / "step.sh"
+    script.write_text(shell_steps()[name]["run"])
+    return ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)]
+
+
 def run_step(
     name: str, folder: Path, temporary: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a step in a folder with the shell that the workflows use on GitHub."""
     answer = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", shell_steps()[name]["run"]],
+        step_command(name, temporary),
         cwd=folder, capture_output=True, text=True, check=False, timeout=DEADLINE,
         env={
             **environment(), **INSTALLED, "UV_NO_DEFAULT_GROUPS": "1",
@@ -493,11 +500,12 @@ def test_stopped_measurement_does_not_go_on(tmp_path: Path) -> None:
     stopped = tmp_path / "stopped"
     path = path_with(
         tmp_path / "bin/uv",
-        f"trap 'touch {shlex.quote(str(stopped))}; exit' TERM; echo measuring; while :; do :; done",
+        f"trap 'touch {shlex.quote(str(stopped))}; exit' TERM; echo measuring; sleep 60 & wait",
     )
     variables = {"MACHINE": FIRST, "RANGE": "ALL", "BENCH": "", "PATH": path}
-    command = ["bash", "-eo", "pipefail", "-c", shell_steps()["Measure"]["run"]]
-    with RunningCommand(command, tmp_path, {**environment(), **variables}) as step:
+    with RunningCommand(
+        step_command("Measure", tmp_path), tmp_path, {**environment(), **variables}
+    ) as step:
         step.wait_for("measuring")
         step.process.terminate()
         step.end()
@@ -643,7 +651,8 @@ def test_library_is_unpacked_from_the_downloaded_archive(tmp_path: Path) -> None
     assert run_step(download, tmp_path, temporary, PATH=path, ARCHIVE="*.xz").returncode == 0
     assert run_step("Unpack the library", tmp_path, temporary).returncode == 0
     assert (temporary / "libwasmtime.so").read_bytes() == b"library"
-    assert {file.name for file in temporary.iterdir()} == {"archive.tar.xz", "libwasmtime.so"}
+    files = {"step.sh", "archive.tar.xz", "libwasmtime.so"}  # nothing else was unpacked
+    assert {file.name for file in temporary.iterdir()} == files
 
 
 @linux
