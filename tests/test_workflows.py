@@ -721,8 +721,6 @@ def test_changed_count_in_an_archive_opens_an_upstream_issue(
         r"\| `functions-8.wasm` \| instructions to deregister \| \d+ \| [\d,]+ \| [\d,]+ ",
         issue["body"],
     )
-    assert runner.step(FAILED, RUN="https://run", PATH=os.environ["PATH"]).returncode == 0
-    assert issues(github)[1]["body"] == "See https://run."
 
 
 @linux
