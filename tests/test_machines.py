@@ -10,7 +10,7 @@ import pytest
 from asv import util
 from asv.util import UserError
 
-from scripts.history.machine import read_machine
+from scripts.history.machine import describe_contradiction, read_machine
 from scripts.measuring import machines, unwinders
 
 from .results import describe_machine
@@ -37,7 +37,8 @@ def simulate(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, **resul
          "local-macos-arm64", "macOS 15"),
         ("darwin", "x86_64", {"mac_ver": ("26.0", ("", "", ""), "x86_64")},
          "local-macos-x86_64", "macOS 26"),
-        ("win32", "AMD64", {"release": "2025Server"}, "local-windows-x86_64", "Windows 2025Server"),
+        ("win32", "AMD64", {"version": "10.0.26100", "win32_edition": "ServerDatacenter"},
+         "local-windows-x86_64", "Windows Server 2025"),
         ("linux", "aarch64", {"libc_ver": ("", ""), "freedesktop_os_release":
          {"NAME": "Alpine Linux", "VERSION_ID": "3.22.1"}},
          "local-linux-arm64", "Alpine 3.22, musl"),
@@ -56,6 +57,54 @@ def test_names_on_other_platforms(
     simulate(monkeypatch, system, machine, **results)
     assert machines.local_name() == name
     assert machines.name_operating_system() == operating_system
+
+
+@pytest.mark.parametrize(
+    ("version", "edition", "name"),
+    [
+        ("10.0.20348", "ServerStandard", "Windows Server 2022"),
+        ("10.0.29999", "ServerDatacenter", "Windows Server build 29999"),
+        ("10.0.19045", "Professional", "Windows 10"),
+        ("10.0.26100", "Enterprise", "Windows 11"),
+        ("10.0.26100", None, "Windows 11"),
+    ],
+)
+def test_windows_is_named_by_its_build(
+    monkeypatch: pytest.MonkeyPatch, version: str, edition: str | None, name: str
+) -> None:
+    """A new version of Python must not rename a machine: 3.11 calls Server 2025 `10`."""
+    for release in ("10", "2025Server"):
+        results = {"version": version, "win32_edition": edition, "release": release}
+        simulate(monkeypatch, "win32", "AMD64", **results)
+        assert machines.name_operating_system() == name
+        assert not describe_contradiction("windows-2025-x86_64", name, "x86_64")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux randomizes addresses")
+@pytest.mark.parametrize("refused", [True, False])
+def test_refused_switch_of_address_randomization_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refused: bool
+) -> None:
+    values = [0x8]  # the personality of the process, then what it is set to
+
+    class Library:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        @staticmethod
+        def personality(value: int) -> int:
+            if value == 0xFFFFFFFF:
+                return values[-1]
+            if refused and value & 0x40000:
+                return -1
+            values.append(value)
+            return values[-2]
+
+    monkeypatch.setattr("ctypes.CDLL", Library)
+    monkeypatch.setattr(unwinders, "collect_facts", dict)
+    machines.record_host(tmp_path)
+    (line,) = (tmp_path / "hosts.jsonl").read_text().splitlines()
+    assert json.loads(line)["facts"].get("randomized") is (True if refused else None)
+    assert values[-1] == 0x8  # processes that measure times start as before
 
 
 @pytest.mark.parametrize(

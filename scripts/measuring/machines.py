@@ -5,6 +5,7 @@ memory size would split a line of the graph. `record_host` stores the exact fact
 the results instead.
 """
 
+import ctypes
 import json
 import os
 import platform
@@ -35,6 +36,8 @@ from scripts.releases import pins
 SYSTEMS = {"darwin": "macos", "win32": "windows"}
 CPUINFO = Path("/proc/cpuinfo")
 ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
+WINDOWS_SERVERS = {14_393: "2016", 17_763: "2019", 20_348: "2022", 26_100: "2025"}  # by build
+ADDR_NO_RANDOMIZE, ASK = 0x0040000, 0xFFFFFFFF  # arguments of personality()
 
 
 def local_name() -> str:
@@ -66,7 +69,7 @@ def name_operating_system() -> str:
     if sys.platform == "darwin":
         return f"macOS {platform.mac_ver()[0].split('.')[0]}"
     if sys.platform == "win32":
-        return f"Windows {platform.release()}"
+        return name_windows(platform.version(), platform.win32_edition() or "")
     try:
         release = platform.freedesktop_os_release()
     except OSError:  # the file is optional
@@ -78,6 +81,17 @@ def name_operating_system() -> str:
         return f"{system}, musl"
     libgcc = best_effort("read the version of libgcc", unwinders.libgcc_major, "")
     return f"{system}, libgcc {libgcc}".strip()
+
+
+def name_windows(version: str, edition: str) -> str:
+    """Return the name of a Windows from its version, such as `10.0.26100`, and its edition.
+
+    Newer versions of Python know more names of `platform.release()`, but builds keep their number.
+    """
+    build = int(version.split(".")[2])
+    if not edition.startswith("Server"):
+        return f"Windows {11 if build >= 22_000 else 10}"
+    return f"Windows Server {WINDOWS_SERVERS.get(build, f'build {build}')}"
 
 
 def classify_memory(size: int) -> str:
@@ -132,6 +146,7 @@ def record_host(folder: Path) -> None:
         "image": name_hosted_image,
         "unwinders": unwinders.collect_facts,
         **({"sections": unwinders.can_register_sections} if sys.platform == "darwin" else {}),
+        **({"randomized": is_always_randomized} if sys.platform == "linux" else {}),
         "wheel": lambda: pins.load_pins()[-1].wheel_for(list(platform_tags())) or "",
         "python": platform.python_version,
         "asv": lambda: version("asv"),
@@ -168,6 +183,19 @@ def name_processor() -> str:
     values = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in lines if ":" in line)
     parts = ("implementer", "part", "variant", "revision")
     return " ".join(values.get(f"CPU {part}", "") for part in parts).strip()
+
+
+def is_always_randomized() -> bool | None:
+    """Return True if this Linux refuses to switch off address randomization, otherwise None.
+
+    Containers may refuse it, and counting goes on without it. Counts were the same so far.
+    """
+    personality = ctypes.CDLL(None, use_errno=True).personality
+    personality.argtypes = [ctypes.c_ulong]
+    before = personality(ASK)
+    refused = personality(before | ADDR_NO_RANDOMIZE) == -1
+    personality(before)  # it would be passed on to the processes that measure times
+    return refused or None
 
 
 def name_hosted_image() -> str:
