@@ -56,12 +56,15 @@ LOADS: dict[str, Callable[[UnwindInfo], list[Engine]]] = {
 
 
 def memory_left(load: str, unwind_info: UnwindInfo) -> int:
-    """Return how many bytes of private memory the process has gained by a load and its drop."""
+    """Return how many bytes of private memory the process has gained by a load and its drop.
+
+    A process that has less memory than before has gained none.
+    """
     return_free_memory()
     before = read_memory()
     _engines = LOADS[load](unwind_info)  # keep them alive until memory is read
     return_free_memory()
-    return read_memory() - before
+    return max(read_memory() - before, 0)
 
 
 def send_memory_left(sender: Connection, load: str, unwind_info: UnwindInfo) -> None:
