@@ -30,14 +30,14 @@ def test_step_up_and_step_down_are_changes_with_their_releases() -> None:
     values = [("47.0.1", 9e5), ("48.0.0", 24e5), ("48.0.1", 24.1e5), ("49.0.0", 5e5)]
     up, down = find_memory_changes(values)
     assert up == MemoryChange("47.0.1", "48.0.0", 9e5, 24e5)
-    assert down == MemoryChange("48.0.1", "49.0.0", 24e5, 5e5)
+    assert down == MemoryChange("48.0.1", "49.0.0", 24.1e5, 5e5)
     assert (up.is_worse, down.is_worse) == (True, False)
 
 
 def test_slow_growth_is_one_change() -> None:
     values = [(f"{major}.0.0", 4e5 + 1e5 * major) for major in range(8)]
     (change,) = find_memory_changes(values)
-    assert (change.previous, change.release) == ("5.0.0", "6.0.0")
+    assert (change.previous, change.release) == ("0.0.0", "6.0.0")
     assert (change.before, change.after) == (4e5, 10e5)
 
 
