@@ -25,6 +25,11 @@ KEPT_VARIABLES = {
     "PYTHONPATH", "TMPDIR", "UNWINDER", "WASM_FEATURES",
 }  # fmt: skip
 
+SIGNAL_CAUSES = {
+    signal.SIGKILL: "most likely the system ran out of memory",
+    signal.SIGILL: "valgrind lacks an instruction that the code uses: install a newer valgrind",
+}
+
 # Instructions by (file of the library, function). The function ALL is the sum of its functions.
 Profile = Counter[tuple[str, str]]
 ALL = ""
@@ -94,8 +99,18 @@ def run_profiled(module: str, profiles: int, data: bytes) -> list[Profile]:
         )  # fmt: skip
         if process.returncode:
             output = " ".join(process.stderr.decode(errors="replace").splitlines()[-3:])
-            raise missing_tool(f"valgrind ended with exit code {process.returncode}: {output}")
+            reason = f"valgrind {describe_exit(process.returncode)}"
+            raise missing_tool(f"{reason}: {output}" if output else reason)
         return [parse_profile(file) for file in files[1:]]
+
+
+def describe_exit(code: int) -> str:
+    """Return how a process under valgrind ended, with the likely cause if a signal killed it."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    number = signal.Signals(-code)
+    cause = f" ({SIGNAL_CAUSES[number]})" if number in SIGNAL_CAUSES else ""
+    return f"was killed by {number.name}{cause}"
 
 
 def prepare_child() -> None:

@@ -53,7 +53,8 @@ def build_gap_issue(site: str) -> Issue | None:
     """Return the issue about the newest release, or None if that did not change the cost."""
     report = build_report(read_history(Config.load("asv.conf.json")))
     for series in report.series:
-        print(f"{series.key.machine}, {series.name}: {words.describe_verdict(series.verdict)}")
+        verdict = words.describe_verdict(series.verdict, report.newest)
+        print(f"{series.key.machine}, {series.name}: {verdict}")
     changed = find_changed_series(report)
     if not changed:
         return None
@@ -104,13 +105,13 @@ class Build(Struct, frozen=True):
 
     build: str
     module: str
-    counted: Annotated[int, Meta(gt=0, lt=10**6)]  # modules loaded
+    modules: Annotated[int, Meta(gt=0, lt=10**6)]  # modules loaded
     counts: dict[str, dict[str, Count]]
 
     def __post_init__(self) -> None:
         """Raise ValueError if a count is missing."""
-        if not all(str(self.counted) in self.counts.get(name, ()) for name in COUNTS):
-            raise ValueError(f"no count with {self.counted} modules loaded")
+        if not all(str(self.modules) in self.counts.get(name, ()) for name in COUNTS):
+            raise ValueError(f"no count with {self.modules} modules loaded")
 
 
 Builds = Annotated[list[Build], Meta(min_length=2, max_length=100)]
@@ -210,12 +211,12 @@ def compare_builds(builds: Sequence[Build]) -> Iterator[Difference]:
     if len(builds) % 2 or not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", release):
         raise ValueError("it does not have two builds for each module, the first one a release")
     for before, after in zip(builds[::2], builds[1::2], strict=True):
-        key = before.build, before.module, before.counted
-        if key != (release, after.module, after.counted):
+        key = before.build, before.module, before.modules
+        if key != (release, after.module, after.modules):
             raise ValueError("the builds of a module do not belong together")
         for name, count in COUNTS.items():
-            was, now = (build.counts[name][str(build.counted)] for build in (before, after))
-            yield Difference(sanitize_text(after.module), count, after.counted, was, now)
+            was, now = (build.counts[name][str(build.modules)] for build in (before, after))
+            yield Difference(sanitize_text(after.module), count, after.modules, was, now)
 
 
 def sanitize_text(text: str) -> str:

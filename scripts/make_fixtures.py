@@ -1,4 +1,4 @@
-"""Write the wasm modules that the benchmarks load: `fixtures/functions-N.wat` and `.wasm`.
+"""Write the wasm modules that the benchmarks load: `fixtures/*.wat` and `.wasm`.
 
 The recorded history depends on their bytes: if a module changes, every benchmark that uses it needs
 a new version. Run `python -m scripts.make_fixtures` only to add a size.
@@ -8,10 +8,17 @@ from pathlib import Path
 
 from wasmtime import wat2wasm
 
+from benchmarks._shapes import EXPORTED
+
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
-# Functions in the module -> how many of them are exported. 100 and 7 are from
-# bytecodealliance/wasmtime#10287, 2000 is from wasmCloud/wasmCloud#5555.
-SIZES = {1: 1, 8: 8, 100: 7, 2000: 7}
+# Calls a host function from the third of its functions: for native backtraces.
+THREE_DEEP = """\
+(module
+  (import "host" "walk" (func $walk))
+  (func $inner (call $walk))
+  (func $middle (call $inner))
+  (func $outer (export "run") (call $middle)))
+"""
 
 MIXERS = ("xor", "add", "rotl", "or")
 TESTS = ("lt_s", "gt_u", "ne", "le_s", "ge_u")
@@ -35,19 +42,25 @@ def write_function(index: int, *, exported: bool) -> str:
 def write_module(functions: int) -> str:
     """Return the text of the module with that many functions."""
     bodies = (
-        write_function(index, exported=index < SIZES[functions]) for index in range(functions)
+        write_function(index, exported=index < EXPORTED[functions]) for index in range(functions)
     )
     return f'(module\n  (memory (export "memory") 1)\n{"".join(bodies)})\n'
 
 
+def save_module(name: str, text: str) -> None:
+    """Write a module as text and binary."""
+    path = FIXTURES / f"{name}.wat"
+    path.write_text(text, encoding="utf-8", newline="\n")
+    path.with_suffix(".wasm").write_bytes(wat2wasm(text))
+
+
 def main() -> None:
-    """Write the module of every size, as text and binary."""
-    for functions in SIZES:
-        text = write_module(functions)
-        path = FIXTURES / f"functions-{functions}.wat"
-        path.write_text(text, encoding="utf-8", newline="\n")
-        path.with_suffix(".wasm").write_bytes(wat2wasm(text))
-        print(f"{path.name}: {functions} functions, {SIZES[functions]} exported")
+    """Write all modules."""
+    for functions in EXPORTED:
+        save_module(f"functions-{functions}", write_module(functions))
+        print(f"functions-{functions}: {functions} functions, {EXPORTED[functions]} exported")
+    save_module("three-deep", THREE_DEEP)
+    print("three-deep: 3 functions, 1 exported")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ import re
 import pytest
 from wasmtime import Engine, FuncType, Module, wat2wasm
 
+from benchmarks._shapes import EXPORTED
 from scripts import make_fixtures
 
 from .conftest import ROOT
 
-SIZES = sorted(make_fixtures.SIZES)
+SIZES = sorted(EXPORTED)
 
 
 @pytest.mark.parametrize("functions", SIZES)
@@ -18,6 +19,12 @@ def test_wasm_and_text_match_the_generator(functions: int) -> None:
     path = make_fixtures.FIXTURES / f"functions-{functions}.wat"
     assert path.with_suffix(".wasm").read_bytes() == wat2wasm(path.read_text())
     assert path.read_text() == make_fixtures.write_module(functions)
+
+
+def test_module_for_backtraces_matches_the_generator() -> None:
+    path = make_fixtures.FIXTURES / "three-deep.wat"
+    assert path.read_text() == make_fixtures.THREE_DEEP
+    assert path.with_suffix(".wasm").read_bytes() == wat2wasm(path.read_text())
 
 
 @pytest.mark.parametrize("functions", SIZES)
@@ -30,7 +37,7 @@ def test_module_has_its_functions_and_exports_and_no_equal_bodies(functions: int
         assert all(part in body for body in bodies)
     exports = Module(Engine(), path.with_suffix(".wasm").read_bytes()).exports
     exported = [export for export in exports if isinstance(export.type, FuncType)]
-    assert len(exported) == make_fixtures.SIZES[functions]
+    assert len(exported) == EXPORTED[functions]
 
 
 def test_every_benchmark_is_in_a_class_and_has_a_manual_version() -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from benchmarks._axis import APPLE, LIBGCC, LLVM
 from scripts.base.exits import CHANGED, UNKNOWN
-from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP
+from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP, TIME_OFF, TIME_ON
 from scripts.history.read import History
-from scripts.history.rows import RESAMPLES, Row, SeriesKey, resample, round_value
+from scripts.history.rows import RESAMPLES, Row, SeriesKey, derive_gaps, resample, round_value
+from scripts.report import words
 from scripts.report.build import exit_code_of
 from scripts.report.changes import find_changes, judge_newest, split_eras, split_series
 
@@ -34,7 +35,11 @@ def conclude(history: History) -> tuple[list[str], str, int]:
     (rows,) = split_series(history).values()
     changes = find_changes(history, rows)
     verdict = judge_newest(history, rows, changes)
-    return [change.release for change in changes], verdict.unknown, exit_code_of([verdict])
+    return (
+        [change.release for change in changes],
+        verdict.unknown,
+        exit_code_of([verdict], verdict.release),
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,3 +215,39 @@ def test_resampled_medians_equal_those_of_drawn_samples(size: int) -> None:
         drawn = np.random.default_rng(5).choice(samples, (RESAMPLES, size))
         expected = np.median(drawn, axis=1)
         assert (resample(list(samples), 5) == expected).all()
+
+
+def test_range_of_a_gap_is_the_middle_of_the_resampled_ratios() -> None:
+    """The ends are the 2.5th and 97.5th percentile of the ratios of medians, with fixed seeds."""
+    on, off = [8.0, 9.0, 10.0, 14.0], [1.0, 1.1, 1.3, 1.2]
+    key = SeriesKey("linux", LLVM)
+    rows = [
+        Row(key, "50.0.1", name, "1000x8", float(np.median(samples)), samples=tuple(samples))
+        for name, samples in ((TIME_ON, on), (TIME_OFF, off))
+    ]
+    gap = next(row for row in derive_gaps(rows) if row.benchmark == GAP)
+    draws = [np.random.default_rng(seed).choice(4, (1000, 4)) for seed in (10287, 10288)]
+    ratios = np.median(np.array(on)[draws[0]], axis=1) / np.median(np.array(off)[draws[1]], axis=1)
+    low, high = np.percentile(ratios, (2.5, 97.5))
+    assert (gap.low, gap.high) == (round_value(float(low)), round_value(float(high)))
+    assert gap.value == round_value(9.5 / 1.15)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        (5, 0, "free"),
+        (0, 5, "no longer free"),
+        (34, 2, "17 times cheaper"),
+        (2, 5, "2.5 times more expensive"),
+    ],
+)
+def test_change_of_cost_says_its_direction(old: float, new: float, text: str) -> None:
+    assert words.compare_costs(old, new) == text
+    assert words.abbreviate_cost_change(old, new) == text.replace(" times", "×")
+
+
+def test_cause_of_a_change_is_not_taken_from_the_release_before_it() -> None:
+    history = make_history(make_counts({"22.0.0": 300.0, "49.0.0": 100.0}))
+    (change,) = find_changes(history, next(iter(split_series(history).values())))
+    assert [cause["pull_request"] for cause in change.causes] == [9479]

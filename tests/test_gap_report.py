@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from scripts.report import tables
 from scripts.report.build import build_report
 
 from .conftest import COMMITS, DEADLINE, ROOT, environment
+from .histories import LINUX, make_counts, make_history
 from .results import (
     FDES,
     REMOVAL,
@@ -43,6 +45,10 @@ HALF = {"1000x1": 1.2, "1000x8": 8.0, "100x100": 50.0}
 NEW = {"1000x1": 1.1, "1000x8": 1.3, "100x100": 1.9}
 FLAT = dict.fromkeys(OLD, 1.02)
 STORY = dict(zip(RELEASES, (OLD, OLD, HALF, HALF, HALF, NEW), strict=True))
+COUNTED_SHAPES = (
+    "1000x1", "250x8", "1000x8", "100x100", "250x8 fifo", "250x8 random", "1x2000",
+    "1x2000 beside 10,000 FDEs", "4x real program", "1000x8 off",
+)  # fmt: skip
 # counts per era and shape, as recorded with libunwind 19.1.7 of Debian 12
 PER_MODULE = (
     (64_180, 626_125, 2_501_125, 5_295_175, 1_015_187.5, 823_675, 16_331_575, 178_740_575, 9e7, 0),
@@ -50,10 +56,10 @@ PER_MODULE = (
     (12_029, 17_043, 68_043, 43_334, 27_625.5, 22_416.36, 10_066, 90_386, 29_657, 0),
 )
 COUNTS = {
-    release: dict(zip(SHAPES, PER_MODULE[era], strict=True))
+    release: dict(zip(COUNTED_SHAPES, PER_MODULE[era], strict=True))
     for release, era in zip(RELEASES, (0, 0, 1, 1, 1, 2), strict=True)
 }
-LIBGCC = dict(zip(SHAPES, (51, 51, 51, 51, 1047, 556.728, 51, 51, 51, 0), strict=True))
+LIBGCC = dict(zip(COUNTED_SHAPES, (51, 51, 51, 51, 1047, 556.728, 51, 51, 51, 0), strict=True))
 
 
 @pytest.fixture
@@ -184,12 +190,38 @@ def test_check_returns_whether_the_newest_release_changed_the_cost(
     same = dict.fromkeys(("49.0.0", "50.0.1"), NEW)
     write_results(results, same, counts=dict.fromkeys(same, COUNTS["50.0.1"]))
     assert run(capsys, "--check")[0] == 0
-    write_results(results, {"49.0.0": NEW}, "macos-15-arm64", "system")
+    write_results(results, {"50.0.1": NEW}, "macos-15-arm64", "system")
     assert run(capsys, "--check")[0] == 3  # no earlier release
     # a certain change on another machine outweighs an unknown verdict
     write_results(results, {"49.0.0": OLD, "50.0.1": NEW}, "macos-26-arm64", "system")
     assert run(capsys, "--check")[0] == 1
     assert run(capsys, "--check", "--machine", "linux-x86_64")[0] == 0
+
+
+def test_check_is_unknown_if_no_machine_has_measured_the_newest_pin(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in results.glob(f"*/{COMMITS['50.0.1'][:8]}*"):
+        path.unlink()
+    code, output, _ = run(capsys, "--check")
+    assert code == 3
+    assert "50.0.1 has not been measured yet." in " ".join(output.split())
+    assert (
+        "49.0.0 did not change the cost compared with 40.0.0. 50.0.1 was not measured there."
+        in (" ".join(run(capsys, "--details")[1].split()))
+    )
+
+
+def test_machine_that_lags_behind_does_not_make_the_newest_release_unknown(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = {release: FLAT for release in STORY if release != "50.0.1"}
+    write_results(results, old, "debian-13-x86_64", "system")
+    code, output, _ = run(capsys, "--check", "--details")
+    assert code == 1
+    assert "has not been measured yet" not in output
+    assert "50.0.1 was not measured there." in output
+    assert run(capsys, "--check", "--machine", "debian-13-x86_64")[0] == 3
 
 
 @pytest.mark.parametrize("state", ["missing", "damaged"])
@@ -536,3 +568,12 @@ def test_gap_and_extra_time_are_computed_from_the_medians(results: Path) -> None
             assert row.low is not None
             assert row.high is not None
             assert row.low <= row.value <= row.high
+
+
+def test_counts_of_an_unknown_processor_are_called_unchecked() -> None:
+    machine = replace(LINUX, name="linux-riscv64", arch="riscv64")
+    history = make_history(make_counts({"49.0.0": 7.0, "50.0.1": 7.0}, machine), machine)
+    assert build_report(history).not_measured == [
+        "The counts of linux-riscv64 are not checked: scripts/cost/model.py has no build of "
+        "libunwind for riscv64."
+    ]

@@ -10,7 +10,10 @@ import pytest
 from asv import util
 from asv.util import UserError
 
+from scripts.history.machine import read_machine
 from scripts.measuring import machines, unwinders
+
+from .results import describe_machine
 
 
 def simulate(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, **results: object) -> None:
@@ -198,6 +201,28 @@ def test_host_is_recorded_again_only_if_it_changes(
     platforms = [json.loads(line)["facts"]["platform"] for line in lines]
     assert [platform == "another kernel" for platform in platforms] == [False, True]
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["hosts.jsonl"]
+
+
+def test_host_that_returns_is_recorded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kernel in ("A", "B", "A"):
+        monkeypatch.setattr(platform, "platform", lambda kernel=kernel: kernel)
+        machines.record_host(tmp_path)
+    lines = (tmp_path / "hosts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["facts"]["platform"] for line in lines] == ["A", "B", "A"]
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_newest_fact_says_how_a_mac_registers(tmp_path: Path, later: bool) -> None:
+    folder = tmp_path / "macos-15-arm64"
+    describe_machine(tmp_path, folder.name)
+    hosts = [
+        {"since": f"2026-0{month}-01T00:00:00Z", "facts": {"sections": sections}}
+        for month, sections in ((1, not later), (2, later))
+    ]
+    (folder / "hosts.jsonl").write_text("".join(f"{json.dumps(host)}\n" for host in hosts))
+    assert read_machine(folder)[0].sections is later
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n\n", b'{"since": "20', b"<<<<<<< HEAD\n", b"\xff"])

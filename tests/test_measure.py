@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from packaging.tags import platform_tags
@@ -85,6 +86,15 @@ def test_most_specific_wheel_is_chosen() -> None:
     wheel = RELEASES[-1].wheel_for(["macosx_15_0_arm64", "macosx_11_0_arm64"])
     assert wheel == f"wasmtime-{NEWEST}-py3-none-macosx_11_0_arm64.whl"
     assert RELEASES[-1].wheel_for(list(platform_tags()))
+
+
+def test_wheel_of_the_preferred_platform_is_chosen() -> None:
+    wheels = [
+        f"wasmtime-1.0.0-py3-none-{tag}.whl" for tag in ("macosx_11_0_arm64", "macosx_14_0_arm64")
+    ]
+    release = replace(RELEASES[-1], wheels=dict.fromkeys(wheels, "0" * 64))
+    assert release.wheel_for(["macosx_14_0_arm64", "macosx_11_0_arm64"]) == wheels[1]
+    assert release.wheel_for(["macosx_11_0_arm64", "macosx_14_0_arm64"]) == wheels[0]
 
 
 def test_unknown_release_is_an_error_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:

@@ -311,6 +311,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         "not measured on the machine that its folder"),
     "own environment": (lambda f: add_environment_variable(result_path(f, "50.0.1")),
                         "asv.conf.json does not"),
+    "own package": (lambda f: add_requirement(result_path(f, "50.0.1")), "asv.conf.json does not"),
     "own benchmark": (lambda f: add_benchmark(f, "x.X.track_x", [[1], [], "1", SESSION, 1]),
                       "x.X.track_x is unknown"),
     "own parameters": (lambda f: add_benchmark(f, REMOVAL, [[1], [["'9x9'"]], "1", SESSION, 1]),
@@ -334,6 +335,14 @@ def add_environment_variable(path: Path) -> None:
     env_vars = {**content["env_vars"], "EVIL": "1"}
     update_fields(path, env_name=name, env_vars=env_vars)
     path.rename(path.with_name(path.name.replace("UNWINDER", "EVIL1-UNWINDER")))
+
+
+def add_requirement(path: Path) -> None:
+    """Add a package to the environment of a result file, consistently."""
+    content = load(path)
+    name = content["env_name"].replace("-UNWINDER", "-numpy2-UNWINDER")
+    update_fields(path, env_name=name, requirements={"numpy": "2"})
+    path.rename(path.with_name(path.name.replace("-UNWINDER", "-numpy2-UNWINDER")))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not allow these links and names")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from scripts.releases import index as releases_index
 from scripts.releases import pins
-from scripts.releases import update as releases_update
 from scripts.releases.update import main
 
 from .index import Index
@@ -176,6 +176,13 @@ def test_release_that_is_still_uploading_postpones_newer_releases(
     assert [release.version for release in pins.load_pins()[-2:]] == ["99.0.1", "100.0.0"]
 
 
+def test_late_wheel_does_not_extend_the_wait_for_the_others(index: Index) -> None:
+    index.add("wasmtime-99.0.0-py3-none-musllinux_1_2_x86_64.whl", time_ago(days=3))
+    index.add("wasmtime-99.0.0-py3-none-win_amd64.whl", time_ago(hours=5))
+    assert update(index) == 0
+    assert pins.load_pins()[-1].version == "99.0.0"
+
+
 def test_release_is_pinned_once_all_three_systems_have_wheels(index: Index) -> None:
     index.add_release("99.0.0", time=time_ago(hours=2))
     index.add("wasmtime-99.0.0-py3-none-manylinux1_x86_64.whl", time_ago(hours=2))
@@ -230,21 +237,21 @@ def test_downloads_are_limited_in_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     limit = 1000 if too_large == "page" else len(index.page()) + 10_000
-    monkeypatch.setattr(releases_update, "MAX_BYTES", limit)
+    monkeypatch.setattr(releases_index, "MAX_BYTES", limit)
     # random bytes make a large wheel; zeros make a small wheel with a large library
     content = os.urandom(2 * limit) if too_large == "wheel" else b"\0" * 2 * limit
     index.add_release("99.0.0", library=content)
     before = pins.PINS.read_bytes()
     assert update(index) == 1
     assert pins.PINS.read_bytes() == before
-    expected = "its library is too large" if too_large == "library" else "has more than"
+    expected = "its files are too large" if too_large == "library" else "has more than"
     assert expected in capsys.readouterr().err
 
 
 def test_downloads_are_limited_in_time(
     index: Index, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(releases_update, "MAX_DURATION", timedelta(0))
+    monkeypatch.setattr(releases_index, "MAX_DURATION", timedelta(0))
     assert update(index) == 1
     assert "takes more than 0:00:00" in capsys.readouterr().err
 

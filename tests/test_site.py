@@ -20,7 +20,7 @@ from asv.util import UserError
 from benchmarks._axis import APPLE, LIBGCC, LLVM, Unwinder
 from benchmarks._shapes import HEADLINE
 from scripts.cost.advice import read_reports
-from scripts.history.benchmarks import DEREGISTER, MAIN_SHAPE, TIME_OFF, TIME_ON
+from scripts.history.benchmarks import DEREGISTER, GAP, MAIN_SHAPE, TIME_OFF, TIME_ON
 from scripts.history.machine import Machine
 from scripts.history.read import History, Measured, read_history
 from scripts.history.rows import Row, SeriesKey, derive_gaps
@@ -28,7 +28,16 @@ from scripts.releases import pins
 from scripts.report import words
 from scripts.report.build import Report, build_report
 from scripts.site import charts, grid, links, pages, picture
-from scripts.site.staircase import NARROW, WIDE, draw_staircase
+from scripts.site.staircase import (
+    NARROW,
+    PICTURE,
+    WIDE,
+    Line,
+    Plateau,
+    Point,
+    Staircase,
+    draw_staircase,
+)
 
 from .conftest import COMMITS, asv, copy_repository
 
@@ -154,6 +163,44 @@ def test_chart_has_a_line_for_each_unwinder_and_a_link_for_each_change(
         for text in drawing.iter(f"{SVG}text"):
             assert 0 <= float(text.get("x", "")) <= size[0]
             assert 0 <= float(text.get("y", "")) <= size[1]
+
+
+@pytest.mark.parametrize("is_count", [True, False])
+@pytest.mark.parametrize("value", [0.0, -0.0, 5e-324, 1e-9, 0.5, 1.0, 1e18, 1e27, -1e18])
+def test_chart_draws_every_value_that_a_result_file_may_hold(value: float, is_count: bool) -> None:
+    points = {"48.0.0": Point(7.0), "49.0.0": Point(value), "50.0.1": Point(value, value, 9e9)}
+    plateau = Plateau("49.0.0", "50.0.1", value, "free")
+    for drawn in (points, {"49.0.0": Point(value)}):
+        chart = Staircase("title", list(points), [Line("a", 0, drawn, [plateau])], [],
+                          dict.fromkeys(points, "hint"), is_count)  # fmt: skip
+        for size in (WIDE, NARROW, PICTURE):
+            drawing = ET.fromstring(draw_staircase(chart, size, "wide"))  # noqa: S314
+            labels = [text.text or "" for text in drawing.iter(f"{SVG}text")]
+            assert any("free" in label for label in labels)
+            numbers = re.findall(
+                r"-?\d+(?:\.\d+)?",
+                " ".join(path.get("d", "") for path in drawing.iter(f"{SVG}path")),
+            )
+            assert all(0 <= float(number) <= max(size) for number in numbers)
+
+
+def test_count_of_zero_is_drawn_and_called_free(tmp_path: Path, history: History) -> None:
+    rows = [
+        row._replace(value=0.0) if (row.benchmark, row.release) == (DEREGISTER, "50.0.1") else row
+        for row in history.rows
+    ]
+    text = write_answer(tmp_path, replace(history, rows=rows))
+    assert "made deregistering a module free" in strip_tags(text)
+
+
+def test_marks_of_changes_have_labels_on_the_chart_of_counts_only(
+    report: Report, history: History
+) -> None:
+    counts, gaps = (charts.build_chart(report, history, name) for name in (DEREGISTER, GAP))
+    assert counts is not None
+    assert gaps is not None
+    assert [mark.label for mark in counts.marks] == ["2.16× cheaper", "17× cheaper"]
+    assert {mark.label for mark in gaps.marks} == {""}
 
 
 def test_hints_have_counts_and_milliseconds(history: History) -> None:

@@ -18,7 +18,8 @@ from ruamel.yaml import YAML
 
 from scripts.history import record
 from scripts.measuring import machines
-from scripts.probe import command as probe
+from scripts.probe import cli as probe
+from scripts.releases import sdks
 
 from .conftest import (
     COMMITS,
@@ -34,6 +35,7 @@ from .github import fake_gh, issues, write_program
 from .index import Index
 from .results import write_results
 from .test_probe_builds import library_of
+from .test_sdks import add_zig, new_sdk
 
 FOLDER = ROOT / ".github/workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
@@ -54,6 +56,7 @@ STEPS = {  # every step that runs a shell, and where a test or `.ci/run` runs it
     "Open an issue when the newest release changed the cost": "here",
     FAILED: "here",
     "Pin new releases": "here",
+    "Add new macOS SDKs": "here",
     "Download the archive": "here, from a fake gh",
     "Unpack the library": "here",
     "Count the library against the newest pinned release": "here",
@@ -355,6 +358,25 @@ def test_new_releases_are_pinned_and_pushed(tmp_path: Path) -> None:
     assert "added 99.0.0, 2 wheels" in runner.git("log", "-1", "--format=%B", "origin/main")
     pinned = json.loads(runner.git("show", "origin/main:fixtures/releases.json"))["releases"]
     assert [release["version"] for release in pinned] == [*COMMITS, "99.0.0"]
+    assert runner.git("status", "--porcelain") == ""
+
+
+@linux
+def test_new_sdks_are_added_and_pushed(tmp_path: Path) -> None:
+    runner, index = Runner(tmp_path), Index()
+    uv = os.environ.get("UV") or shutil.which("uv") or "uv"
+    path = path_with(tmp_path / "bin/uv", f'exec {shlex.quote(uv)} "$@" --index "$INDEX"')
+    before = sdks.load_wheels()
+    with index.serve():
+        assert runner.step("Add new macOS SDKs", INDEX=index.url, PATH=path).returncode == 0
+        assert runner.git("log", "--oneline").count("\n") == 1
+        add_zig(index, "99.0.0", new_sdk())
+        assert runner.step("Add new macOS SDKs", INDEX=index.url, PATH=path).returncode == 0
+    pushed = tmp_path / "pushed.json"
+    pushed.write_text(runner.git("show", f"origin/main:{sdks.SDKS}"))
+    *kept, added = sdks.load_wheels(pushed)
+    assert kept == before
+    assert [sdk.macos for sdk in added.sdks] == ["99.1"]
     assert runner.git("status", "--porcelain") == ""
 
 

@@ -7,12 +7,16 @@ DEREGISTER, REGISTER = "deregister", "register"  # instructions of the unwinder 
 FUNCTION = "function"  # instructions to deregister, by function of the unwinder
 LIBRARY = "library"  # first digits of the counted unwinder's build id, as a number
 FDES = "fdes"  # FDEs per module
-TIME_ON, TIME_OFF = "time on", "time off"  # seconds to drop all modules of a shape
+ON, OFF = " on", " off"  # suffixes of the benchmarks in PAIRED
+TIME_ON, TIME_OFF = f"time{ON}", f"time{OFF}"  # seconds to drop all modules of a shape
 # derived from the times
 GAP = "gap"  # time with unwind info / time without
 EXTRA = "extra"  # time with unwind info - time without, in milliseconds per 1000 modules
 
 TIME = "module_teardown.ModuleTeardown.time_teardown"
+# Benchmarks that are measured with unwind info on and off, which is their first parameter. A second
+# parameter is the shape.
+PAIRED = {TIME: "time"}
 TRACKED = {  # benchmarks with at most one parameter
     "unwinder_instructions.UnwinderInstructions.track_removal": DEREGISTER,
     "unwinder_instructions.UnwinderInstructions.track_registration": REGISTER,

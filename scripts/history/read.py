@@ -10,7 +10,7 @@ from asv.util import UserError
 
 from benchmarks._axis import Unwinder, find_unwinder
 from benchmarks._shapes import COUNTED
-from scripts.history.benchmarks import FDES, LIBRARY, TIME, TIME_OFF, TIME_ON, TRACKED
+from scripts.history.benchmarks import FDES, LIBRARY, PAIRED, TIME_OFF, TIME_ON, TRACKED
 from scripts.history.machine import Machine, read_machines
 from scripts.history.results import Benchmarks, ResultFile, read_benchmarks, read_results
 from scripts.history.rows import Row, SeriesKey, derive_gaps
@@ -52,6 +52,10 @@ class History:
     def positions(self) -> dict[str, int]:
         """The position of each pinned release in the history, by its version."""
         return {release.version: position for position, release in enumerate(self.releases)}
+
+    def newest_by_machine(self, name: str | None = None) -> set[str]:
+        """Return the newest release of each machine, or of the named one only."""
+        return {release for machine, release in self.newest.items() if name in (None, machine)}
 
     @property
     def measured_releases(self) -> list[str]:
@@ -174,15 +178,16 @@ def read_rows(stored: ResultFile, benchmarks: Benchmarks, measured: Measured) ->
             shapes = shapes_with_functions(param) if benchmark == FDES else [param]
             for shape in shapes:
                 yield Row(measured.series, measured.release, benchmark, shape, value)
-    for (unwind_info, shape), value, samples in read_values(stored, benchmarks, TIME):
-        benchmark = TIME_ON if unwind_info == "on" else TIME_OFF
-        low, high = (min(samples), max(samples)) if len(samples) > 1 else (None, None)
-        yield Row(
-            *(measured.series, measured.release, benchmark, shape, value),
-            low=low,
-            high=high,
-            samples=samples or (value,),
-        )
+    for name, benchmark in PAIRED.items():
+        for (unwind_info, *shapes), value, samples in read_values(stored, benchmarks, name):
+            low, high = (min(samples), max(samples)) if len(samples) > 1 else (None, None)
+            yield Row(
+                *(measured.series, measured.release, f"{benchmark} {unwind_info}", "".join(shapes)),
+                value,
+                low=low,
+                high=high,
+                samples=samples or (value,),
+            )
 
 
 def read_values(

@@ -20,7 +20,7 @@ from scripts.report.changes import (
     split_series,
 )
 from scripts.report.fit import Fit, fit_entries
-from scripts.report.law import broken_laws
+from scripts.report.law import broken_laws, unchecked_machines
 from scripts.report.matrix import Cell, Column, build_matrix
 
 
@@ -61,7 +61,7 @@ class Report:
         fits: nanoseconds per table entry, by machine.
         rows: every value, for CSV and JSON.
         shapes: the shapes to show, in order.
-        not_measured: releases without values, by series.
+        not_measured: releases without values, by series, and machines with unchecked counts.
         problems: files that were left out, and counts that contradict the model.
         mac_registration: how the macOS wheels register.
         recorded_macs: how recorded Macs register from 50.0.0 on.
@@ -80,6 +80,11 @@ class Report:
     mac_registration: str
     recorded_macs: list[str]
     releases: list[str]
+
+    @property
+    def newest(self) -> str:
+        """The newest pinned release."""
+        return self.releases[-1]
 
     @property
     def changes(self) -> list[Change]:
@@ -129,6 +134,9 @@ def build_report(
     if all_series:
         first = all_series[0]
         headline = words.write_headline(history, first.eras_of(MAIN_SHAPE), first.verdict)
+    newest = history.releases[-1].version
+    if headline and newest not in history.newest_by_machine(machine):
+        headline[0] += f" {newest} has not been measured yet."
     oldest = position(since) if since else 0
     shown = [
         replace(
@@ -154,7 +162,7 @@ def build_report(
             if shape in (None, row.shape) and position(row.release) >= oldest
         ],
         shapes=[shape] if shape else shapes,
-        not_measured=list(words.na_lines(history)),
+        not_measured=[*words.na_lines(history), *unchecked_machines(history)],
         problems=[*history.left_out, *broken_laws(history)],
         mac_registration=words.describe_mac_registration(history.releases),
         recorded_macs=list(words.recorded_mac_lines(history)),
@@ -201,11 +209,13 @@ def rank_series(history: History, series: Series) -> tuple[int, ...]:
     )
 
 
-def exit_code_of(verdicts: Sequence[Verdict]) -> int:
-    """Return the exit code for verdicts: changed, unknown, or 0 for unchanged.
+def exit_code_of(verdicts: Sequence[Verdict], newest: str) -> int:
+    """Return the exit code for verdicts on a release: changed, unknown, or 0 for unchanged.
 
-    A certain change on one series outweighs an unknown verdict on another.
+    A series that lags behind does not count, but if no series has the release, the answer is
+    unknown. A certain change on one series outweighs an unknown verdict on another.
     """
-    if any(verdict.changed for verdict in verdicts):
+    current = [verdict for verdict in verdicts if verdict.release == newest]
+    if any(verdict.changed for verdict in current):
         return CHANGED
-    return UNKNOWN if any(verdict.unknown for verdict in verdicts) else 0
+    return UNKNOWN if not current or any(verdict.unknown for verdict in current) else 0

@@ -16,8 +16,8 @@ from scripts.report.build import build_report, exit_code_of
 
 ABOUT = "The gap report: when the cost of unwind info changed, and what to do."
 CHECK = (
-    "exit with 0 if the newest release did not change the cost, 1 if it did, 2 on any error, "
-    "3 if that is unknown"
+    "exit with 0 if the newest pinned release did not change the cost, 1 if it did, 2 on any "
+    "error, 3 if that is unknown, for example because it was not measured yet"
 )
 SHORT_WIDTH, DETAILS_WIDTH = 80, 200  # columns, if standard output is not a terminal
 
@@ -97,4 +97,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tables.print_details(report, console, releases=options.releases)
     else:
         tables.print_short(report, Console(width=None if is_terminal else SHORT_WIDTH))
-    return exit_code_of(report.verdicts) if options.check else 0
+    return exit_code_of(report.verdicts, report.newest) if options.check else 0

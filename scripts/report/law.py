@@ -37,6 +37,22 @@ def scans_for(machine: Machine) -> dict[str, Scan]:
     return {name: scan for name, scan in SCANS.items() if name.endswith(arch)}
 
 
+def unchecked_machines(history: History) -> Iterator[str]:
+    """Yield a sentence for each machine whose libunwind counts the model cannot check."""
+    counted = {
+        row.series.machine
+        for row in history.rows
+        if row.benchmark == DEREGISTER and row.series.unwinder.family == "libunwind"
+    }
+    for name in sorted(counted):
+        machine = history.machines[name]
+        if not scans_for(machine):
+            yield (
+                f"The counts of {name} are not checked: scripts/cost/model.py has no build of "
+                f"libunwind for {machine.arch}."
+            )
+
+
 def broken_laws(history: History) -> Iterator[str]:
     """Yield a sentence for each libunwind count that the model does not explain."""
     for row in history.rows:

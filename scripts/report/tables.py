@@ -32,7 +32,11 @@ LEGEND = (
     "deregister, register: instructions of the unwinder per module; gap: time with unwind info / "
     "time without; extra ms: added by unwind info, per 1000 modules."
 )
-EXCEPTIONS = "With libgcc, keep it. On Apple silicon up to 49.0.0, turn it off in any case."
+EXCEPTIONS = (
+    "On macOS 11 and 12, 50.0.0 and later cost what 49.0.0 does. With libgcc 12 or older, keep it; "
+    "with libgcc 13 or later, below {fdes:,} FDEs a module. On Apple silicon up to 49.0.0, turn it "
+    "off: nothing is lost (inferred)."
+)
 CSV_COLUMNS = (
     "machine", "unwinder", "release", "benchmark", "shape", "value", "low", "high", "samples",
 )  # fmt: skip
@@ -110,16 +114,22 @@ def print_short(report: Report, console: Console) -> None:
         print_table(build_era_table(series, shapes, ranges=False), console)
     say("deregister, register: instructions per module; extra ms: per 1000 modules")
     say("")
-    threshold = f"More than {advice.THRESHOLD} ms per module unloaded is too much."
-    say(f"{threshold} For N modules of f FDEs each:")
-    for line in [*advice.describe_rules(), EXCEPTIONS]:
+    say(
+        f"More than {advice.THRESHOLD} ms per module unloaded is too much. On macOS and with LLVM "
+        "libunwind, for T FDEs in all and f in a module (all modules go, or one goes and the "
+        "others stay; in between, measure):"
+    )
+    for line in advice.describe_rules():
         say(f"  {line}")
-    if report.series:
-        verdict = select_short_series(report)[-1].verdict
-        say(words.describe_verdict(verdict))
+    say(describe_exceptions())
     say("More: --details, --releases, --format; uv run asv publish builds the site.")
-    for line in [*report.problems[:1], *report.not_measured[:1]]:
+    for line in report.problems[:1]:
         say(line)
+
+
+def describe_exceptions() -> str:
+    """Return the platforms to which the rules do not apply."""
+    return EXCEPTIONS.format(fdes=advice.libgcc_limits()[0])
 
 
 def print_details(report: Report, console: Console, *, releases: bool) -> None:
@@ -182,9 +192,9 @@ def build_sections(report: Report) -> dict[str, list[str]]:
         for fit in report.fits
     ]
     all_sections = {
-        "Advice (N modules loaded, f FDEs each; milliseconds per module unloaded)": [
+        "Advice (T FDEs loaded in all, f in a module; milliseconds per module unloaded)": [
             *advice.describe_rules(),
-            EXCEPTIONS,
+            describe_exceptions(),
             *matrix_lines(report),
         ],
         "Changes": [
@@ -195,7 +205,8 @@ def build_sections(report: Report) -> dict[str, list[str]]:
             words.METHOD,
         ],
         "Newest release": [
-            f"{series.key.machine}, {series.name}: {words.describe_verdict(series.verdict)}"
+            f"{series.key.machine}, {series.name}: "
+            + words.describe_verdict(series.verdict, report.newest)
             for series in report.series
         ],
         "Time per table entry": fits,

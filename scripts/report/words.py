@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from benchmarks._axis import Unwinder
 from scripts.base.numbers import format_count, format_milliseconds, format_number, format_ratio
-from scripts.cost.advice import Decision, has_benefit
+from scripts.cost.advice import Decision, find_benefit
+from scripts.cost.benefit import Benefit
 from scripts.cost.platforms import Platform, name_unwinder
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
 from scripts.history.machine import Machine
@@ -22,7 +23,6 @@ METHOD = (
     f"is one whose gap differs by a factor of {GAP_FACTOR:.0f} or more."
 )
 MAIN = "1000 modules of 8 functions"
-DEPENDS = "it depends on the load"
 OTHERS = "others"  # in `track_function`: functions of the unwinder without a name of their own
 
 
@@ -130,9 +130,9 @@ def describe_basis(history: History, verdict: Verdict) -> str:
 
 
 class PlatformAdvice(NamedTuple):
-    """The decision for a platform in a span of releases; None if it depends on the load."""
+    """The decision for a platform in a span of releases, for the main load."""
 
-    decision: Decision | None
+    decision: Decision
     span: str
     is_lossless: bool  # whether nothing is lost by turning unwind info off
 
@@ -146,15 +146,14 @@ def merge_columns(
     for decision, group in itertools.groupby(decided, lambda pair: pair[1].decision):
         pairs = list(group)
         span = format_span(pairs[0][0].first, pairs[-1][0].last)
-        is_lossless = not has_benefit(platform, pairs[-1][1].release)
+        finding = find_benefit(platform, pairs[-1][1].release)
+        is_lossless = finding.benefit is Benefit.NOTHING
         merged.append(PlatformAdvice(decision, span, is_lossless))
     return merged
 
 
-def describe_decision(decision: Decision | None) -> str:
-    """Return a decision as a clause; None is a decision that depends on the load."""
-    if decision is None:
-        return DEPENDS
+def describe_decision(decision: Decision) -> str:
+    """Return a decision as a clause on unwind info."""
     return "turn unwind info off" if decision is Decision.TURN_OFF else decision.value
 
 
@@ -220,8 +219,14 @@ def describe_mac_registration(releases: Sequence[Release]) -> str:
     return f"Symbols in the macOS wheels show that they register unwind info {', '.join(parts)}."
 
 
-def describe_verdict(verdict: Verdict) -> str:
-    """Return one sentence for the verdict on the newest release of a series."""
+def describe_verdict(verdict: Verdict, newest: str) -> str:
+    """Return the verdict on the newest release of a series. It may lag behind the newest pin."""
+    lag = "" if verdict.release == newest else f" {newest} was not measured there."
+    return describe_own_verdict(verdict) + lag
+
+
+def describe_own_verdict(verdict: Verdict) -> str:
+    """Return one sentence for the verdict on the newest release that a series has."""
     against = f" compared with {verdict.previous}" if verdict.previous else ""
     if verdict.unknown:
         return f"Whether {verdict.release} changed the cost{against} is unknown: {verdict.unknown}."

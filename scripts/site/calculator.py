@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 
-from scripts.cost import advice, model
+from scripts.cost import advice, model, rates
 from scripts.cost.advice import Decision, Load
+from scripts.cost.macos import registers_sections
 from scripts.cost.platforms import Platform
+from scripts.cost.rates import UNKNOWN_MACHINE, Curve
 from scripts.releases.pins import Registration
 from scripts.report.words import format_span
 
@@ -21,6 +23,16 @@ KINDS = {  # CSS classes by decision; one that depends on the load has the class
     Decision.UNKNOWN: "unknown",
     Decision.FIXED: "unknown",
 }
+
+
+# versions of macOS with the same answer: a label, and a version of each kind; "" is a current one
+CURRENT_MACOS = "26"
+MACOS = [
+    {"label": "current", "version": "", "sections": registers_sections(CURRENT_MACOS)},
+    {"label": "13.3 or later", "version": "13.3", "sections": registers_sections("13.3")},
+    {"label": "13.0 to 13.2", "version": "13.0", "sections": registers_sections("13.0")},
+    {"label": "11 or 12", "version": "12", "sections": registers_sections("12")},
+]
 
 
 class ModelEra(NamedTuple):
@@ -45,10 +57,11 @@ def model_eras(releases: Iterable[str]) -> list[ModelEra]:
     """Return the eras of the model, oldest first."""
 
     def key(release: str) -> tuple[Any, ...]:
-        exported = model.estimate_fdes(0, release, exported=1)
+        """Return what the advice depends on, apart from the load."""
         detects = Version(release) >= model.DETECTS_SINCE
-        benefit = advice.has_benefit(Platform.APPLE_SILICON, release)
-        return model.find_registration(release), exported, detects, benefit
+        misses = advice.registers_nothing(Platform.STATIC_LIBUNWIND, release)
+        benefit = advice.find_benefit(Platform.APPLE_SILICON, release)
+        return model.find_registration(release), detects, misses, benefit
 
     groups = [list(group) for _, group in itertools.groupby(releases, key)]
     return [ModelEra(group[0], group[-1], group is groups[-1]) for group in groups]
@@ -58,16 +71,17 @@ def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
     """Return the data of `calculator.js`, in types that JSON has."""
     return {
         "threshold": advice.THRESHOLD,
-        "entryNs": model.ENTRY_NS,
-        "cachedEntries": model.CACHED_ENTRIES,
+        "curves": [curve_data(curve) for curve in (UNKNOWN_MACHINE.low, UNKNOWN_MACHINE.high)],
+        "steps": rates.STEPS,
         "instructionNs": model.INSTRUCTION_NS,
         "list": [model.LIBGCC_LIST, model.LIBGCC_LIST_STEP],
         "tree": [model.LIBGCC_TREE, model.LIBGCC_TREE_FDE],
         "kinds": {decision.value: KINDS.get(decision, "either") for decision in Decision},
         "decisions": {decision.name: decision.value for decision in Decision},
         "bases": {basis.name: basis.value for basis in advice.Basis},
-        "uncached": advice.UNCACHED,
         "olderMacos": advice.OLDER_MACOS,
+        "unsureMacos": advice.UNSURE_MACOS,
+        "macos": MACOS,
         "platforms": [
             {
                 "name": platform.value,
@@ -81,6 +95,15 @@ def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def curve_data(curve: Curve) -> dict[str, Any]:
+    """Return a curve without its sources."""
+    return {
+        "first": [point[:2] for point in curve.first],
+        "following": [point[:2] for point in curve.following],
+        "moduleNs": curve.module_ns,
+    }
+
+
 def era_data(era: ModelEra) -> dict[str, Any]:
     """Return the data of an era, with its advice by platform."""
     release = era.last
@@ -88,8 +111,6 @@ def era_data(era: ModelEra) -> dict[str, Any]:
         "label": era.label,
         "release": release,
         "sections": model.find_registration(release) is Registration.SECTIONS,
-        "exportedFdes": model.estimate_fdes(0, release, exported=1)
-        - model.estimate_fdes(0, release),
         "platforms": [platform_data(platform, release) for platform in Platform],
     }
 
@@ -97,22 +118,14 @@ def era_data(era: ModelEra) -> dict[str, Any]:
 def platform_data(platform: Platform, release: str) -> dict[str, Any]:
     """Return the parts of the advice that do not depend on the load.
 
-    The decision is None if it depends on the load.
+    The decision is None if it depends on the load, and so is the cost.
     """
-    answer = advice.advise(platform, release, Load(1, 1))
-    has_cost = answer.cost is not None
-    is_fixed = not has_cost or not advice.has_benefit(platform, release)
+    small = advice.advise(platform, release, Load(1, 1), macos=CURRENT_MACOS)
+    large = advice.advise(platform, release, Load(10**6, 10**6), macos=CURRENT_MACOS)
     return {
-        "decision": answer.decision.name if is_fixed else None,
-        "hasCost": has_cost,
-        "gives": answer.gives,
-        "notes": [] if has_cost else answer.notes,
+        "decision": small.decision.name if small.decision is large.decision else None,
+        "hasCost": small.cost is not None,
+        "cost": small.cost if small.cost == large.cost else None,
+        "gives": small.gives,
+        "notes": small.notes,
     }
-
-
-def libgcc_limits() -> tuple[int, int]:
-    """Return how many FDEs per module (libgcc 13) and modules (libgcc 12) cost the threshold."""
-    instructions = advice.THRESHOLD * 1e6 / model.INSTRUCTION_NS[1]
-    fdes = (instructions - model.LIBGCC_TREE) / model.LIBGCC_TREE_FDE
-    modules = (instructions - model.LIBGCC_LIST) / model.LIBGCC_LIST_STEP
-    return int(fdes // 100 * 100), int(modules // 1000 * 1000)

@@ -18,7 +18,7 @@ from scripts.history.read import History
 from scripts.releases.pins import Release
 from scripts.report import tables, words
 from scripts.report.build import Report, Series
-from scripts.report.matrix import LOADS, SMALL, Cell
+from scripts.report.matrix import LOADS, MAIN, Cell
 from scripts.site import calculator, change_table, links, number_tables, releases
 from scripts.site.charts import build_chart, select_drawn_series
 from scripts.site.staircase import NARROW, WIDE, draw_staircase
@@ -54,13 +54,13 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
             if main_series
             else report.headline[-1]
         ),
-        main_load=SMALL,
-        loads=LOADS,
+        main_load=MAIN,
+        loads={name: text for name, (_, text) in LOADS.items()},
         benefits=collect_benefits(report),
         changes=change_table.build_change_rows(report),
         functions=list(change_table.function_lines(report)),
         model=calculator.build_calculator_data(pinned),
-        libgcc_limits=calculator.libgcc_limits(),
+        libgcc_limits=advice.libgcc_limits(),
         effects=number_tables.build_effect_table(main_series) if main_series else None,
         grids=[(series, number_tables.build_grids(report, series)) for series in report.series],
         era_tables=[(series, *build_era_tables(report, series)) for series in report.series],
@@ -107,7 +107,7 @@ def collect_benefits(report: Report) -> list[tuple[str, list[str]]]:
     for platform, cells in report.matrix.items():
         by_text: dict[str, list[Any]] = {}
         for column, cell in zip(report.columns, cells, strict=True):
-            by_text.setdefault(cell.advice[SMALL].gives, []).append(column)
+            by_text.setdefault(cell.advice[MAIN].gives, []).append(column)
         for benefit, columns in by_text.items():
             where = platform.value
             if len(by_text) > 1:

@@ -9,6 +9,7 @@ from scripts.site.svg import LogScale, element, format_tick, line, path, text
 
 WIDE, NARROW, PICTURE = (1120, 360), (360, 310), (840, 320)
 TOP, BOTTOM, LEFT = 58, 26, 44  # margins for the changes, the releases and the scale
+SMALLEST = 1e-9  # values below it have no place on a logarithmic scale
 LETTER = 7.2  # maximum width of a letter of the labels
 
 
@@ -94,10 +95,14 @@ class _Drawing:
             for line in chart.lines
             for point in line.points.values()
             for end in point
-            if end and end > 0
+            if end is not None and end >= SMALLEST
         ]
-        low, high = min(ends) / 2, max(ends) * (1.3 if chart.counted else 1.1)
-        self.y = LogScale(low, high, height - BOTTOM, TOP)
+        high = max(ends, default=10) * (1.3 if chart.counted else 1.1)
+        self.scale = LogScale(min(ends, default=1) / 2, high, height - BOTTOM, TOP)
+
+    def y(self, value: float) -> float:
+        """Return the coordinate of a value; a value that is not positive is at the bottom."""
+        return self.scale(max(value, self.scale.low))
 
     def draw(self, kind: str) -> Markup:
         """Return the chart. Parts that only make sense visually are hidden from screen readers."""
@@ -120,7 +125,7 @@ class _Drawing:
     def draw_axes(self) -> list[Markup]:
         """Return both axes, with as many releases as there is room for."""
         drawn = []
-        for value in self.y.ticks():
+        for value in self.scale.ticks():
             y = self.y(value)
             drawn.append(line(LEFT, y, self.width, y, class_="grid"))
             drawn.append(
@@ -141,7 +146,7 @@ class _Drawing:
         drawn, corners = [], list[list[tuple[float, float]]]()
         before = ""
         for release in self.chart.releases:
-            if (point := line.points.get(release)) and point.value > 0:
+            if point := line.points.get(release):
                 x, y = self.at[release], self.y(point.value)
                 if self.chart.counted:
                     if not before:
@@ -158,7 +163,7 @@ class _Drawing:
     def draw_point(self, x: float, y: float, point: Point, colour: int) -> list[Markup]:
         """Return a gap and its range."""
         drawn = [element("circle", cx=x, cy=y, r=3, class_=f"dot s{colour}")]
-        if point.low and point.high and point.low > 0:
+        if point.low is not None and point.high is not None:
             ends = self.y(point.low), self.y(point.high)
             drawn.append(line(x, ends[0], x, ends[1], class_=f"range s{colour}"))
         return drawn

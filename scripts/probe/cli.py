@@ -7,114 +7,84 @@ Exit codes: 0 on success; 1 if a count grew by more than --fail-above; 2 if some
 """
 
 import argparse
-import json
 import logging
 import math
 import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 from asv.util import UserError
-from rich.console import Console
 
 from scripts.base.exits import CHANGED, FAILED, UNKNOWN
-from scripts.probe import report
-from scripts.probe.builds import cache_folder, choose_builds
-from scripts.probe.children import interruptible
+from scripts.probe.builds import choose_builds
+from scripts.probe.flow import ModuleResults, Request, measure_modules
+from scripts.probe.host_unwinders import choose_unwinders
 from scripts.probe.inputs import find_modules
-from scripts.probe.measuring import Request, Result, measure_modules
+from scripts.probe.interrupts import (
+    INTERRUPTED,
+    MESSAGE,
+    SIGNALS,
+    end_with_launcher,
+    handle_signals,
+    raise_interrupted,
+)
+from scripts.probe.output import Output, format_percent, open_output
 from scripts.probe.proposals import require_features
-from scripts.probe.unwinders import choose_unwinders
-from scripts.releases.environment import hold_machine
+from scripts.probe.scratch import make_scratch_folder
 
-GREW, INTERRUPTED = CHANGED, 130
-
-
-class Output:
-    """Prints the results of each module once they are complete, in the requested format."""
-
-    def __init__(self, format_: str) -> None:
-        self.format = format_
-        self.console = Console(
-            width=None if sys.stdout.isatty() else 160, markup=False, emoji=False
-        )
-        self.printed = 0
-
-    def print_results(self, results: Sequence[Result]) -> None:
-        """Print the results of one module."""
-        if self.format == "json":
-            for result in results:
-                entry = json.dumps(report.to_json(result), indent=1, allow_nan=False)
-                print(",\n" if self.printed else "[\n", entry, sep="", end="", flush=True)
-                self.printed += 1
-        elif self.format == "markdown":
-            print(report.format_markdown(results), flush=True)
-        else:
-            report.print_module(results, self.console)
-
-    def print_message(self, line: str) -> None:
-        """Print a message for people; on standard error if standard output is JSON."""
-        print(line, file=sys.stderr if self.format == "json" else sys.stdout, flush=True)
-
-    def close(self) -> None:
-        """Close the JSON list, if the format is JSON."""
-        if self.format == "json":
-            print("\n]" if self.printed else "[]", flush=True)
-
-
-@contextmanager
-def open_output(format_: str) -> Iterator[Output]:
-    """Yield an output, and close it even if measuring fails or is interrupted."""
-    output = Output(format_)
-    try:
-        yield output
-    finally:
-        output.close()
+GREW = CHANGED
 
 
 def probe(options: argparse.Namespace) -> int:
     """Measure all modules and print their results; return the exit code."""
     modules = find_modules(options.module)
     features = require_features(options.wasm_features)
-    unwinders = choose_unwinders(options.unwinder, both=options.library is not None)
-    with tempfile.TemporaryDirectory(prefix="wasmtime-probe-") as scratch:
-        builds = choose_builds(options, Path(scratch))
+    unwinders = choose_unwinders(options.unwinder)
+    with make_scratch_folder() as scratch:
         request = Request(
-            builds=builds, unwinders=unwinders, modules=options.modules, minutes=options.minutes,
-            times=not options.counts_only, features=features, against=bool(options.against),
+            builds=choose_builds(options, scratch), unwinders=unwinders, modules=options.modules,
+            minutes=options.minutes, times=not options.counts_only, features=tuple(features),
+            against=bool(options.against), only_unwinder=options.unwinder is not None,
         )  # fmt: skip
-        hold_machine(cache_folder())
-        results = list[Result]()
+        measured = list[ModuleResults]()
         with open_output(options.format) as output:
-            for module_results in measure_modules(modules, request):
-                output.print_results(module_results)
-                results += module_results
-            return decide_exit_code(results, options.fail_above, output)
+            for module in measure_modules(modules, request):
+                output.print_results(module)
+                measured.append(module)
+            return decide_exit_code(measured, options.fail_above, output)
 
 
-def decide_exit_code(results: Sequence[Result], fail_above: float | None, output: Output) -> int:
-    """Return the exit code, and print the outcome of the --fail-above check."""
-    code = 0
-    if any(result.not_compared for result in results):
-        code = UNKNOWN
-    if any(result.error for result in results):
-        code = FAILED
-    if fail_above is None:
-        return code
+def decide_exit_code(
+    measured: Sequence[ModuleResults], fail_above: float | None, output: Output
+) -> int:
+    """Return the exit code, and print the outcome of the --fail-above check.
+
+    A failure takes precedence over growth, and growth over counts that were not compared.
+    """
+    results = [result for module in measured for result in module.results]
+    grew = False
     for result in results:
         for step, growth in result.growth.items():
-            if growth is None or growth > fail_above:
-                code = GREW
-                change = f"instructions to {step} {report.format_percent(growth)}"
-                measurement = f"{result.module.name}, {result.build.name}, {result.unwinder.title}"
-                output.print_message(f"FAIL: {change} > {fail_above:g} % ({measurement})")
-    if code == 0:
-        output.print_message(f"PASS: no count grew by more than {fail_above:g} %")
-    elif code != GREW:
-        output.print_message("UNKNOWN: some counts were not compared; see the reasons above")
+            if fail_above is not None and (growth is None or growth > fail_above):
+                grew = True
+                change = f"instructions to {step} {format_percent(growth)}"
+                case = result.case
+                where = f"{case.module.name}, {case.build.name}, {case.unwinder.title}"
+                output.print_message(f"FAIL: {change} > {fail_above:g} % ({where})")
+    if any(module.has_failed for module in measured):
+        code = FAILED
+    elif grew:
+        code = GREW
+    else:
+        code = UNKNOWN if any(result.not_compared for result in results) else 0
+    if fail_above is not None and not grew:
+        output.print_message(
+            "UNKNOWN: some counts were not compared; see the reasons above"
+            if code
+            else f"PASS: no count grew by more than {fail_above:g} %"
+        )
     return code
 
 
@@ -151,12 +121,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--minutes",
         type=float,
-        help="time budget of the whole call (default: 10 s for each module, build and unwinder)",
+        help="time limit of the whole call, without compiling (default: about 10 s for each "
+        "module, build and unwinder, and more if a single module takes longer)",
     )
     add(
         "--unwinder",
         choices=("system", "libunwind"),
-        help="libunwind: LLVM's, the stand-in for macOS (default: system; with --library, both)",
+        help="libunwind: LLVM's, the stand-in for macOS (default: both, if it is installed)",
     )
     add("--wasm-features", default="", metavar="A,B", help="WebAssembly proposals to enable")
     add("--counts-only", action="store_true", help="count instructions, but measure no times")
@@ -181,7 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # so that asv reports that the probe waits for another measurement
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     try:
-        with interruptible():
+        with handle_signals(raise_interrupted, SIGNALS):
+            end_with_launcher(psutil.Process().parent())
             return probe(options)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -190,5 +162,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        print(MESSAGE, file=sys.stderr)
         return INTERRUPTED
