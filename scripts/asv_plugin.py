@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -50,6 +51,9 @@ def setup() -> None:
     Publish.run = publish_and_check
     run_module.Results = MeasuredResults  # never replaces a value with n/a or a failure
     util.load_json, util.write_json = load_checked_json, write_json_atomically
+    # asv detects steps in a pool of forked processes, which inherit the signal handlers below.
+    # If one of them is interrupted while it holds a lock of the pool, the pool waits forever.
+    util.get_multiprocessing_pool = ThreadPool
     for module in (compare, publish_module, show):
         module.iter_machine_files = iter_valid_machine_files
     # asv stores machines in ~/.asv-machine.json and prompts for a new one, which fails without a
@@ -166,8 +170,9 @@ def repeat_lost_interrupt(unraisable: Any) -> None:
 
 def explain_error(error: BaseException) -> str:
     """Return what happened and what to do, in one line; an empty string if the error is a bug."""
+    stored = " Results of finished releases are stored." if "run" in sys.argv else ""
     if isinstance(error, KeyboardInterrupt):
-        return "Interrupted. Results of finished releases are stored."
+        return f"Interrupted.{stored}"
     if isinstance(error, ProcessError):
         command = " ".join(map(str, error.args[:5]))
         last_line = "".join((error.stderr or error.stdout).strip().splitlines()[-1:])
@@ -178,5 +183,5 @@ def explain_error(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) and "preview" in sys.argv:
         return f"{error.filename} is missing. Run `uv run asv publish` first."
     if isinstance(error, OSError):
-        return f"asv stopped: {error}. Results of finished releases are stored."
+        return f"asv stopped: {error}.{stored}"
     return ""

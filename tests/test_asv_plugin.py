@@ -1,6 +1,7 @@
 """The asv plugin and its environments, without measurements."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import logging
@@ -9,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -73,6 +75,7 @@ def test_error_on_a_full_disk_names_the_file(
         raise OSError(28, "No space left on device")
 
     path = tmp_path / "result.json"
+    monkeypatch.setattr(sys, "argv", ["asv", "run"])
     monkeypatch.setattr(asv_plugin, "asv_write_json", fill_disk)
     with pytest.raises(OSError, match="No space") as caught:
         asv_plugin.write_json_atomically(str(path), {"value": 1})
@@ -407,12 +410,24 @@ def test_all_clones_share_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_expected_error_is_printed_as_one_line(
-    error: BaseException, message: str, capsys: pytest.CaptureFixture[str]
+    error: BaseException,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(sys, "argv", ["asv", "run"])
     asv_plugin.print_exception(type(error), error, None)
     printed = capsys.readouterr().err
     assert re.search(message, printed)
     assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_only_a_run_says_that_results_are_stored(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["asv", "publish"])
+    assert "stored" not in asv_plugin.explain_error(error)
 
 
 def test_unexpected_error_is_printed_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
@@ -443,9 +458,48 @@ time.sleep(300)
 def test_interrupt_that_python_discards_is_repeated(name: str) -> None:
     """Python discards exceptions raised in callbacks; in asv, mostly in those of `os.fork`."""
     result = subprocess.run(
-        [sys.executable, "-c", INTERRUPT.format(name=name)],
+        [sys.executable, "-c", INTERRUPT.format(name=name), "run"],
         cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE,
     )  # fmt: skip
     assert result.returncode != 0
     assert result.stdout == "lost\n"
     assert result.stderr == "Interrupted. Results of finished releases are stored.\n"
+
+
+POOL = """
+import time
+from asv import util
+from asv.plugin_manager import plugin_manager
+plugin_manager.import_plugin(".scripts.asv_plugin")
+
+pool = util.get_multiprocessing_pool(4)
+try:
+    waiting = pool.apply_async(time.sleep, [300])
+    print("started", flush=True)
+    waiting.get()
+finally:
+    pool.terminate()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+@pytest.mark.parametrize("receivers", ["process", "process group"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_signal_ends_a_command_that_uses_a_pool(name: str, receivers: str) -> None:
+    """`asv publish` detects steps in a pool; Ctrl-C and `timeout` signal the process group."""
+    command = subprocess.Popen(
+        [sys.executable, "-c", POOL],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert command.stdout is not None
+        assert command.stdout.readline() == "started\n"
+        send = os.kill if receivers == "process" else os.killpg
+        send(command.pid, signal.Signals[name])
+        output, _ = command.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(command.pid, signal.SIGKILL)
+    assert output == "Interrupted.\n"
+    assert command.returncode != 0
