@@ -26,9 +26,9 @@ from asv.machine import Machine, MachineCollection, iter_machine_files
 from asv.util import ProcessError, UserError
 
 from scripts.base.files import replace_atomically
-from scripts.base.schema import printable
-from scripts.history.machine import read_description
-from scripts.history.results import read_benchmarks, read_results
+from scripts.base.schema import describe_error, parse_json, printable, read_bytes
+from scripts.history.machine import Description, read_description
+from scripts.history.results import BenchmarkFile, ResultFile, read_benchmarks, read_results
 from scripts.measuring import machines
 from scripts.measuring.results import MeasuredResults, print_reasons
 from scripts.releases import repo
@@ -135,13 +135,31 @@ def iter_valid_machine_files(results: str) -> Iterator[str]:
 
 
 def write_json_atomically(path: str, *args: Any, **options: Any) -> None:
-    """Replace `asv.util.write_json`: write JSON files all or nothing.
+    """Replace `asv.util.write_json`: write JSON files all or nothing, and only if they are valid.
 
     asv rewrites result files in place. If it were killed, it would leave half a file, which stops
-    every later command.
+    every later command. A file that `load_checked_json` rejects would be measured in vain.
     """
-    with replace_atomically(Path(path)) as scratch:
+    file = Path(path)
+    with replace_atomically(file) as scratch:
         asv_write_json(str(scratch), *args, **options)
+        if schema := find_schema(file):
+            try:
+                parse_json(read_bytes(scratch), schema)
+            except ValueError as error:
+                raise UserError(
+                    f"{file} cannot be stored ({describe_error(error)}). Older results are kept. "
+                    "Check the clock of this host, and options such as --attribute."
+                ) from error
+
+
+def find_schema(file: Path) -> Any:
+    """Return the schema of a file of the results folder, or None for any other file."""
+    if file.name == "benchmarks.json":
+        return BenchmarkFile
+    if file.name == "machine.json":
+        return Description
+    return ResultFile if re.match(r"[0-9a-f]{8}-", file.name) else None
 
 
 def print_exception(

@@ -35,6 +35,7 @@ from scripts.releases.environment import ReleaseEnvironment
 
 from .conftest import DEADLINE, LIBUNWIND, NAME, ROOT, SYSTEM
 from .conftest import asv as run_asv
+from .results import write_results
 
 BENCHMARK: dict[str, Any] = {"name": NAME, "version": "1", "params": [["'on'", "'off'"]]}
 
@@ -99,6 +100,30 @@ def test_interrupted_write_keeps_the_old_file(
     with pytest.raises(KeyboardInterrupt):
         asv_plugin.write_json_atomically(str(path), {"value": 1})
     assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda content: content["results"][NAME].__setitem__(11, [[0.1] * 2000] * 6), "length <="),
+        (lambda content: content["results"][NAME].__setitem__(3, 1_262_304_000_000), "`int` >= 15"),
+        (lambda content: content["results"][NAME].__setitem__(3, 3_760_000_000_000), "future"),
+        (lambda content: content["params"].update(os="<b>"), "text of another form"),
+    ],
+    ids=["too many samples", "clock of 2010", "clock of 2089", "markup"],
+)
+def test_result_that_readers_refuse_is_not_stored(
+    change: Callable[[Any], None], reason: str, tmp_path: Path
+) -> None:
+    write_results(tmp_path, {"50.0.1": {"1000x8": 2.0}})
+    (path,) = tmp_path.glob("*/*-*.json")
+    content = util.load_json(str(path), 2)
+    valid = path.read_bytes()
+    change(content)
+    with pytest.raises(UserError, match=rf"cannot be stored \(.*{reason}.*Older results are kept"):
+        asv_plugin.write_json_atomically(str(path), content, 2, compact=True)
+    assert path.read_bytes() == valid
+    assert sorted(path.parent.iterdir()) == [path, path.parent / "machine.json"]
 
 
 # Values, samples and reasons for n/a

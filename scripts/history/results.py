@@ -169,6 +169,7 @@ class Benchmark(Struct, frozen=True):
 
 
 Benchmarks = dict[str, Benchmark]  # by name
+BenchmarkFile = dict[str, Benchmark | Literal[2]]  # benchmarks.json; 2 is the file's version
 
 
 def is_time(name: str) -> bool:
@@ -185,7 +186,7 @@ def read_benchmarks(root: Path) -> Benchmarks:
     path = root / "benchmarks.json"
     restore = suggest_restore(path).removesuffix(".")
     remedy = f"{restore}, or create it with `uv run asv run --bench just-discover`."
-    content = read_json(path, dict[str, Benchmark | Literal[2]], remedy)  # 2 is the file's version
+    content = read_json(path, BenchmarkFile, remedy)
     benchmarks = {name: entry for name, entry in content.items() if isinstance(entry, Benchmark)}
     if not benchmarks:
         raise UserError(f"{path} is damaged (it has no benchmarks). {remedy}")
