@@ -102,6 +102,19 @@ def test_interrupted_write_keeps_the_old_file(
     assert path.read_text() == "old"
 
 
+def test_next_write_removes_what_a_killed_process_left(tmp_path: Path) -> None:
+    path, other = tmp_path / "result.json", tmp_path / "other.json"
+    running = tmp_path / f"result.json.{os.getppid()}.tmp"
+    running.write_text("being written")
+    for name in ("result.json.999999999.tmp", "other.json.999999999.tmp"):
+        (tmp_path / name).write_text('{"val')
+    (tmp_path / "result.json.999999998.tmp").mkdir()
+    asv_plugin.write_json_atomically(str(path), {"value": 1})
+    assert {*tmp_path.iterdir()} == {path, running, tmp_path / "other.json.999999999.tmp"}
+    asv_plugin.write_json_atomically(str(other), {"value": 1})
+    assert {*tmp_path.iterdir()} == {path, running, other}
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
