@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +20,12 @@ from asv.commands import compare, show
 from asv.commands import publish as publish_module
 from asv.commands import run as run_module
 from asv.commands.publish import Publish
+from asv.commands.rm import Rm
 from asv.commands.run import Run
 from asv.console import log
+from asv.environment import get_environments
 from asv.machine import Machine, MachineCollection, iter_machine_files
+from asv.repo import get_repo
 from asv.util import ProcessError, UserError
 
 from scripts.base.files import replace_atomically
@@ -32,14 +35,17 @@ from scripts.history.results import BenchmarkFile, ResultFile, read_benchmarks, 
 from scripts.measuring import machines
 from scripts.measuring.results import MeasuredResults, print_reasons
 from scripts.releases import repo
-from scripts.releases.environment import ReleaseEnvironment
+from scripts.releases.environment import HELPERS, ReleaseEnvironment
 from scripts.site.publisher import GapPage
 
 __all__ = ["repo", "setup"]
 
 # asv's originals, which the replacements call
-asv_run, asv_publish = Run.run, Publish.run
+asv_run, asv_publish, asv_rm = Run.run, Publish.run, Rm.run
 asv_load_json, asv_write_json = util.load_json, util.write_json
+IMPORTS = "import asv_runner, elftools, wasmtime; print('imported')"
+# what `asv rm` can select results by, beside commit_hash
+REMOVABLE = ("benchmark", *(field for field, _ in Machine.fields))
 
 
 def setup() -> None:
@@ -49,6 +55,7 @@ def setup() -> None:
     """
     Run.run = run_and_explain
     Publish.run = publish_and_check
+    Rm.run = resolve_and_remove
     run_module.Results = MeasuredResults  # never replaces a value with n/a or a failure
     util.load_json, util.write_json = load_checked_json, write_json_atomically
     # asv detects steps in a pool of forked processes, which inherit the signal handlers below.
@@ -80,14 +87,71 @@ def run_and_explain(conf: Any, **options: Any) -> Any:
     if options.get("set_commit_hash") is not None:
         # asv would measure whatever is installed and store it as results of that release
         raise UserError("--set-commit-hash is not supported. Name the release to run instead.")
+    if options.get("parallel", 1) != 1:
+        raise UserError(
+            "--parallel (-j) is not supported: both environments share a folder, and processes "
+            "that run at the same time disturb each other's times."
+        )
+    environments = options.get("env_spec") or []
+    existing = [name for name in environments if re.match(r"existing(:|$)|:same$", name)]
+    check_existing_environments(conf, existing)
     exit_code = asv_run(conf, **{**options, "record_samples": True})
     print_reasons([*ReleaseEnvironment.missing.values(), *MeasuredResults.reasons])
-    if not exit_code and not options.get("dry_run") and options.get("bench") != ["just-discover"]:
+    if not exit_code and existing:
+        log.info(
+            f"Nothing was stored for {' '.join(existing)}: asv does not know which release an "
+            "existing environment has. To store results, name a release: uv run asv run 50.0.1"
+        )
+    elif not exit_code and not options.get("dry_run") and options.get("bench") != ["just-discover"]:
         log.info(
             "Times are totals for all modules of a shape. To see what unwind info costs: "
             f"uv run python -m scripts.gap --machine {machine}"
         )
     return exit_code
+
+
+def check_existing_environments(conf: Any, names: Sequence[str]) -> None:
+    """Check that existing environments can import what benchmarks import.
+
+    Raises:
+        UserError: there is no such Python, or it lacks a package. The message names the commands
+            that install all of them.
+    """
+    for name in names:
+        for env in get_environments(conf, [name], verbose=False):
+            python, reason = env._executable, "it is not a Python interpreter"
+            try:
+                if env.run(["-c", IMPORTS], display_error=False).strip() == "imported":
+                    break
+            except ProcessError as error:
+                reason = "".join(error.stderr.strip().splitlines()[-1:])
+            install = f"uv pip install --python {python}"
+            raise UserError(
+                f"The suite cannot run in {python} ({printable(reason, 150)}). Try: {install} "
+                f"asv_runner wasmtime && {install} --no-deps -r {HELPERS.as_posix()}"
+            )
+        else:
+            raise UserError(f"-E {name}: there is no such Python.")
+
+
+def resolve_and_remove(conf: Any, patterns: Sequence[str], *args: Any) -> None:
+    """Replace `asv rm`: accept releases as `commit_hash`, and reject patterns that asv misreads.
+
+    asv takes any text that is the beginning of a commit id, so an empty one removes all results,
+    and a release none. With an unknown key it ends with a traceback.
+    """
+    resolved = []
+    for pattern in patterns:
+        key, _, value = pattern.partition("=")
+        if key == "commit_hash":
+            pattern = f"{key}={get_repo(conf).get_hash_from_name(value)}"
+        elif key not in REMOVABLE:
+            raise UserError(
+                f"asv rm cannot select results by {key!r}. Choose one of: commit_hash, "
+                f"{', '.join(REMOVABLE)}. For example: uv run asv rm commit_hash=50.0.1"
+            )
+        resolved.append(pattern)
+    asv_rm(conf, resolved, *args)
 
 
 def publish_and_check(conf: Any, *args: Any, **options: Any) -> None:

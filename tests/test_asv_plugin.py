@@ -33,9 +33,10 @@ from scripts.measuring.results import MeasuredResults
 from scripts.releases import environment
 from scripts.releases.environment import ReleaseEnvironment
 
-from .conftest import DEADLINE, LIBUNWIND, NAME, ROOT, SYSTEM
+from .conftest import COMMITS, DEADLINE, LIBUNWIND, NAME, ROOT, SYSTEM
 from .conftest import asv as run_asv
-from .results import write_results
+from .github import write_program
+from .results import repository, write_results
 
 BENCHMARK: dict[str, Any] = {"name": NAME, "version": "1", "params": [["'on'", "'off'"]]}
 
@@ -52,6 +53,105 @@ def test_machine_name_that_cannot_be_a_folder_is_rejected(name: str, copy: Path)
     assert answer.returncode == 1
     assert f"--machine {name!r}: a name has letters" in answer.stdout + answer.stderr
     assert [path.name for path in (copy / "results").iterdir()] == ["benchmarks.json"]
+
+
+@pytest.mark.parametrize("parallel", [2, -1, 0])
+def test_parallel_run_is_rejected(parallel: int, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--parallel \(-j\) is not supported"):
+        asv_plugin.run_and_explain(SimpleNamespace(results_dir=tmp_path), parallel=parallel)
+
+
+@pytest.mark.parametrize("name", [":same", "existing:same", "existing"])
+def test_run_in_an_existing_environment_says_that_nothing_is_stored(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("asv"), "propagate", True)
+    monkeypatch.setattr(asv_plugin, "asv_run", lambda *_, **__: None)
+    caplog.set_level("INFO")
+    asv_plugin.run_and_explain(Config.load("asv.conf.json"), env_spec=[name])
+    assert f"Nothing was stored for {name}: " in caplog.text
+    assert "scripts.gap" not in caplog.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="creates shell scripts")
+@pytest.mark.parametrize(
+    ("python", "message"),
+    [
+        (None, "there is no such Python"),
+        ("exit 0", "it is not a Python interpreter"),
+        (f'exec {sys.executable} -I -S "$@"', "No module named 'asv_runner'"),
+    ],
+)
+def test_existing_environment_that_cannot_run_the_suite_is_rejected(
+    python: str | None, message: str, tmp_path: Path
+) -> None:
+    program = tmp_path / "bin/python"
+    if python is not None:
+        write_program(program, python)
+    with pytest.raises(UserError) as caught:
+        asv_plugin.run_and_explain(
+            Config.load("asv.conf.json"), env_spec=[f"existing:{program}"], dry_run=True
+        )
+    assert message in str(caught.value)
+    remedy = f"uv pip install --python {program} --no-deps -r fixtures/helper-requirements.txt"
+    assert (remedy in str(caught.value)) == (python is not None)
+
+
+# Removing results
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Change to a repository with results of two releases of two machines; return its folder."""
+    results = repository(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for machine in ("linux-x86_64", "macos-15-arm64"):
+        write_results(results, {"49.0.0": {}, "50.0.1": {}}, machine)
+    return tmp_path
+
+
+def list_results(folder: Path) -> set[str]:
+    versions = {commit[:8]: version for version, commit in COMMITS.items()}
+    paths = folder.glob("results/*/*-*.json")
+    return {f"{path.parent.name} {versions[path.name[:8]]}" for path in paths}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "left"),
+    [
+        (["commit_hash=50.0.1"], {"linux-x86_64 49.0.0", "macos-15-arm64 49.0.0"}),
+        (["commit_hash=49.0.0", "machine=linux*"],
+         {"linux-x86_64 50.0.1", "macos-15-arm64 49.0.0", "macos-15-arm64 50.0.1"}),
+        ([f"commit_hash={COMMITS['50.0.1'][:10]}", "os=macOS 15"],
+         {"linux-x86_64 49.0.0", "linux-x86_64 50.0.1", "macos-15-arm64 49.0.0"}),
+    ],
+)  # fmt: skip
+def test_results_are_removed_by_release(
+    patterns: list[str], left: set[str], recorded: Path
+) -> None:
+    asv_plugin.resolve_and_remove(Config.load("asv.conf.json"), patterns)
+    assert list_results(recorded) == left
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("commit_hash=", "'' is not a pinned release"),
+        ("commit_hash=5", "'5' is not a pinned release"),
+        ("commit_hash=50.0.2", "Did you mean 50.0.1"),
+        ("python=3.11", "cannot select results by 'python'. Choose one of: commit_hash, benchmark"),
+        ("50.0.1", "cannot select results by '50.0.1'"),
+    ],
+)
+def test_pattern_that_asv_would_misread_removes_nothing(
+    pattern: str, message: str, recorded: Path
+) -> None:
+    before = list_results(recorded)
+    assert len(before) == 4
+    with pytest.raises(UserError) as caught:
+        asv_plugin.resolve_and_remove(Config.load("asv.conf.json"), [pattern])
+    assert message in str(caught.value)
+    assert list_results(recorded) == before
 
 
 # Atomic writes
