@@ -258,7 +258,11 @@ def explain_error(error: BaseException) -> str:
     if isinstance(error, ProcessError):
         command = " ".join(map(str, error.args[:5]))
         last_line = "".join((error.stderr or error.stdout).strip().splitlines()[-1:])
-        hint = " Is the package index reachable?" if "install" in error.args else ""
+        hint = (
+            " Is the package index reachable? `pip config list` shows settings that may interfere."
+            if "install" in error.args
+            else ""
+        )
         return f"{command} … failed: {last_line}{hint}"
     if isinstance(error, re.error):
         return f"--bench is not a regular expression: {error}. Write \\( for a parenthesis."

@@ -492,18 +492,37 @@ def test_programs_run_without_variables_that_change_a_measurement(
 ) -> None:
     for name in ("PYTHONTRACEMALLOC", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES"):
         monkeypatch.setenv(name, "1")
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1")
+    for name in ("PIP_DRY_RUN", "PIP_TARGET", "PIP_ROOT", "PIP_USER", "PIP_CONSTRAINT"):
+        monkeypatch.setenv(name, "1")
+    for name in ("PIP_INDEX_URL", "PIP_PROXY", "PIP_CERT", "PIP_FIND_LINKS"):
+        monkeypatch.setenv(name, "http://127.0.0.1")
     started: list[dict[str, str]] = []
     run = lambda *_, env, **__: started.append(env)  # noqa: E731
     monkeypatch.setattr(Virtualenv, "run_executable", run)
     (system,) = create_environments(SYSTEM)
     system.run_executable("python", [])
     system.run_executable("python", [], env={"PYTHONPATH": "/x", "UNWINDER": "system"})
-    assert not any(
-        name.startswith(environment.UNWANTED_PREFIXES) for env in started for name in env
-    )
-    assert started[0]["PIP_INDEX_URL"]
+    first = {name for name in started[0] if name.startswith(("PYTHON", "LD_", "DYLD_", "PIP_"))}
+    assert first >= {"PIP_INDEX_URL", "PIP_PROXY", "PIP_CERT", "PIP_FIND_LINKS"}
+    assert first <= environment.PIP_SETTINGS
     assert started[1] == {"UNWINDER": "system"}
+
+
+def test_environment_is_created_without_variables_that_change_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("VIRTUALENV_SYSTEM_SITE_PACKAGES", "VIRTUALENV_NO_PIP", "PIP_TARGET"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1")
+    started: list[dict[str, str]] = []
+    monkeypatch.setattr(util, "check_call", lambda _, env: started.append(env))
+    monkeypatch.setattr(Virtualenv, "_install_requirements", lambda _: None)
+    (system,) = create_environments(SYSTEM)
+    system._setup()
+    assert started[0]["PIP_INDEX_URL"]
+    assert not {name for name in started[0] if name.startswith(("VIRTUALENV_", "PIP_T"))} - {
+        "PIP_TIMEOUT", "PIP_TRUSTED_HOST",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("script", ["import sys; sys.exit('no loader')", "raise LookupError(1)"])
