@@ -6,6 +6,7 @@ docstrings and comments give the reasons.
 """
 
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 
 from asv import util
 from asv.commands import compare, show
+from asv.commands import machine as machine_module
 from asv.commands import publish as publish_module
 from asv.commands import run as run_module
 from asv.commands.publish import Publish
@@ -68,6 +70,9 @@ def setup() -> None:
     Machine.hardcoded_machine_name = machines.local_name()
     MachineCollection.load = staticmethod(lambda name, _path=None: machines.describe_machine(name))
     MachineCollection.save = staticmethod(lambda name, fields, _path=None: None)
+    # asv writes machine.json before it measures; MeasuredResults writes it with the first result
+    Machine.save = lambda self, results: None
+    machine_module.Machine.run = describe_this_machine
     sys.excepthook = print_exception
     sys.unraisablehook = repeat_lost_interrupt
     for name in ("SIGTERM", "SIGHUP"):  # as on Ctrl-C, asv then ends its children before it exits
@@ -154,13 +159,24 @@ def resolve_and_remove(conf: Any, patterns: Sequence[str], *args: Any) -> None:
     asv_rm(conf, resolved, *args)
 
 
+def describe_this_machine(**_: Any) -> None:
+    """Replace `asv machine`: print the description of this host, which needs no answers."""
+    fields = machines.describe_machine(machines.local_name())
+    description = ", ".join(f"{name}: {value}" for name, value in fields.items())
+    log.info(
+        f"This machine describes itself: {description}. Nothing is asked or stored. To record "
+        "results under another name, use asv run --machine NAME."
+    )
+
+
 def publish_and_check(conf: Any, *args: Any, **options: Any) -> None:
     """Replace `asv publish`: print where the site is, then fail if the report had problems.
 
     asv writes index.json last. An error raised earlier, by a publisher, would leave a broken site.
     """
     asv_publish(conf, *args, **options)
-    log.info(f"The site is in {conf.html_dir}. To see it: uv run asv preview")
+    preview = f"uv run asv preview --html-dir {shlex.quote(conf.html_dir)}"
+    log.info(f"The site is in {conf.html_dir}. To see it: {preview}")
     if GapPage.problems:
         raise UserError("\n".join(GapPage.problems))
 

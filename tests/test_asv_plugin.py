@@ -28,6 +28,7 @@ from asv.runner import BenchmarkResult
 from asv.util import ProcessError, UserError
 
 from scripts import asv_plugin
+from scripts.history.machine import read_description
 from scripts.measuring import machines, results
 from scripts.measuring.results import MeasuredResults
 from scripts.releases import environment
@@ -71,6 +72,37 @@ def test_run_in_an_existing_environment_says_that_nothing_is_stored(
     asv_plugin.run_and_explain(Config.load("asv.conf.json"), env_spec=[name])
     assert f"Nothing was stored for {name}: " in caplog.text
     assert "scripts.gap" not in caplog.text
+
+
+def test_run_that_stores_nothing_leaves_no_machine(copy: Path) -> None:
+    answer = run_asv(
+        copy, "run", "--python=same", "--quick", "--bench", "track_fde_count", "--machine", "mine"
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert not (copy / "results/mine").exists()
+
+
+def test_description_of_the_machine_is_stored_with_its_first_result(tmp_path: Path) -> None:
+    store(tmp_path, [1.0], [1.0])
+    assert read_description(tmp_path / "here").machine == "here"
+
+
+@pytest.mark.parametrize("options", [[], ["--yes"], ["--machine", "x"]])
+def test_asv_machine_asks_nothing(options: list[str], tmp_path: Path) -> None:
+    answer = run_asv(ROOT, "machine", *options, home=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert f"machine: {machines.local_name()}" in answer.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_preview_is_advised_for_the_folder_of_the_site(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("asv"), "propagate", True)
+    monkeypatch.setattr(asv_plugin, "asv_publish", lambda *_, **__: None)
+    caplog.set_level("INFO")
+    asv_plugin.publish_and_check(SimpleNamespace(html_dir="my site"))
+    assert "uv run asv preview --html-dir 'my site'" in caplog.text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="creates shell scripts")
