@@ -5,6 +5,7 @@ once this module has imported them. `setup` replaces functions where asv has no 
 docstrings and comments give the reasons.
 """
 
+import io
 import re
 import shlex
 import signal
@@ -54,7 +55,13 @@ def setup() -> None:
     """Replace functions of asv. asv calls this after it has loaded the plugin.
 
     scripts/dependencies.py has checked before that the version of asv is the pinned one.
+
+    Raises:
+        SystemExit: standard output is closed.
     """
+    if sys.stdout is None:
+        sys.stdout = io.StringIO()  # asv flushes it before it exits
+        sys.exit("Standard output is closed. To discard it, redirect it to /dev/null.")
     Run.run = run_and_explain
     Publish.run = publish_and_check
     Rm.run = resolve_and_remove

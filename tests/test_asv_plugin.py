@@ -627,6 +627,18 @@ def test_unexpected_error_is_printed_with_its_traceback(capsys: pytest.CaptureFi
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="uses /dev/full")
+@pytest.mark.parametrize("redirection", [">&-", "> /dev/full"])
+def test_output_that_cannot_be_written_is_an_error_of_one_line(redirection: str) -> None:
+    answer = subprocess.run(
+        ["sh", "-c", f'"$0" -m asv show {redirection}', sys.executable],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=DEADLINE,
+    )  # fmt: skip
+    assert answer.returncode == 1
+    assert answer.stderr.count("\n") == 1
+    assert re.search("Standard output is closed|No space left on device", answer.stderr)
+
+
 INTERRUPT = """
 import signal, time
 from asv.plugin_manager import plugin_manager
