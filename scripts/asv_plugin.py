@@ -180,7 +180,19 @@ def publish_and_check(conf: Any, *args: Any, **options: Any) -> None:
     """Replace `asv publish`: print where the site is, then fail if the report had problems.
 
     asv writes index.json last. An error raised earlier, by a publisher, would leave a broken site.
+
+    Raises:
+        UserError: the report had problems, a release of the range is unknown, or asv would delete a
+            folder that is no site.
     """
+    if (releases := options.get("range_spec")) is not None:
+        get_repo(conf).get_hashes_from_range(releases)  # asv checks it after deleting the site
+    site = Path(conf.html_dir)
+    if site.exists() and not (site / "asv.js").exists() and (site.is_file() or any(site.iterdir())):
+        raise UserError(
+            f"{site} is not a site that asv has published, and asv would delete it. "
+            "Name another folder with --html-dir."
+        )
     asv_publish(conf, *args, **options)
     preview = f"uv run asv preview --html-dir {shlex.quote(conf.html_dir)}"
     log.info(f"The site is in {conf.html_dir}. To see it: {preview}")
@@ -291,6 +303,14 @@ def explain_error(error: BaseException) -> str:
         return f"--bench is not a regular expression: {error}. Write \\( for a parenthesis."
     if isinstance(error, FileNotFoundError) and "preview" in sys.argv:
         return f"{error.filename} is missing. Run `uv run asv publish` first."
+    if isinstance(error, OverflowError) and "preview" in sys.argv:
+        return f"--port is not a port: {error}"
+    if isinstance(error, EOFError):
+        return (
+            "asv asked a question, but standard input has ended. Use -y, or run it in a terminal."
+        )
+    if isinstance(error, UnicodeDecodeError):
+        return f"A file is not UTF-8: {error}."
     if isinstance(error, OSError):
         return f"asv stopped: {error}.{stored}"
     return ""

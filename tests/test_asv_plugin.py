@@ -95,6 +95,36 @@ def test_asv_machine_asks_nothing(options: list[str], tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["precious", "precious/file"])
+def test_folder_that_is_no_site_is_not_deleted(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: list[Any] = []
+    monkeypatch.setattr(asv_plugin, "asv_publish", published.append)
+    file = tmp_path / "precious/file"
+    file.parent.mkdir()
+    conf = SimpleNamespace(html_dir=str(tmp_path / name))
+    if name == "precious":
+        asv_plugin.publish_and_check(conf)  # it is empty
+    file.write_text("text")
+    with pytest.raises(UserError, match=r"is not a site .* Name another folder with --html-dir"):
+        asv_plugin.publish_and_check(conf)
+    assert len(published) == (name == "precious")
+    (file.parent / "asv.js").touch()
+    if name == "precious":
+        asv_plugin.publish_and_check(conf)
+        assert len(published) == 2
+
+
+def test_unknown_release_deletes_no_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = Config.load("asv.conf.json")
+    conf.html_dir = str(tmp_path)
+    (tmp_path / "asv.js").touch()
+    with pytest.raises(UserError, match=r"'50\.0\.2' is not a pinned release"):
+        asv_plugin.publish_and_check(conf, range_spec="50.0.2")
+    assert (tmp_path / "asv.js").exists()
+
+
 def test_preview_is_advised_for_the_folder_of_the_site(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -595,6 +625,8 @@ def test_all_clones_share_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             r"python -mpip install x … failed: two Is the package index reachable\?",
         ),
         (ProcessError(["git", "commit"], 1, "out", ""), "git commit … failed: out$"),
+        (EOFError("EOF when reading a line"), "asked a question, but .* Use -y"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "file is not UTF-8: "),
         (re.error("missing )"), r"--bench is not a regular expression: missing \)"),
     ],
 )
