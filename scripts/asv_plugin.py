@@ -6,6 +6,7 @@ docstrings and comments give the reasons.
 """
 
 import io
+import os
 import re
 import shlex
 import signal
@@ -267,6 +268,10 @@ def print_exception(
     """Print a one-line explanation of an error, or the traceback if the error is a bug."""
     if explanation := explain_error(error):
         print(explanation, file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # Python would flush again at exit, fail, and exit with 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
         sys.__excepthook__(kind, error, traceback)
 

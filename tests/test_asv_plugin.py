@@ -666,8 +666,8 @@ def test_output_that_cannot_be_written_is_an_error_of_one_line(redirection: str)
         ["sh", "-c", f'"$0" -m asv show {redirection}', sys.executable],
         cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=DEADLINE,
     )  # fmt: skip
-    assert answer.returncode == 1
-    assert answer.stderr.count("\n") == 1
+    assert answer.returncode == 1, answer.stderr
+    assert answer.stderr.count("\n") == 1, answer.stderr
     assert re.search("Standard output is closed|No space left on device", answer.stderr)
 
 
