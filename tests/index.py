@@ -21,6 +21,7 @@ class Index:
     def __init__(self) -> None:
         self.files: list[dict[str, Any]] = []
         self.status = 200
+        self.type = JSON
         self.body: bytes | None = None
         self.url = ""
         self.contents: dict[str, bytes] = {}
@@ -69,7 +70,7 @@ class Index:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(index.status)
-                self.send_header("Content-Type", JSON)
+                self.send_header("Content-Type", index.type)
                 self.end_headers()
                 name = self.path.rstrip("/").rpartition("/")[2]
                 content = index.contents.get(name)

@@ -177,6 +177,26 @@ def test_failed_valgrind_is_na_and_its_output_is_the_reason(
 
 
 @linux
+@pytest.mark.parametrize(
+    "script",
+    [
+        "kill -ILL $$",
+        "echo 'a forked process ended with exit code -4' >&2; exit 1",
+        "echo '==7== valgrind: Unrecognised instruction at address 0x1.\nmore\nx\ny' >&2; exit 1",
+    ],
+)
+def test_instruction_that_valgrind_lacks_is_blamed_on_valgrind(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BENCHMARKS_STRICT", raising=False)
+    monkeypatch.setenv("PATH", path_with_valgrind(tmp_path, script))
+    with pytest.raises(NotImplementedError) as caught:
+        _callgrind.run_profiled("this", 1, b"")
+    assert "Install a newer valgrind" in str(caught.value)
+    assert "exit code" not in str(caught.value)
+
+
+@linux
 def test_empty_profile_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", path_with_valgrind(tmp_path, "exit 0"))
     with pytest.raises(ValueError, match="is cut off after 0 lines"):
@@ -204,11 +224,12 @@ def test_counted_program_inherits_only_the_kept_variables(
 ) -> None:
     monkeypatch.setenv("PATH", path_with_valgrind(tmp_path, f"env > {tmp_path}/environment"))
     monkeypatch.setenv("UNWINDER", "libunwind")
+    monkeypatch.setenv("VALGRIND_LIB", "/opt/valgrind")
     monkeypatch.setenv("SESSION", "moves addresses")
     with pytest.raises(ValueError, match="is cut off"):
         _callgrind.run_profiled("this", 1, b"")
     variables = (tmp_path / "environment").read_text().splitlines()
-    assert {"PYTHONHASHSEED=0", "UNWINDER=libunwind"} <= set(variables)
+    assert {"PYTHONHASHSEED=0", "UNWINDER=libunwind", "VALGRIND_LIB=/opt/valgrind"} <= {*variables}
     assert not [line for line in variables if line.startswith("SESSION=")]
 
 

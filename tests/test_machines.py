@@ -1,6 +1,7 @@
 """How machines are described, on this host and on simulated macOS, Windows and Alpine."""
 
 import json
+import logging
 import platform
 import sys
 from functools import partial
@@ -10,7 +11,8 @@ import pytest
 from asv import util
 from asv.util import UserError
 
-from scripts.history.machine import describe_contradiction, read_machine
+from scripts import asv_plugin
+from scripts.history.machine import describe_contradiction, read_hosts, read_machine
 from scripts.measuring import machines, unwinders
 
 from .results import describe_machine
@@ -159,6 +161,40 @@ def test_memory_is_rounded_up_to_a_class(size: int, described: str) -> None:
     assert machines.classify_memory(size) == described
 
 
+ODD_RELEASES: list[dict[str, str] | Exception] = [
+    {"NAME": "x" * 500, "VERSION_ID": "1." + "2" * 500},
+    {"NAME": "<b>Best|OS`", "VERSION_ID": "1<2"},
+    {"NAME": "", "VERSION_ID": ""},
+    {"NAME": "\x1b[31mred\n", "VERSION_ID": "\udc80"},
+    {"NAME": "Ubuntu on Windows", "VERSION_ID": "24.04"},
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the name implies Linux")
+@pytest.mark.parametrize("release", ODD_RELEASES)
+def test_description_of_an_odd_system_can_be_read(
+    release: dict[str, str] | Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulate(monkeypatch, "linux", platform.machine(), freedesktop_os_release=release)
+    name = machines.local_name()
+    machines.check_machine(name, tmp_path)
+    asv_plugin.write_json_atomically(
+        str(tmp_path / name / "machine.json"), machines.describe_machine(name), 1
+    )
+    machine, problems = read_machine(tmp_path / name)
+    assert machine.system == "Linux"
+    assert problems == []
+
+
+@pytest.mark.parametrize("machine", ["x86 64", "", "a/b", "x" * 10])
+def test_local_name_is_valid_for_any_processor(
+    machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    machines.check_machine(machines.local_name(), tmp_path)
+
+
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
     """Write the description of a recorded machine that matches this host; return its path."""
@@ -272,6 +308,33 @@ def test_newest_fact_says_how_a_mac_registers(tmp_path: Path, later: bool) -> No
     ]
     (folder / "hosts.jsonl").write_text("".join(f"{json.dumps(host)}\n" for host in hosts))
     assert read_machine(folder)[0].sections is later
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"libgcc": {"file": "/lib/<x>", "package": "", "build_id": ""}},
+        {"libgcc": {"file": "/lib/x", "package": "x", "build_id": "no digits"}},
+        {"apple": ["/usr/lib/" + "x" * 300]},
+        {"apple": ["x"] * 5000},
+    ],
+)
+def test_facts_that_readers_refuse_are_left_out(
+    facts: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(logging.getLogger("asv"), "propagate", True)
+    monkeypatch.setattr(unwinders, "collect_facts", lambda: facts)
+    monkeypatch.setattr(platform, "platform", lambda: "x" * 20_000)
+    machines.record_host(tmp_path)
+    hosts, problems = read_hosts(tmp_path / "hosts.jsonl")
+    assert problems == []
+    (line,) = hosts
+    assert json.loads(line)["facts"]["python"] == platform.python_version()
+    assert "unwinders" not in json.loads(line)["facts"]
+    assert "Cannot record the fact 'unwinders' of this host" in caplog.text
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n\n", b'{"since": "20', b"<<<<<<< HEAD\n", b"\xff"])

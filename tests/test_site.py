@@ -122,7 +122,9 @@ def test_publish_prints_where_the_site_is(
     publishing: subprocess.CompletedProcess[str], site: Path
 ) -> None:
     last = publishing.stdout.strip().splitlines()[-1]
-    assert last.endswith("The site is in .asv/html. To see it: uv run asv preview")
+    assert last.endswith(
+        "The site is in .asv/html. To see it: uv run asv preview --html-dir .asv/html"
+    )
 
 
 def test_front_page_starts_with_the_headline(site: Path, report: Report) -> None:

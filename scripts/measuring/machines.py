@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,13 @@ from asv.util import UserError
 from packaging.tags import platform_tags
 
 from scripts.base.files import replace_atomically
+from scripts.base.schema import clean_text, parse_json
 from scripts.history.machine import (
     LOCAL,
+    MAX_LINE_BYTES,
+    Facts,
     describe_contradiction,
+    parse_system,
     read_description,
 )
 from scripts.measuring import unwinders
@@ -35,6 +40,7 @@ from scripts.releases import pins
 
 SYSTEMS = {"darwin": "macos", "win32": "windows"}
 CPUINFO = Path("/proc/cpuinfo")
+MAX_FACT_BYTES = MAX_LINE_BYTES // 10  # there are at most 10 facts
 ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
 WINDOWS_SERVERS = {14_393: "2016", 17_763: "2019", 20_348: "2022", 26_100: "2025"}  # by build
 ADDR_NO_RANDOMIZE, ASK = 0x0040000, 0xFFFFFFFF  # arguments of personality()
@@ -60,7 +66,7 @@ def describe_machine(name: str) -> dict[str, str]:
 
 def name_architecture() -> str:
     """Return the processor architecture, by the same name on every system."""
-    machine = platform.machine().lower()
+    machine = re.sub(r"[^\w.-]", "_", platform.machine().lower(), flags=re.ASCII) or "unknown"
     return ARCHITECTURES.get(machine, machine)
 
 
@@ -72,11 +78,14 @@ def name_operating_system() -> str:
         return name_windows(platform.version(), platform.win32_edition() or "")
     try:
         release = platform.freedesktop_os_release()
-    except OSError:  # the file is optional
+    except (OSError, ValueError):  # the file is optional, and may not be UTF-8
         release = {"NAME": "Linux"}
     number = ".".join(release.get("VERSION_ID", "").split(".")[:2])
     name = release["NAME"].replace(" GNU/Linux", "").replace(" Linux", "")
-    system = f"{name} {number}".strip()
+    name = clean_text(name, "Linux", 80)
+    if parse_system(name) not in ("", "Linux"):  # readers would take it for another system
+        name = "Linux"
+    system = f"{name} {clean_text(number, length=20)}".strip()
     if platform.libc_ver()[0] != "glibc":
         return f"{system}, musl"
     libgcc = best_effort("read the version of libgcc", unwinders.libgcc_major, "")
@@ -152,12 +161,29 @@ def record_host(folder: Path) -> None:
         "asv": lambda: version("asv"),
     }
     values = {
-        name: best_effort(f"read the fact {name!r} of this host", reader, None)
+        name: best_effort(
+            f"record the fact {name!r} of this host", partial(read_fact, name, reader), None
+        )
         for name, reader in readers.items()
     }
     facts = {name: value for name, value in values.items() if value is not None}
     warn_of_library_change(facts.get("unwinders", {}))
     best_effort(f"write {folder / 'hosts.jsonl'}", lambda: append_host(folder, facts), None)
+
+
+def read_fact(name: str, reader: Callable[[], Any]) -> Any:
+    """Return a fact about this host.
+
+    Raises:
+        ValueError: those who read `hosts.jsonl` would refuse the fact.
+    """
+    value = reader()
+    value = clean_text(value) if isinstance(value, str) else value
+    content = json.dumps({name: value}).encode()
+    if len(content) > MAX_FACT_BYTES:
+        raise ValueError(f"longer than {MAX_FACT_BYTES:,} bytes")
+    parse_json(content, Facts)
+    return value
 
 
 FIRST_BUILD_IDS: dict[str, str] = {}  # by unwinder: the build id that this process saw first

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 from asv.console import log
 from elftools.elf.elffile import ELFFile
 
+from scripts.base.schema import clean_text
+
 LIBGCC, LIBUNWIND = "libgcc_s.so.1", "libunwind.so.1"  # nongnu's libunwind is libunwind.so.8
 SECTIONS = ("__unw_add_dynamic_eh_frame_section", "__unw_remove_dynamic_eh_frame_section")
 # Program -> (arguments that ask which package a file belongs to, pattern of the answer).
@@ -76,7 +78,7 @@ def find_library(name: str) -> Path | None:
 def package_name(file: Path) -> str:
     """Return name and version of the package of a file, or an empty string if it is unknown."""
     changed = file.stat().st_mtime_ns if file.exists() else 0  # an update during a run is noticed
-    return find_package(file, changed)
+    return clean_text(find_package(file, changed))
 
 
 @functools.cache

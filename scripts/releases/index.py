@@ -14,7 +14,7 @@ from typing import Any
 import requests
 from asv.util import UserError
 from packaging.utils import parse_wheel_filename
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
     DistributionPackage,
@@ -22,6 +22,8 @@ from pypi_simple import (
     PyPISimple,
     UnsupportedRepoVersionError,
 )
+
+from scripts.base.schema import printable
 
 MAX_BYTES = 200 << 20  # of a download or of what is read of it; the largest wheel so far has 105 MB
 MAX_DURATION = timedelta(minutes=10)  # of a download
@@ -51,22 +53,34 @@ class BoundedSession(requests.Session):
         return response
 
 
-def list_packages(client: PyPISimple, project: str) -> list[DistributionPackage]:
-    """Return the files of a project that have a version, in the order of their names.
+def list_packages(client: PyPISimple, project: str) -> tuple[list[DistributionPackage], list[str]]:
+    """Return the files of a project in the order of their names, and a line for each skipped one.
+
+    A file is skipped if its version is malformed.
 
     Raises:
         UserError: the index cannot be reached, is not a package index, or lists a malformed name.
     """
+    packages, skipped = [], []
     try:
         page = client.get_project_page(project, timeout=60)
-        packages = [package for package in page.packages if package.version is not None]
-        for package in packages:
-            Version(str(package.version))
+        for package in sorted(page.packages, key=lambda package: package.filename):
+            if package.version is None:
+                continue
+            try:
+                Version(package.version)
+            except InvalidVersion:
+                skipped.append(f"skipped {package.filename}: {package.version} is not a version")
+                continue
             if package.package_type == "wheel":
                 parse_wheel_filename(package.filename)
+            packages.append(package)
     except (OSError, NoSuchProjectError, UnsupportedRepoVersionError, ValueError) as error:
-        raise UserError(f"The package index did not list {project}: {error}") from error
-    return sorted(packages, key=lambda package: package.filename)
+        reason = printable(" ".join(str(error).split()), 300)
+        raise UserError(f"The package index did not list {project}: {reason}") from error
+    except RecursionError as error:
+        raise UserError(f"The package index did not list {project}: nested too deeply") from error
+    return packages, skipped
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from asv.util import UserError
 from packaging.version import Version
 from pypi_simple import DistributionPackage, PyPISimple
 
-from scripts.base.schema import describe_error
+from scripts.base.schema import ReleaseName, describe_error
 from scripts.releases import pins
 from scripts.releases.index import list_packages, open_wheel, read_members, run_update
 from scripts.releases.pins import Registration, Release
@@ -47,20 +47,35 @@ REGISTRATION_SYMBOLS = {
 WheelsByRelease = dict[Version, list[DistributionPackage]]  # native wheels only
 
 
-def fetch_releases(client: PyPISimple) -> WheelsByRelease:
+def fetch_releases(client: PyPISimple) -> tuple[WheelsByRelease, list[str]]:
     """Return the releases on the index since FIRST_RELEASE, with their native wheels.
 
+    Also return a line for each file that is skipped because of its version.
+
     Raises:
-        UserError: the index cannot be reached, is not a package index, or lists a malformed name.
+        UserError: the index cannot be reached, is not a package index, or lists a malformed name or
+            no native wheel.
     """
     wheels_by_release: WheelsByRelease = defaultdict(list)
-    for package in list_packages(client, "wasmtime"):
+    packages, skipped = list_packages(client, "wasmtime")
+    for package in packages:
         version = Version(str(package.version))
-        if version >= FIRST_RELEASE:
+        if version >= FIRST_RELEASE and package.filename.startswith("wasmtime-"):
             wheels = wheels_by_release[version]
             if package.package_type == "wheel" and pins.is_native(package.filename):
                 wheels.append(package)
-    return wheels_by_release
+    if not any(wheels_by_release.values()):
+        raise UserError(
+            "The package index did not list wasmtime: there is no wheel on its page. "
+            "Is it a package index, or the login page of a network?"
+        )
+    return wheels_by_release, skipped
+
+
+def read_upload_time(wheel: DistributionPackage) -> datetime | None:
+    """Return when a wheel was uploaded, or None if that or the time zone is unknown."""
+    time = wheel.upload_time
+    return None if time is None or time.tzinfo is None else time
 
 
 def build_pin(version: Version, wheels: Sequence[DistributionPackage]) -> Release:
@@ -69,23 +84,25 @@ def build_pin(version: Version, wheels: Sequence[DistributionPackage]) -> Releas
     Raises:
         UserError: the index gives no upload time or no hash, or a malformed one.
     """
+    uploads = []
     for wheel in wheels:
-        if wheel.upload_time is None or "sha256" not in wheel.digests:
+        upload = read_upload_time(wheel)
+        if upload is None or "sha256" not in wheel.digests:
             raise UserError(
                 f"The index gives no upload time or sha256 for {wheel.filename}. "
                 "Use an index that serves the JSON form of the simple API."
             )
-    first_upload = min(wheel.upload_time for wheel in wheels if wheel.upload_time is not None)
-    pin = Release(
-        version=str(version),
-        time=first_upload.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        wheels={wheel.filename: wheel.digests["sha256"] for wheel in wheels},
-    )
+        uploads.append(upload)
     try:
+        pin = Release(
+            version=str(version),
+            time=min(uploads).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            wheels={wheel.filename: wheel.digests["sha256"] for wheel in wheels},
+        )
         return msgspec.convert(asdict(pin), Release)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UserError(
-            f"The index has a malformed name or hash: {describe_error(error)}"
+            f"The index has a malformed name, time or hash of {version}: {describe_error(error)}"
         ) from error
 
 
@@ -121,6 +138,10 @@ def find_reason_to_skip(
     """Return why a release is not pinned, or None if it may be."""
     if version.is_prerelease:
         return "a pre-release"
+    try:
+        msgspec.convert(str(version), ReleaseName)
+    except ValueError:
+        return "only versions such as 51.0.0 can be pinned"
     if any(wheel.is_yanked for wheel in wheels):
         return "yanked"
     if not wheels:
@@ -133,7 +154,7 @@ def find_reason_to_skip(
 def find_reason_to_wait(wheels: Sequence[DistributionPackage]) -> str | None:
     """Return why a release is not pinned yet, or None if it can be pinned now."""
     now = datetime.now(UTC)
-    uploads = [wheel.upload_time for wheel in wheels if wheel.upload_time is not None]
+    uploads = [time for wheel in wheels if (time := read_upload_time(wheel))]
     if not uploads or now - min(uploads) > MAX_WAIT:
         return None
     names = " ".join(wheel.filename for wheel in wheels)
@@ -181,8 +202,8 @@ def update_pins(client: PyPISimple) -> None:
     before = releases = pins.load_pins()
     pinned_versions = {Version(pinned.version) for pinned in releases}
     newest = max(pinned_versions)
-    index = fetch_releases(client)
-    lines = list(compare_with_index(releases, index))
+    index, lines = fetch_releases(client)
+    lines += compare_with_index(releases, index)
     for version in sorted(index.keys() - pinned_versions):
         if reason := find_reason_to_skip(version, index[version], newest):
             lines.append(f"skipped {version}: {reason}")

@@ -188,7 +188,8 @@ def find_new_wheels(client: PyPISimple, wheels: Sequence[Wheel]) -> list[Distrib
     """
     read_versions = {Version(wheel.version) for wheel in wheels}
     new = {}
-    for package in list_packages(client, "ziglang"):
+    packages, _ = list_packages(client, "ziglang")
+    for package in packages:
         version = Version(str(package.version))
         is_usable = PLATFORM.search(package.filename) and not package.is_yanked
         if is_usable and version >= FIRST_WHEEL and not version.is_prerelease:

@@ -33,8 +33,8 @@ LEGEND = (
     "time without; extra ms: added by unwind info, per 1000 modules."
 )
 EXCEPTIONS = (
-    "macOS 11 and 12: as up to 49.0.0. libgcc: keep it (13 or later: below {fdes:,} FDEs a module). "
-    "Apple silicon up to 49.0.0: turn it off (nothing is lost, inferred)."
+    "macOS 11 and 12: as up to 49.0.0. libgcc: keep it (13 or later: below {fdes:,} FDEs a "
+    "module). Apple silicon up to 49.0.0: turn it off (nothing is lost, inferred)."
 )
 CSV_COLUMNS = (
     "machine", "unwinder", "release", "benchmark", "shape", "value", "low", "high", "samples",
