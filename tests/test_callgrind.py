@@ -160,7 +160,7 @@ def test_missing_valgrind_is_na_or_an_error_in_strict_mode(
             "echo 'one\ntwo\nno such processor' >&2; exit 3",
             "ended with exit code 3: one two no such proc",
         ),
-        ("kill -ILL $$", "SIGILL .valgrind lacks an instruction.*install a newer valgrind.$"),
+        ("kill -ILL $$", "valgrind does not know an instruction"),
         ("kill -KILL $$", r"was killed by SIGKILL \(most likely the system ran out of memory\)$"),
     ],
 )
@@ -181,7 +181,7 @@ def test_failed_valgrind_is_na_and_its_output_is_the_reason(
     "script",
     [
         "kill -ILL $$",
-        "echo 'a forked process ended with exit code -4' >&2; exit 1",
+        "echo 'a forked process was killed by SIGILL' >&2; exit 1",
         "echo '==7== valgrind: Unrecognised instruction at address 0x1.\nmore\nx\ny' >&2; exit 1",
     ],
 )

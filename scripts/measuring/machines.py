@@ -97,7 +97,10 @@ def name_windows(version: str, edition: str) -> str:
 
     Newer versions of Python know more names of `platform.release()`, but builds keep their number.
     """
-    build = int(version.split(".")[2])
+    numbers = re.match(r"\d+\.\d+\.(\d+)", version)
+    if numbers is None:
+        return "Windows"
+    build = int(numbers[1])
     if not edition.startswith("Server"):
         return f"Windows {11 if build >= 22_000 else 10}"
     return f"Windows Server {WINDOWS_SERVERS.get(build, f'build {build}')}"
