@@ -52,7 +52,7 @@ PACKAGES = {  # package -> the module in it, and the SHA-256 of the module
 }
 RELEASES = ("49.0.0", "50.0.1")
 COUNTS = (20, 200, 1000)
-SAMPLES = 5  # of each setting
+SAMPLES = 9  # of each setting
 DROP_MS = 500  # a sample unloads the last modules of a load if unloading all would take longer
 MODULE_MB = 2.5  # memory of the largest module
 # The range may be missed by this share, or by this many milliseconds.

@@ -33,8 +33,8 @@ LEGEND = (
     "time without; extra ms: added by unwind info, per 1000 modules."
 )
 EXCEPTIONS = (
-    "macOS 11 and 12: as up to 49.0.0. libgcc: keep it (13 or later: below {fdes:,} FDEs a "
-    "module). Apple silicon up to 49.0.0: turn it off (nothing is lost, inferred)."
+    "macOS 11, 12: as up to 49.0.0. libgcc: keep it (13 or later: below {fdes:,} FDEs a module). "
+    "Apple silicon up to 49.0.0: turn off, nothing is lost (inferred)."
 )
 CSV_COLUMNS = (
     "machine", "unwinder", "release", "benchmark", "shape", "value", "low", "high", "samples",
@@ -112,7 +112,6 @@ def print_short(report: Report, console: Console) -> None:
     for series in select_short_series(report):
         print_table(build_era_table(series, shapes, ranges=False), console)
     say("deregister, register: instructions per module; extra ms: per 1000 modules")
-    say("")
     say(
         f"Rules for {advice.THRESHOLD} ms per module (macOS, LLVM libunwind; T FDEs loaded in all, "
         "f in a module; all go, or one and the others stay; in between, measure):"

@@ -125,8 +125,8 @@ def describe_basis(history: History, verdict: Verdict) -> str:
     if not unwinder.stand_in:
         return f"Basis: {machine}."
     has_mac = any(machine.is_mac for machine in history.machines.values())
-    basis = f"Basis: {machine}, where {unwinder.name} stands in for Apple's"
-    return f"{basis}." if has_mac else f"{basis}; no Mac is recorded yet."
+    basis = f"Basis: {machine}. {unwinder.name} stands in for Apple's"
+    return f"{basis}." if has_mac else f"{basis}; no Mac is recorded."
 
 
 class PlatformAdvice(NamedTuple):
