@@ -288,6 +288,55 @@ def test_host_is_recorded_again_only_if_it_changes(
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["hosts.jsonl"]
 
 
+INTEL = """vendor_id\t: GenuineIntel
+cpu family\t: 6
+model\t\t: 143
+model name\t: Intel(R) Xeon(R) Processor
+stepping\t: 8
+"""
+
+
+def test_processors_of_one_name_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    monkeypatch.setattr(machines, "CPUINFO", cpuinfo)
+    cpuinfo.write_text(INTEL)
+    assert machines.identify_processor() == "GenuineIntel family 6 model 143 stepping 8"
+
+
+def test_times_of_another_processor_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "linux-x86_64"
+    monkeypatch.setattr(machines, "identify_processor", lambda: "AuthenticAMD family 25 model 17")
+    machines.record_host(folder)
+    machines.check_machine(folder.name, tmp_path)
+    monkeypatch.setattr(machines, "identify_processor", lambda: "GenuineIntel family 6 model 143")
+    with pytest.raises(UserError, match="use another machine name"):
+        machines.check_machine(folder.name, tmp_path)
+
+
+def test_caches_are_recorded_as_the_system_states_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(machines, "CACHES", tmp_path)
+    assert machines.read_caches() is None
+    for index, facts in enumerate((("1", "Data", "32K"), ("2", "Unified", "1024K"))):
+        (tmp_path / f"index{index}").mkdir()
+        for name, value in zip(("level", "type", "size"), facts, strict=True):
+            (tmp_path / f"index{index}" / name).write_text(f"{value}\n")
+    assert machines.read_caches() == {"L1 Data": "32K", "L2 Unified": "1024K"}
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(
+        unwinders,
+        "run_program",
+        lambda _, arguments: {"hw.l2cachesize": "12582912\n"}.get(arguments[1], ""),
+    )
+    assert machines.read_caches() == {"hw.l2cachesize": "12582912"}
+
+
 def test_host_that_returns_is_recorded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -420,6 +420,19 @@ def add_environment_variable(path: Path) -> None:
     path.rename(path.with_name(path.name.replace("UNWINDER", "EVIL1-UNWINDER")))
 
 
+def test_results_of_another_processor_are_refused(main: Path, tmp_path: Path) -> None:
+    assert main
+    for processor, release in (("A", "49.0.0"), ("B", "50.0.1")):
+        got = tmp_path / f"got {processor}"
+        got.mkdir()
+        write_results(got, {release: BOTH}, LINUX)
+        host = {"since": "2026-09-01T00:00:00Z", "facts": {"processor": processor}}
+        (got / LINUX / "hosts.jsonl").write_text(json.dumps(host))
+        summary = record.merge_results(machine_folders(got))
+        assert bool(summary.updated) == (processor == "A"), summary
+    assert "Times of two kinds of processor cannot be compared" in " ".join(summary.problems)
+
+
 def add_requirement(path: Path) -> None:
     """Add a package to the environment of a result file, consistently."""
     content = load(path)

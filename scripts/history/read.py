@@ -162,8 +162,9 @@ def check_content(
     ]
     (library,) = (name for name, benchmark in TRACKED.items() if benchmark == LIBRARY)
     for _, build, _ in read_values(stored, benchmarks, library):
-        counted = machine.unwinders.get(f"{int(build):012x}", unwinder.family)
-        if counted != unwinder.family:
+        expected = unwinder.option if unwinder.sections is False else unwinder.family
+        counted = machine.unwinders.get(f"{int(build):012x}", expected)
+        if counted != expected:
             problems.append(f"its unwinder is {unwinder.name}, but {counted} was counted")
     if problems:
         raise UserError(f"{path}: {'; '.join(problems)}. {REMEASURE}")

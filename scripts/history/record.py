@@ -19,7 +19,15 @@ from packaging.version import Version
 
 from scripts.base.files import write_atomically
 from scripts.base.schema import printable
-from scripts.history.machine import LOCAL, Machine, read_description, read_hosts, read_machine
+from scripts.history.machine import (
+    LOCAL,
+    Machine,
+    describe_other_processor,
+    read_description,
+    read_hosts,
+    read_machine,
+    read_processors,
+)
 from scripts.history.read import check_content, require_release, require_unwinder
 from scripts.history.results import Benchmarks, keep_older_values, read_benchmarks, read_results
 from scripts.releases import pins
@@ -127,6 +135,10 @@ def check_folder(folder: Path) -> tuple[Machine, list[str]]:
         raise UserError(
             f"{folder} contradicts {recorded}: {machine.name} is another kind of machine"
         )
+    known = read_processors(recorded)
+    for processor in sorted(read_processors(folder)):
+        if problem := describe_other_processor(known, processor):
+            raise UserError(f"{folder} contradicts {recorded}: {problem}")
     return machine, problems
 
 

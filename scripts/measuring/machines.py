@@ -31,8 +31,10 @@ from scripts.history.machine import (
     MAX_LINE_BYTES,
     Facts,
     describe_contradiction,
+    describe_other_processor,
     parse_system,
     read_description,
+    read_processors,
 )
 from scripts.measuring import unwinders
 from scripts.measuring.unwinders import best_effort
@@ -40,6 +42,7 @@ from scripts.releases import pins
 
 SYSTEMS = {"darwin": "macos", "win32": "windows"}
 CPUINFO = Path("/proc/cpuinfo")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 MAX_FACT_BYTES = MAX_LINE_BYTES // 10  # there are at most 10 facts
 ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
 WINDOWS_SERVERS = {14_393: "2016", 17_763: "2019", 20_348: "2022", 26_100: "2025"}  # by build
@@ -129,6 +132,10 @@ def check_machine(name: str, results: Path) -> None:
     described = describe_machine(name)
     if problem := describe_contradiction(name, described["os"], described["arch"]):
         raise UserError(f"--machine {problem}.")
+    known = read_processors(results / name) if name != local_name() else set()
+    processor = best_effort("identify the processor", identify_processor, None)
+    if problem := describe_other_processor(known, processor):
+        raise UserError(f"{results / name}: {problem}")
     path = results / name / "machine.json"
     if path.exists() and name != local_name():
         recorded = read_description(path.parent)
@@ -154,6 +161,8 @@ def record_host(folder: Path) -> None:
         "platform": platform.platform,
         "libc": lambda: " ".join(platform.libc_ver()),
         "cpu": name_processor,
+        "processor": identify_processor,
+        "caches": read_caches,
         "memory": lambda: psutil.virtual_memory().total,
         "image": name_hosted_image,
         "unwinders": unwinders.collect_facts,
@@ -225,6 +234,34 @@ def is_always_randomized() -> bool | None:
     refused = personality(before | ADDR_NO_RANDOMIZE) == -1
     personality(before)  # it would be passed on to the processes that measure times
     return refused or None
+
+
+def identify_processor() -> str | None:
+    """Return vendor, family, model and stepping of an x86-64 processor, or else its name.
+
+    Hosts call different processors by one name, such as "Intel(R) Xeon(R) Processor".
+    """
+    lines = CPUINFO.read_text(encoding="ascii").splitlines() if CPUINFO.exists() else []
+    values = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in lines if ":" in line)
+    fields = {"cpu family": "family", "model": "model", "stepping": "stepping"}
+    if "vendor_id" not in values:
+        return name_processor() or None
+    numbers = [f"{short} {values[name]}" for name, short in fields.items() if name in values]
+    return " ".join([values["vendor_id"], *numbers])
+
+
+def read_caches() -> dict[str, str] | None:
+    """Return the sizes of the caches as the system states them; a virtual machine may be wrong."""
+    if sys.platform == "darwin":
+        names = ("hw.perflevel0.l2cachesize", "hw.l2cachesize", "hw.l3cachesize")
+        sizes = {name: unwinders.run_program("sysctl", ["-n", name]).strip() for name in names}
+        return {name: size for name, size in sizes.items() if size} or None
+    caches = {}
+    for folder in sorted(CACHES.glob("index*")):
+        names = ("level", "type", "size")
+        level, kind, size = ((folder / name).read_text("ascii").strip() for name in names)
+        caches[f"L{level} {kind}"] = size
+    return caches or None
 
 
 def name_hosted_image() -> str:

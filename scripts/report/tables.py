@@ -30,7 +30,8 @@ COLUMNS = {  # benchmarks by column heading
 }
 LEGEND = (
     "deregister, register: instructions of the unwinder per module; gap: time with unwind info / "
-    "time without; extra ms: added by unwind info, per 1000 modules."
+    "time without; extra ms: added by unwind info, per 1000 modules; noise: the range includes no "
+    "cost."
 )
 EXCEPTIONS = (
     "macOS 11, 12: as up to 49.0.0. libgcc: keep it (13 or later: below {fdes:,} FDEs a module). "
@@ -91,9 +92,19 @@ def format_value(benchmark: str, value: Value | None, ranges: bool) -> str:
     if benchmark in (DEREGISTER, REGISTER, FDES):
         return format_count(value.value)
     text = format_number(value.value) + "×" * (benchmark == GAP)
-    if ranges and value.low is not None:
-        text += f" ({format_interval(value.low, value.high)})"
-    return text
+    if value.low is None or value.high is None:
+        return text
+    if is_noise(benchmark, value):
+        text = "noise"
+    return f"{text} ({format_interval(value.low, value.high)})" if ranges else text
+
+
+def is_noise(benchmark: str, value: Value) -> bool:
+    """Return whether the range of a gap or of extra time includes the value of no cost."""
+    no_cost = {GAP: 1, EXTRA: 0}.get(benchmark)
+    if no_cost is None or value.low is None or value.high is None:
+        return False
+    return value.low <= no_cost <= value.high
 
 
 def select_short_series(report: Report) -> list[Series]:
