@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-MEMORY = "memory_left.MemoryLeft.track_memory_left"
 RELATIVE_THRESHOLD = 0.25  # of the value before
 # Bytes. On Linux, 48.0.0 and 49.0.0 changed by 1,260 KiB or more. All others differ from the one
 # before by at most 106 KiB, and 13.0.0 to 47.0.1 span at most 300 KiB.

@@ -218,6 +218,13 @@ def build_sections(report: Report) -> dict[str, list[str]]:
             for series in report.series
         ],
         "Time per table entry": fits,
+        "Rules with a machine's own rates": [
+            f"{machine}: {rule}"
+            for machine, curves in report.curves.items()
+            for rule in advice.describe_rules(curves)
+        ],
+        "What unwind info gives to users of the C API and wasmtime-py": report.benefits,
+        "Memory left after modules are dropped": report.memory,
         "Not measured": report.not_measured,
         "Problems": report.problems,
     }
@@ -266,6 +273,8 @@ def to_json(report: Report) -> str:
         "fits": to_json_value(report.fits),
         "problems": report.problems,
         "not_measured": report.not_measured,
+        "benefits": report.benefits,
+        "memory": report.memory,
         "wheels": report.mac_registration,
         "rows": [dict(zip(CSV_COLUMNS, build_csv_row(row), strict=True)) for row in report.rows],
     }
