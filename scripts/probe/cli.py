@@ -7,6 +7,7 @@ Exit codes: 0 on success; 1 if a count grew by more than --fail-above; 2 if some
 """
 
 import argparse
+import json
 import logging
 import math
 import os
@@ -18,6 +19,7 @@ import psutil
 from asv.util import UserError
 
 from scripts.base.exits import CHANGED, FAILED, UNKNOWN
+from scripts.probe import from_bytes
 from scripts.probe.builds import choose_builds
 from scripts.probe.flow import ModuleResults, Request, measure_modules
 from scripts.probe.host_unwinders import choose_unwinders
@@ -39,7 +41,11 @@ GREW = CHANGED
 
 def probe(options: argparse.Namespace) -> int:
     """Measure all modules and print their results; return the exit code."""
+    if options.predict:
+        return predict(options)
     modules = find_modules(options.module)
+    if options.format == "table":
+        predict(options)  # the first answer, before anything is compiled
     features = require_features(options.wasm_features)
     unwinders = choose_unwinders(options.unwinder)
     with make_scratch_folder() as scratch:
@@ -54,6 +60,26 @@ def probe(options: argparse.Namespace) -> int:
                 output.print_results(module)
                 measured.append(module)
             return decide_exit_code(measured, options.fail_above, output)
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Print what each file costs by its bytes; return the exit code."""
+    code, entries = 0, []
+    for path in from_bytes.list_files(options.module):
+        try:
+            contents = from_bytes.read_contents(path)
+        except UserError as error:
+            code = FAILED
+            if options.predict:
+                print(error, file=sys.stderr)
+            continue
+        if options.format == "json":
+            entries.append(from_bytes.build_entry(path, contents, options.modules))
+        else:
+            print(*from_bytes.describe(path, contents, options.modules), "", sep="\n", flush=True)
+    if options.format == "json":
+        print(json.dumps(entries, indent=1))
+    return code
 
 
 def decide_exit_code(
@@ -96,7 +122,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("module", type=Path, nargs="+", help=".wasm or .wat files, or folders of them")
+    add(
+        "module",
+        type=Path,
+        nargs="+",
+        help=".wasm or .wat files, or folders of them; with --predict also .cwasm",
+    )
     add(
         "--release",
         action="append",
@@ -130,6 +161,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="libunwind: LLVM's, the stand-in for macOS (default: both, if it is installed)",
     )
     add("--wasm-features", default="", metavar="A,B", help="WebAssembly proposals to enable")
+    add(
+        "--predict",
+        action="store_true",
+        help="stop after the answer by the file's bytes; also for components and .cwasm files",
+    )
     add("--counts-only", action="store_true", help="count instructions, but measure no times")
     formats = ("table", "markdown", "json")
     add("--format", choices=formats, default="table", help="output format (default: table)")
