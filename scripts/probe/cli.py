@@ -44,8 +44,6 @@ def probe(options: argparse.Namespace) -> int:
     if options.predict:
         return predict(options)
     modules = find_modules(options.module)
-    if options.format == "table":
-        predict(options)  # the first answer, before anything is compiled
     features = require_features(options.wasm_features)
     unwinders = choose_unwinders(options.unwinder)
     with make_scratch_folder() as scratch:
@@ -54,6 +52,8 @@ def probe(options: argparse.Namespace) -> int:
             minutes=options.minutes, times=not options.counts_only, features=tuple(features),
             against=bool(options.against), only_unwinder=options.unwinder is not None,
         )  # fmt: skip
+        if options.format == "table":
+            predict(options)  # the first answer, before anything is compiled
         measured = list[ModuleResults]()
         with open_output(options.format) as output:
             for module in measure_modules(modules, request):
