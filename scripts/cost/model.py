@@ -82,6 +82,11 @@ SCANS = {
 }
 
 
+# A libunwind without section functions: Apple's libunwind-201 (macOS 11 and 12), built on Linux,
+# and LLVM's 13 have the same counts. They register by function in every release.
+SCANS_BY_FUNCTION = {"libunwind-201, x86-64": Scan(8, 5, 13, function=18, section=0)}
+
+
 @dataclass(frozen=True)
 class Deregistration:
     """The cost of deregistering one module under libunwind.
