@@ -6,6 +6,7 @@ callgrind's output file to a memory file of its own before it exits.
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,12 +20,14 @@ from ._missing import missing_tool
 
 ROOT = Path(__file__).resolve().parent.parent
 # Environment variables that the program inherits: they decide which libraries and Python modules
-# it loads. The others would move addresses.
+# it loads, and where a relocated valgrind finds its tools. The others would move addresses.
 KEPT_VARIABLES = {
     "ASV_COMMIT", "BENCHMARKS_STRICT", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBUNWIND", "PATH",
-    "PYTHONPATH", "TMPDIR", "UNWINDER", "WASM_FEATURES",
+    "PYTHONPATH", "TMPDIR", "UNWINDER", "VALGRIND_LIB", "WASM_FEATURES",
 }  # fmt: skip
 
+# how valgrind reports an instruction that it cannot emulate, and _counted a process killed by one
+ILLEGAL_INSTRUCTION = re.compile(r"Unrecognised instruction|unhandled instruction|SIGILL")
 # Instructions by (file of the library, function). The function ALL is the sum of its functions.
 Profile = Counter[tuple[str, str]]
 ALL = ""
@@ -93,9 +96,30 @@ def run_profiled(module: str, profiles: int, data: bytes) -> list[Profile]:
             | {name: value for name, value in os.environ.items() if name in KEPT_VARIABLES},
         )  # fmt: skip
         if process.returncode:
-            output = " ".join(process.stderr.decode(errors="replace").splitlines()[-3:])
-            raise missing_tool(f"valgrind ended with exit code {process.returncode}: {output}")
+            output = process.stderr.decode(errors="replace")
+            raise missing_tool(describe_failure(process.returncode, output))
         return [parse_profile(file) for file in files[1:]]
+
+
+def describe_failure(code: int, output: str) -> str:
+    """Return why valgrind failed, from its exit code and its output."""
+    if code == -signal.SIGILL or ILLEGAL_INSTRUCTION.search(output):
+        return (
+            "valgrind does not know an instruction of this processor's libraries. Install a newer "
+            "valgrind, or count on another machine."
+        )
+    last_lines = " ".join(output.splitlines()[-3:])
+    reason = f"valgrind {describe_exit(code)}"
+    return f"{reason}: {last_lines}" if last_lines else reason
+
+
+def describe_exit(code: int) -> str:
+    """Return how a process ended, with the likely cause if a signal killed it."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    number = signal.Signals(-code)
+    cause = " (most likely the system ran out of memory)" if number == signal.SIGKILL else ""
+    return f"was killed by {number.name}{cause}"
 
 
 def prepare_child() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from ._callgrind import prepare_child
+from ._callgrind import describe_exit, prepare_child
 from ._modules import drop_all, load_image
 from ._shapes import Order, UnwindInfo
 
@@ -56,7 +56,7 @@ def fork(slot: int, work: Callable[[], object]) -> int:
 def wait(child: int = -1) -> None:
     """Wait for a forked process, by default any of them, and exit if it failed."""
     if status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-        sys.exit(f"a forked process ended with exit code {status}")
+        sys.exit(f"a forked process {describe_exit(status)}")
 
 
 def load_and_drop(load: CountedLoad, drop_slot: int) -> object:

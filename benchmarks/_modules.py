@@ -23,11 +23,8 @@ EH_FRAME = ".eh_frame"  # the section of a compiled module that holds its FDEs
 AVX512 = ("bitalg", "dq", "f", "vbmi", "vl")  # processor features that compiled code may use
 
 
-@functools.cache
-def make_engine(unwind_info: UnwindInfo, target: str | None = None) -> Engine:
-    """Make an engine with native unwind info on or off.
-
-    It compiles for `target`, a target triple, or by default for the processor of this host.
+def require_unwind_setting(unwind_info: UnwindInfo) -> None:
+    """Check that modules can be measured with this setting on this host.
 
     Raises:
         NotImplementedError: unwind info cannot be turned off on Windows, where the ABI requires
@@ -35,16 +32,38 @@ def make_engine(unwind_info: UnwindInfo, target: str | None = None) -> Engine:
         RuntimeError: another unwinder is in effect.
     """
     require_unwinder()
-    enable = unwind_info == "on"
-    if sys.platform == "win32" and not enable:
+    if sys.platform == "win32" and unwind_info == "off":
         # checked before any call, because Engine() would abort the process
         raise NotImplementedError("Windows requires unwind info: it cannot be turned off")
+
+
+@functools.cache
+def make_engine(unwind_info: UnwindInfo, target: str | None = None) -> Engine:
+    """Return the one engine of this process with these settings; see `new_engine`."""
+    return new_engine(unwind_info, target)
+
+
+def new_engine(
+    unwind_info: UnwindInfo, target: str | None = None, *, parallel: bool = True
+) -> Engine:
+    """Make an engine with native unwind info on or off.
+
+    It compiles for `target`, a target triple, or by default for the processor of this host; in
+    several threads, or in the calling thread if `parallel` is false.
+
+    Raises:
+        NotImplementedError, RuntimeError: as `require_unwind_setting`.
+    """
+    require_unwind_setting(unwind_info)
+    enable = unwind_info == "on"
     config: Any = Config()
     pointer = config.ptr() if hasattr(config, "ptr") else config._ptr  # 17.0.1 and before
     if hasattr(Config, "native_unwind_info"):  # 45.0.0 and later
         config.native_unwind_info = enable
     else:  # Python would accept an assignment to the missing property, without effect
         wasmtime._bindings.wasmtime_config_native_unwind_info_set(pointer, enable)
+    if not parallel:
+        wasmtime._bindings.wasmtime_config_parallel_compilation_set(pointer, False)
     if target is not None:
         wasmtime._bindings.wasmtime_config_target_set(pointer, target.encode())
         # 18.0.0 and 18.0.2 would use the AVX-512 features of this host for any target

@@ -5,6 +5,7 @@ which every pinned release compiles. Its package is installed by hash beside eac
 (`fixtures/helper-requirements.txt`).
 """
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,5 +23,8 @@ def require_program() -> Path:
     """
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise missing_tool(f"{PACKAGE} is not installed. Remove .asv/env and run asv again.")
+        raise missing_tool(
+            f"{PACKAGE} is not installed. Try: uv pip install --python {sys.executable} --no-deps "
+            "-r fixtures/helper-requirements.txt"
+        )
     return Path(spec.origin).parent / "wasm_modules/parse-string-decompress.wasi.wasm"

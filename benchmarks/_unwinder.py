@@ -175,8 +175,13 @@ def _defining_file(scope: ctypes.CDLL, symbol: str) -> str | None:
         address = ctypes.cast(getattr(scope, symbol), ctypes.c_void_p)
     except AttributeError:
         return None
+    return find_file(address.value or 0)
+
+
+def find_file(address: int) -> str | None:
+    """Return the file of the program or library that holds a code address, if any."""
     info = (ctypes.c_char_p * 4)()  # Dl_info: four pointers, the first is to the file's name
-    is_known = ctypes.CDLL(None).dladdr(address, ctypes.byref(info))
+    is_known = ctypes.CDLL(None).dladdr(ctypes.c_void_p(address), ctypes.byref(info))
     return os.fsdecode(info[0]) if is_known and info[0] else None
 
 

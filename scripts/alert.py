@@ -1,4 +1,4 @@
-"""Open an issue about a changed cost of teardown, or about a failed run.
+"""Open an issue about a changed cost of teardown.
 
 By default the issue is about the newest recorded release; with --upstream, about Wasmtime's dev
 release. At most one issue of each kind is open: `gh` finds it by its label and updates it. Exits
@@ -27,9 +27,16 @@ from scripts.report.build import Report, Series, build_report
 
 # labels
 CHANGED = "gap-moved"
-FAILED = "benchmarks-failed"
 UPSTREAM_MOVED = "upstream-moved"
 TITLE_LENGTH, BODY_LENGTH = 256, 65_536  # GitHub's limits, in characters
+LINKS = "[The site]"  # the start of a line of links
+WORD_JOINER = "\u2060"  # is invisible
+# The start of a heading, list item or table row, and the characters that are markup in the rest of
+# a line of GitHub's Markdown. An underscore within a word is text. Colon and dot are part of URLs.
+BLOCK_MARKUP = r"\A(#+ |- |\|(?: ?-+:? ?\|)+$|\| |)"
+INLINE_MARKUP = (
+    r"[\\`*~<>\[\]&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?i:(?<=www))\.|\A[#+=-]"
+)
 
 
 class ListedIssue(Struct, frozen=True):
@@ -42,11 +49,19 @@ class ListedIssue(Struct, frozen=True):
 
 
 class Issue(NamedTuple):
-    """An issue to open or update; its label tells its kind."""
+    """An issue to open or update.
+
+    Attributes:
+        label: its kind.
+        title: its title, as text.
+        body: its body, as Markdown.
+        links: a line of Markdown before the body; an open issue is not updated because of it.
+    """
 
     label: str
     title: str
     body: str
+    links: str = ""
 
 
 def build_gap_issue(site: str) -> Issue | None:
@@ -58,9 +73,9 @@ def build_gap_issue(site: str) -> Issue | None:
     changed = find_changed_series(report)
     if not changed:
         return None
-    link = f"[The site]({site}) · [releases]({site}releases.html)\n\n" if site else ""
-    body = link + tables.to_markdown(replace(report, series=changed))
-    return Issue(CHANGED, build_gap_title(changed), body)
+    links = f"{LINKS}({site}) · [releases]({site}releases.html)" if site else ""
+    body = escape_inline_markup(tables.to_markdown(replace(report, series=changed)))
+    return Issue(CHANGED, build_gap_title(changed), body, links)
 
 
 def find_changed_series(report: Report) -> list[Series]:
@@ -105,13 +120,13 @@ class Build(Struct, frozen=True):
 
     build: str
     module: str
-    counted: Annotated[int, Meta(gt=0, lt=10**6)]  # modules loaded
+    modules: Annotated[int, Meta(gt=0, lt=10**6)]  # modules loaded
     counts: dict[str, dict[str, Count]]
 
     def __post_init__(self) -> None:
         """Raise ValueError if a count is missing."""
-        if not all(str(self.counted) in self.counts.get(name, ()) for name in COUNTS):
-            raise ValueError(f"no count with {self.counted} modules loaded")
+        if not all(str(self.modules) in self.counts.get(name, ()) for name in COUNTS):
+            raise ValueError(f"no count with {self.modules} modules loaded")
 
 
 Builds = Annotated[list[Build], Meta(min_length=2, max_length=100)]
@@ -211,12 +226,12 @@ def compare_builds(builds: Sequence[Build]) -> Iterator[Difference]:
     if len(builds) % 2 or not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", release):
         raise ValueError("it does not have two builds for each module, the first one a release")
     for before, after in zip(builds[::2], builds[1::2], strict=True):
-        key = before.build, before.module, before.counted
-        if key != (release, after.module, after.counted):
+        key = before.build, before.module, before.modules
+        if key != (release, after.module, after.modules):
             raise ValueError("the builds of a module do not belong together")
         for name, count in COUNTS.items():
-            was, now = (build.counts[name][str(build.counted)] for build in (before, after))
-            yield Difference(sanitize_text(after.module), count, after.counted, was, now)
+            was, now = (build.counts[name][str(build.modules)] for build in (before, after))
+            yield Difference(sanitize_text(after.module), count, after.modules, was, now)
 
 
 def sanitize_text(text: str) -> str:
@@ -228,36 +243,61 @@ def sanitize_text(text: str) -> str:
 
 
 def open_or_update_issue(issue: Issue) -> None:
-    """Update the open issue with this label, or open one unless a closed issue has this title.
-
-    The issue about a failed run always has the same title, so a closed one does not count.
-    """
-    label = issue.label
-    title = " ".join(sanitize_markdown(issue.title, TITLE_LENGTH).split())
-    body = sanitize_markdown(issue.body, BODY_LENGTH)
-    query = ("--label", label, "--state", "all", "--limit", "100")
+    """Update the open issue with this label, or open one unless a closed issue has this title."""
+    title = sanitize_title(issue.title)
+    text = sanitize_markdown(issue.body)
+    body = cut_text(f"{issue.links}\n\n{text}" if issue.links else text, BODY_LENGTH)
+    query = ("--label", issue.label, "--state", "all", "--limit", "100")
     answer = _gh("issue", "list", *query, "--json", "number,title,body,state")
     try:
         issues = parse_json(answer.encode(), list[ListedIssue])
     except ValueError as error:
         raise UserError(f"gh issue list did not print a list of issues: {error}") from error
     if existing := next((listed for listed in issues if listed.state == "OPEN"), None):
-        if (existing.title, existing.body.strip()) != (title, body.strip()):
+        if (existing.title, without_links(existing.body)) != (title, without_links(body)):
             number = str(existing.number)
             _gh("issue", "edit", number, "--title", title, "--body", body)
             _gh("issue", "comment", number, "--body", f"Updated: `{title}`")
-    elif label == FAILED or title not in [listed.title for listed in issues]:
-        _gh("label", "create", label, "--force")
-        _gh("issue", "create", "--label", label, "--title", title, "--body", body)
+    elif title not in [listed.title for listed in issues]:
+        _gh("label", "create", issue.label, "--force")
+        _gh("issue", "create", "--label", issue.label, "--title", title, "--body", body)
 
 
-def sanitize_markdown(text: str, length: int) -> str:
-    """Return Markdown without control characters and mentions, cut to a length.
+def without_links(body: str) -> str:
+    """Return the body of an issue without the line of links at its start."""
+    first, _, rest = body.partition("\n")
+    return (rest if first.startswith(LINKS) else body).strip()
+
+
+def escape_inline_markup(markdown: str) -> str:
+    """Escape all inline markup in Markdown of headings, lists, tables and paragraphs.
+
+    The names of machines and packages in it are not trusted. Links, images, HTML, code, emphasis
+    and mathematics are shown as text, and so is what would start another block in a line.
+    """
+    lines = []
+    for line in markdown.split("\n"):
+        _, start, text = re.split(BLOCK_MARKUP, line, maxsplit=1)
+        lines.append(start + re.sub(INLINE_MARKUP, r"\\\g<0>", text))
+    return "\n".join(lines)
+
+
+def sanitize_title(text: str) -> str:
+    """Return text as one line that can be a title, and be quoted in a code span."""
+    return cut_text(" ".join(sanitize_markdown(text).replace("`", "'").split()), TITLE_LENGTH)
+
+
+def sanitize_markdown(text: str) -> str:
+    """Return Markdown without control characters, mentions, and references to other repositories.
 
     The name or the results of a machine must not notify people.
     """
     lines = ("".join(filter(str.isprintable, line)) for line in text.split("\n"))
-    text = re.sub(r"@(?=\w)", "@\u2060", "\n".join(lines))  # U+2060 WORD JOINER is invisible
+    return re.sub(r"@(?=\w)|(?<=\w)#(?=\w)", rf"\g<0>{WORD_JOINER}", "\n".join(lines))
+
+
+def cut_text(text: str, length: int) -> str:
+    """Return text, cut to a length."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
@@ -277,28 +317,22 @@ def _gh(*arguments: str) -> str:
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the options."""
     parser = argparse.ArgumentParser(prog="python -m scripts.alert", description=__doc__)
+    parser.add_argument("--site", default="", help="URL of the published site, ending in a slash")
     parser.add_argument(
-        "--site", default="", type=parse_link, help="URL of the published site, ending in a slash"
-    )
-    reason = parser.add_mutually_exclusive_group()
-    reason.add_argument(
-        "--failed", metavar="RUN", type=parse_link, help="URL of a failed workflow run"
-    )
-    reason.add_argument(
         "--upstream", type=Path, metavar="FILE", help="the probe's JSON for Wasmtime's dev release"
     )
     parser.add_argument("--dry-run", action="store_true", help="print the issue; do not open it")
     return parser.parse_args(arguments)
 
 
-def parse_link(link: str) -> str:
-    """Return an https link, or an empty string.
+def check_site(link: str) -> str:
+    """Return a link that is safe in Markdown, or an empty string, with a warning.
 
-    Raises:
-        ArgumentTypeError: the text is anything else.
+    A site without HTTPS has an http:// link. No link stops an alert.
     """
-    if link and not re.fullmatch(r"https://[\w./%-]{1,200}", link):
-        raise argparse.ArgumentTypeError(f"{link!r} is not an https:// link")
+    if link and not re.fullmatch(r"https?://[\w./:%-]{1,200}", link, re.ASCII):
+        print(f"::warning::The issue has no link to the site: {link!r} is not a URL.")
+        return ""
     return link
 
 
@@ -308,11 +342,9 @@ def build_issue(options: argparse.Namespace) -> Issue | None:
     Raises:
         UserError: results or the probe's JSON cannot be read.
     """
-    if options.failed:
-        return Issue(FAILED, "A scheduled run failed", f"See {options.failed}.")
     if options.upstream:
         return build_upstream_issue(options.upstream)
-    return build_gap_issue(options.site)
+    return build_gap_issue(check_site(options.site))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -321,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         issue = build_issue(options)
         if issue and options.dry_run:
-            print(*issue, sep="\n\n")
+            print(*filter(None, (issue.label, issue.title, issue.links, issue.body)), sep="\n\n")
         elif issue:
             open_or_update_issue(issue)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Write the wasm modules that the benchmarks load: `fixtures/functions-N.wat` and `.wasm`.
+"""Write the wasm modules that the benchmarks load: `fixtures/*.wat` and `.wasm`.
 
 The recorded history depends on their bytes: if a module changes, every benchmark that uses it needs
 a new version. Run `python -m scripts.make_fixtures` only to add a size.
@@ -11,6 +11,15 @@ from wasmtime import wat2wasm
 from benchmarks._shapes import EXPORTED
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+# Calls a host function from the third of its functions: for native backtraces.
+THREE_DEEP = """\
+(module
+  (import "host" "walk" (func $walk))
+  (func $inner (call $walk))
+  (func $middle (call $inner))
+  (func $outer (export "run") (call $middle)))
+"""
+
 MIXERS = ("xor", "add", "rotl", "or")
 TESTS = ("lt_s", "gt_u", "ne", "le_s", "ge_u")
 
@@ -38,14 +47,20 @@ def write_module(functions: int) -> str:
     return f'(module\n  (memory (export "memory") 1)\n{"".join(bodies)})\n'
 
 
+def save_module(name: str, text: str) -> None:
+    """Write a module as text and binary."""
+    path = FIXTURES / f"{name}.wat"
+    path.write_text(text, encoding="utf-8", newline="\n")
+    path.with_suffix(".wasm").write_bytes(wat2wasm(text))
+
+
 def main() -> None:
-    """Write the module of every size, as text and binary."""
+    """Write all modules."""
     for functions in EXPORTED:
-        text = write_module(functions)
-        path = FIXTURES / f"functions-{functions}.wat"
-        path.write_text(text, encoding="utf-8", newline="\n")
-        path.with_suffix(".wasm").write_bytes(wat2wasm(text))
-        print(f"{path.name}: {functions} functions, {EXPORTED[functions]} exported")
+        save_module(f"functions-{functions}", write_module(functions))
+        print(f"functions-{functions}: {functions} functions, {EXPORTED[functions]} exported")
+    save_module("three-deep", THREE_DEEP)
+    print("three-deep: 3 functions, 1 exported")
 
 
 if __name__ == "__main__":

@@ -64,8 +64,14 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def accept_interrupts() -> None:
-    """Accept SIGINT, which a process ignores if a shell started it in the background."""
+    """Accept SIGINT and SIGHUP, which processes ignore in the background or under `nohup`.
+
+    Children inherit that a signal is ignored, but not a handler. Under `nohup` this process goes on
+    after SIGHUP.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 state = Path(sys.argv.pop(1))
 issues, calls = json.loads(state.read_text())
 OPTIONS = {
-    "issue list": ["--label", "--state", "--limit", "--json"],
+    "issue list": ["--label", "--state", "--limit", "--json", "--jq"],
+    "issue view": ["number", "--json"],
     "issue create": ["--label", "--title", "--body"],
     "issue edit": ["number", "--title", "--body"],
     "issue comment": ["number", "--body"],
@@ -36,15 +37,24 @@ labels = [call[2] for call in calls[:-1] if call[:2] == ["label", "create"]]
 if command == "issue list":
     found = [issue for issue in issues[::-1] if issue["label"] == asked.label
              and asked.state in ("all", issue["state"].lower())]
-    print(json.dumps([{name: issue[name] for name in asked.json.split(",")}
-                      for issue in found[: int(asked.limit)]]))
+    found = [{name: issue[name] for name in asked.json.split(",")}
+             for issue in found[: int(asked.limit)]]
+    if asked.jq:  # a filter such as .[].number
+        print(*(issue[asked.jq.removeprefix(".[].")] for issue in found), sep="\\n")
+    else:
+        print(json.dumps(found))
+elif command == "issue view":
+    issue = issues[int(asked.number) - 1]
+    print(json.dumps({name: issue[name] for name in asked.json.split(",")}))
+elif command == "issue comment":
+    issues[int(asked.number) - 1]["comments"].append({"body": asked.body})
 elif command == "label create" and asked.name in labels and not asked.force:
     sys.exit("the label exists")
 elif command == "issue create":
     if asked.label not in labels:
         sys.exit("could not add label: not found")
     issues.append({"number": len(issues) + 1, "state": "OPEN", "label": asked.label,
-                   "title": asked.title, "body": asked.body})
+                   "title": asked.title, "body": asked.body, "comments": []})
 elif command == "issue edit":
     issues[int(asked.number) - 1].update(title=asked.title, body=asked.body)
 state.write_text(json.dumps([issues, calls]))

@@ -16,11 +16,12 @@ JSON = "application/vnd.pypi.simple.v1+json"
 
 
 class Index:
-    """A package index that serves the page of wasmtime-py; tests change its files and answers."""
+    """A package index with the files of projects; tests change its files and answers."""
 
     def __init__(self) -> None:
         self.files: list[dict[str, Any]] = []
         self.status = 200
+        self.type = JSON
         self.body: bytes | None = None
         self.url = ""
         self.contents: dict[str, bytes] = {}
@@ -32,11 +33,12 @@ class Index:
         file = {"filename": name, "url": f"files/{name}", "hashes": {"sha256": sha256}, **more}
         self.files.append(file if time is None else {**file, "upload-time": time})
 
-    def add_wheel(self, name: str, time: str, library: bytes, **more: Any) -> None:
-        """Add a wheel that can be downloaded and contains a macOS library."""
+    def add_wheel(self, name: str, time: str, members: dict[str, bytes], **more: Any) -> None:
+        """Add a wheel that can be downloaded and contains these files."""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as wheel:
-            wheel.writestr("wasmtime/darwin-aarch64/_libwasmtime.dylib", library)
+            for member, content in members.items():
+                wheel.writestr(member, content)
         self.contents[name] = archive.getvalue()
         self.add(name, time, hashlib.sha256(archive.getvalue()).hexdigest(), **more)
 
@@ -48,16 +50,17 @@ class Index:
         **more: Any,
     ) -> None:
         mac = f"wasmtime-{version}-py3-none-macosx_11_0_arm64.whl"
-        self.add_wheel(mac, time, library, **more)
+        self.add_wheel(mac, time, {"wasmtime/darwin-aarch64/_libwasmtime.dylib": library}, **more)
         for platform in ("win_amd64", "any", "android_26_x86_64"):
             self.add(f"wasmtime-{version}-py3-none-{platform}.whl", time, **more)
         self.add(f"wasmtime-{version}.tar.gz", time, **more)
 
-    def page(self) -> bytes:
+    def page(self, project: str = "wasmtime") -> bytes:
         if self.body is not None:
             return self.body
         meta = {"api-version": "1.1"}
-        return json.dumps({"meta": meta, "name": "wasmtime", "files": self.files}).encode()
+        files = [file for file in self.files if file["filename"].startswith(f"{project}-")]
+        return json.dumps({"meta": meta, "name": project, "files": files}).encode()
 
     @contextlib.contextmanager
     def serve(self) -> Iterator[None]:
@@ -67,10 +70,11 @@ class Index:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(index.status)
-                self.send_header("Content-Type", JSON)
+                self.send_header("Content-Type", index.type)
                 self.end_headers()
-                content = index.contents.get(self.path.rpartition("/")[2])
-                self.wfile.write(index.page() if content is None else content)
+                name = self.path.rstrip("/").rpartition("/")[2]
+                content = index.contents.get(name)
+                self.wfile.write(index.page(name) if content is None else content)
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 
 from scripts.cost.platforms import Platform
-from scripts.probe.builds import Build, install_release
+from scripts.probe.builds import WasmtimeBuild, install_release
+from scripts.probe.cases import Case
+from scripts.probe.compiling import Compiled
+from scripts.probe.counting import UnwinderCounts
+from scripts.probe.flow import Result
+from scripts.probe.host_unwinders import HostUnwinder
 from scripts.probe.inputs import Input
-from scripts.probe.measuring import Result
-from scripts.probe.plan import Run
-from scripts.probe.unwinders import Unwinder
-from scripts.probe.verdict import Counts, judge
+from scripts.probe.judging import judge
+from scripts.probe.predicting import Prediction
+from scripts.probe.timing import Times
 from scripts.releases import pins
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,34 +53,42 @@ MODULES_BY_PROPOSAL = {
     "custom-page-sizes": "(module (memory 1 (pagesize 1)))",
 }
 
-LIBGCC_12 = Unwinder("system", "libgcc 12", Platform.LIBGCC_LIST)
-LIBGCC_14 = Unwinder("system", "libgcc 14", Platform.LIBGCC_TREE)
-LIBUNWIND = Unwinder("libunwind", "LLVM libunwind 19.1.7", Platform.LIBUNWIND)
+LIBGCC_12 = HostUnwinder("system", "libgcc 12", Platform.LIBGCC_LIST)
+LIBGCC_14 = HostUnwinder("system", "libgcc 14", Platform.LIBGCC_TREE)
+LIBUNWIND = HostUnwinder("libunwind", "LLVM libunwind 19.1.7", Platform.LIBUNWIND)
 # the wasmtime of the tests' own environment, so that no wheel has to be installed
-INSTALLED = Build("installed", "", "50.0.1")
+INSTALLED = WasmtimeBuild("installed", "", "50.0.1")
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="valgrind counts on Linux")
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows requires unwind info")
 needs_valgrind = pytest.mark.usefixtures("valgrind")
 
 
-def make_run(
-    fdes: int, release: str = "50.0.1", unwinder: Unwinder = LIBUNWIND, **facts: float
-) -> Run:
-    """Return a module under a release as if it had been compiled."""
-    return Run(Build(release, "", release), unwinder, fdes, fdes, **facts)
+def predict(fdes: int, release: str = "50.0.1", unwinder: HostUnwinder = LIBUNWIND) -> Prediction:
+    """Return the model's prediction for a module under a release."""
+    return Prediction(fdes, release, unwinder)
+
+
+def make_counts(deregister: dict[int, float], prediction: Prediction) -> UnwinderCounts:
+    """Return counts as if they had been counted."""
+    return UnwinderCounts(deregister, dict.fromkeys(deregister, 7174.0), prediction)
 
 
 def make_result(
-    deregister: float, release: str = "50.0.1", *, counted: int = 100, **others: Any
+    deregister: float | None,
+    release: str = "50.0.1",
+    *,
+    unwinder: HostUnwinder = LIBUNWIND,
+    times: Times | None = None,
+    **others: Any,
 ) -> Result:
-    """Return a result as if it had been counted."""
-    run = make_run(17, release, others.pop("unwinder", LIBUNWIND))
-    counts = Counts({counted: deregister}, {counted: 7174}) if counted else Counts()
-    return Result(
-        Input(EIGHT, EIGHT.name), run.build, run.unwinder, run, counted, counts,
-        verdict=judge(run, 1000, counts, others.get("times")), **others,
-    )  # fmt: skip
+    """Return a result as if it had been counted with 1000 modules, or not counted."""
+    prediction = predict(17, release, unwinder)
+    counts = None if deregister is None else make_counts({1000: deregister}, prediction)
+    case = Case(Input(EIGHT, EIGHT.name), WasmtimeBuild(release, "", release), unwinder)
+    verdict = judge(prediction, 1000, counts, times)
+    compiled = Compiled(fdes=17, portable_fdes=17)
+    return Result(case, compiled, prediction, counts, times, verdict, **others)
 
 
 def environment(cache: Path, **variables: str) -> dict[str, str]:

@@ -1,9 +1,14 @@
-"""Issues about a changed gap or a failed run, against a fake `gh`."""
+"""Issues about a changed gap, against a fake `gh`."""
 
+import json
+import re
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.markdown import Markdown
 
 from scripts import alert
 
@@ -11,6 +16,7 @@ from .conftest import COMMITS
 from .github import close_issue, comments, fake_gh, issues, write_program
 from .results import repository, write_results
 from .test_gap_report import FLAT, HALF, LIBGCC, NEW
+from .test_upstream import REMOVE, compare
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fake gh is a shell script")
 
@@ -26,6 +32,12 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def history(github: Path) -> Path:
     """Return the results folder of a repository in the working directory, with a fake `gh`."""
     return repository(github.parent)
+
+
+def open_issue() -> int:
+    """Run `--upstream` on counts that changed; return the exit code."""
+    Path("upstream.json").write_text(json.dumps(compare(counts={REMOVE: 1})))
+    return alert.main(["--upstream", "upstream.json"])
 
 
 def test_changed_gap_opens_one_issue_and_later_updates_it(github: Path, history: Path) -> None:
@@ -105,19 +117,6 @@ def test_changed_libgcc_count_opens_an_issue(github: Path, history: Path) -> Non
     assert "instructions per module 51 → 53 at 1000x8" in issue["body"]
 
 
-def test_failed_runs_share_one_open_issue(github: Path) -> None:
-    run_url = "https://example.org/runs/{}".format
-    assert alert.main(["--failed", run_url(1)]) == 0
-    assert alert.main(["--failed", run_url(2)]) == 0
-    (issue,) = issues(github)
-    assert issue["label"] == alert.FAILED
-    assert run_url(2) in issue["body"]
-    # a closed issue does not hide the next failure
-    close_issue(github)
-    assert alert.main(["--failed", run_url(3)]) == 0
-    assert [issue["state"] for issue in issues(github)] == ["CLOSED", "OPEN"]
-
-
 def test_dry_run_prints_the_issue(
     github: Path, history: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,7 +130,7 @@ def test_dry_run_prints_the_issue(
 
 def test_failing_gh_is_an_error(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_program(github.parent / "bin/gh", "echo '[]'; echo no rights >&2; exit 4")
-    assert alert.main(["--failed", "https://example.org/runs/1"]) == 1
+    assert open_issue() == 1
     assert "gh issue list failed: no rights" in capsys.readouterr().err
 
 
@@ -140,14 +139,8 @@ def test_missing_gh_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert alert.main(["--failed", "https://example.org/runs/1"]) == 1
+    assert open_issue() == 1
     assert "Cannot run gh: " in capsys.readouterr().err
-
-
-def test_failed_and_upstream_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        alert.main(["--failed", "https://example.org/runs/1", "--upstream", "upstream.json"])
-    assert "not allowed with" in capsys.readouterr().err
 
 
 def test_titles_and_bodies_are_cut_to_the_limits_of_github(github: Path) -> None:
@@ -165,12 +158,69 @@ def test_mentions_and_control_characters_are_removed(github: Path) -> None:
     assert issue["body"] == "a\n@\u2060team/x b"
 
 
-@pytest.mark.parametrize("link", ["http://x.org", "javascript:x", "https://x.org/ y", "x"])
-def test_only_https_links_are_accepted(link: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for option in ("--site", "--failed"):
-        with pytest.raises(SystemExit, match="2"):
-            alert.main([option, link])
-        assert f"{link!r} is not an https:// link" in capsys.readouterr().err
+MARKUP = (
+    "![pixel](https://x.example/p.png) [a](javascript:b) <img src=x> <https://x.example> `code` "
+    "**bold** __bold__ ~~gone~~ $x$ &commat; www.x.example https://x.example/y a\\*b* _c_ "
+)
+MENTIONS = "@everyone a/b@1234567 owner/name#1"
+
+
+@pytest.mark.parametrize(
+    "start", ["{}", "# {}", "- {}", "- # {}", "- - {}", "| {} |\n|--:|\n| {} |"]
+)
+def test_markup_from_files_is_shown_as_text(github: Path, start: str) -> None:
+    body = alert.escape_inline_markup(start.format(MARKUP, MARKUP))
+    parsed = list(flatten(Markdown(body).parsed))
+    inline = {token.type for token in parsed if token.nesting == 0} - {"inline"}
+    assert inline == {"text"}  # no image, link, HTML, code or emphasis
+    text = " ".join(token.content for token in parsed if token.type == "text")
+    assert MARKUP.strip() in text  # all of it is legible
+    # GitHub knows more markup than CommonMark
+    alert.open_or_update_issue(alert.Issue("label", "title", f"{body} {MENTIONS}"))
+    (issue,) = issues(github)
+    assert not re.search(r"\w://|www\.|(?<!\\)[$&]|@\w|\w#\w", issue["body"])
+
+
+def flatten(tokens: Iterable[Any]) -> Iterator[Any]:
+    """Yield the tokens of parsed Markdown, those of its lines too."""
+    for token in tokens:
+        yield token
+        yield from flatten(token.children or ())
+
+
+def test_package_name_of_a_host_is_shown_as_text(github: Path, history: Path) -> None:
+    """Another library counted the newest release, so the issue names both packages."""
+    for build, release in enumerate(("49.0.0", "50.0.1"), 0xA00000000000):
+        counts = {release: dict.fromkeys(LIBGCC, 1000.0 + build % 2 * 100)}
+        write_results(history, {release: HALF}, "ubuntu-24.04", counts=counts, build=build)
+    library = {"file": "x", "package": "![x](https://x.example/p)", "build_id": "a00000000001"}
+    host = {"since": "2026-10-01T00:00:00+00:00", "facts": {"unwinders": {"libunwind": library}}}
+    (history / "ubuntu-24.04/hosts.jsonl").write_text(json.dumps(host))
+    assert alert.main([]) == 0
+    (issue,) = issues(github)
+    assert r"!\[x\](https\://x.example/p) (a0000000)" in issue["body"]
+    assert "![" not in issue["body"]
+
+
+def test_links_are_markdown_and_do_not_update_an_issue(github: Path, history: Path) -> None:
+    """A custom domain without HTTPS has an http:// link; a failed deployment has none."""
+    write_results(history, {"49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64")
+    for site in ("http://bench.example.org/", "", "https://example.org:8443/site/"):
+        assert alert.main(["--site", site]) == 0
+    (issue,) = issues(github)
+    assert issue["body"].startswith("[The site](http://bench.example.org/) · [releases](http://")
+    assert comments(github) == []
+
+
+@pytest.mark.parametrize("link", ["javascript:x", "https://x.org/ y", "x", "https://x.org/)![](y"])
+def test_other_links_are_left_out_with_a_warning(
+    link: str, github: Path, history: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_results(history, {"49.0.0": HALF, "50.0.1": NEW}, "macos-15-arm64")
+    assert alert.main(["--site", link]) == 0
+    assert f"::warning::The issue has no link to the site: {link!r}" in capsys.readouterr().out
+    (issue,) = issues(github)
+    assert "The site" not in issue["body"]
 
 
 @pytest.mark.parametrize("answer", ["", "{}", "[[]]", "no JSON"])
@@ -178,5 +228,5 @@ def test_unreadable_output_of_gh_is_an_error(
     answer: str, github: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_program(github.parent / "bin/gh", f"echo '{answer}'")
-    assert alert.main(["--failed", "https://example.org/runs/1"]) == 1
+    assert open_issue() == 1
     assert "gh issue list did not print a list of issues" in capsys.readouterr().err

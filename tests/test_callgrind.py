@@ -160,7 +160,8 @@ def test_missing_valgrind_is_na_or_an_error_in_strict_mode(
             "echo 'one\ntwo\nno such processor' >&2; exit 3",
             "ended with exit code 3: one two no such proc",
         ),
-        ("kill -KILL $$", "ended with exit code -9"),
+        ("kill -ILL $$", "valgrind does not know an instruction"),
+        ("kill -KILL $$", r"was killed by SIGKILL \(most likely the system ran out of memory\)$"),
     ],
 )
 def test_failed_valgrind_is_na_and_its_output_is_the_reason(
@@ -173,6 +174,26 @@ def test_failed_valgrind_is_na_and_its_output_is_the_reason(
     monkeypatch.setenv("BENCHMARKS_STRICT", "1")
     with pytest.raises(RuntimeError, match=reason):
         _callgrind.run_profiled("this", 1, b"")
+
+
+@linux
+@pytest.mark.parametrize(
+    "script",
+    [
+        "kill -ILL $$",
+        "echo 'a forked process was killed by SIGILL' >&2; exit 1",
+        "echo '==7== valgrind: Unrecognised instruction at address 0x1.\nmore\nx\ny' >&2; exit 1",
+    ],
+)
+def test_instruction_that_valgrind_lacks_is_blamed_on_valgrind(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BENCHMARKS_STRICT", raising=False)
+    monkeypatch.setenv("PATH", path_with_valgrind(tmp_path, script))
+    with pytest.raises(NotImplementedError) as caught:
+        _callgrind.run_profiled("this", 1, b"")
+    assert "Install a newer valgrind" in str(caught.value)
+    assert "exit code" not in str(caught.value)
 
 
 @linux
@@ -203,11 +224,12 @@ def test_counted_program_inherits_only_the_kept_variables(
 ) -> None:
     monkeypatch.setenv("PATH", path_with_valgrind(tmp_path, f"env > {tmp_path}/environment"))
     monkeypatch.setenv("UNWINDER", "libunwind")
+    monkeypatch.setenv("VALGRIND_LIB", "/opt/valgrind")
     monkeypatch.setenv("SESSION", "moves addresses")
     with pytest.raises(ValueError, match="is cut off"):
         _callgrind.run_profiled("this", 1, b"")
     variables = (tmp_path / "environment").read_text().splitlines()
-    assert {"PYTHONHASHSEED=0", "UNWINDER=libunwind"} <= set(variables)
+    assert {"PYTHONHASHSEED=0", "UNWINDER=libunwind", "VALGRIND_LIB=/opt/valgrind"} <= {*variables}
     assert not [line for line in variables if line.startswith("SESSION=")]
 
 

@@ -132,7 +132,7 @@ def test_results_folder_that_is_a_file_is_an_error(measured: Measured, tmp_path:
         shutil.move(tmp_path / "results", results)
     assert answer.returncode == 1
     assert "asv stopped: " in check_output(answer)
-    assert "results/faults" in check_output(answer)
+    assert "results/benchmarks.json" in check_output(answer)
 
 
 def test_dry_run_changes_no_tracked_file(measured: Measured) -> None:

@@ -21,6 +21,12 @@ def test_wasm_and_text_match_the_generator(functions: int) -> None:
     assert path.read_text() == make_fixtures.write_module(functions)
 
 
+def test_module_for_backtraces_matches_the_generator() -> None:
+    path = make_fixtures.FIXTURES / "three-deep.wat"
+    assert path.read_text() == make_fixtures.THREE_DEEP
+    assert path.with_suffix(".wasm").read_bytes() == wat2wasm(path.read_text())
+
+
 @pytest.mark.parametrize("functions", SIZES)
 def test_module_has_its_functions_and_exports_and_no_equal_bodies(functions: int) -> None:
     path = make_fixtures.FIXTURES / f"functions-{functions}.wat"

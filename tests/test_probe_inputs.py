@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,21 @@ import pytest
 from asv.util import UserError
 from packaging.version import Version
 
-from scripts.probe import command
+from scripts.probe import cli
 from scripts.probe.builds import install_release
 from scripts.probe.inputs import find_modules, shorten_paths
 from scripts.probe.proposals import PROPOSALS, explain_refusal, require_features
 from scripts.releases import pins
 
-from .probe_inputs import EIGHT, EMPTY, MODULES_BY_PROPOSAL, ROOT, linux_only, run_probe_json
+from .probe_inputs import (
+    EIGHT,
+    EMPTY,
+    MODULES_BY_PROPOSAL,
+    ROOT,
+    linux_only,
+    posix_only,
+    run_probe_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,9 +40,16 @@ from .probe_inputs import EIGHT, EMPTY, MODULES_BY_PROPOSAL, ROOT, linux_only, r
         (
             "a.wasm.gz",
             gzip.compress(EMPTY, mtime=0),
-            "is compressed with gzip. Unpack it first: gunzip",
+            "is compressed with gzip. Unpack it: `gzip --decompress --stdout ",
         ),
         ("a.wasm.zst", b"\x28\xb5\x2f\xfd", "is compressed with zstd"),
+        ("a.wasm.xz", b"\xfd7zXZ\0", "is compressed with xz. Unpack it: `xz --decompress"),
+        ("a.wasm.bz2", b"BZh9", "is compressed with bzip2. Unpack it: `bzip2 --decompress"),
+        ("a.wat", b"(component)", "is a component, not a core module. Extract its core mod"),
+        ("a.wasm", b" ;; text\n(; (; ;)\n(component)", "is a component, not a core module."),
+        ("a.wasm", EIGHT.read_bytes()[:-1], "is truncated: it has "),
+        ("a.wasm", EMPTY + b"\1", "is truncated: it has 9 bytes of at least 10."),
+        ("a.wasm", EMPTY + b"\1\x85", "is truncated: it has 10 bytes of at least 11."),
         ("a.whl", b"PK\x03\x04", "is a zip archive"),
         ("a.wasm", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("a.wasm", b"<!DOCTYPE html>", "is a web page"),
@@ -45,12 +61,42 @@ def test_a_file_that_is_not_a_module_is_rejected_with_a_remedy(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    assert command.main([str(path)]) == 2
+    assert cli.main([str(path)]) == 2
     out, err = capsys.readouterr()
     assert err.startswith(f"{path} is ")
     assert message in err
     assert err.count("\n") == 1
     assert out == ""
+
+
+@posix_only
+@pytest.mark.parametrize("command", ["gzip", "bzip2", "xz", "zstd"])
+@pytest.mark.parametrize("name", ["m.wasm", "m o.wasm.{suffix}"])
+def test_the_remedy_unpacks_a_compressed_module_and_overwrites_none(
+    command: str, name: str, tmp_path: Path
+) -> None:
+    if shutil.which(command) is None:
+        pytest.skip(f"{command} is not installed")
+    suffix = {"gzip": "gz", "bzip2": "bz2", "xz": "xz", "zstd": "zst"}[command]
+    path = tmp_path / name.format(suffix=suffix)
+    packed = subprocess.run([command, "--stdout"], input=EMPTY, capture_output=True, check=True)
+    path.write_bytes(packed.stdout)
+    other = tmp_path / "m o.wasm"
+    other.write_bytes(b"other")
+    with pytest.raises(UserError) as error:
+        find_modules([path])
+    remedy = str(error.value).split("`")[1]
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    subprocess.run(["sh", "-c", remedy], check=True)
+    (unpacked,) = set(tmp_path.iterdir()) - set(before)
+    assert {file: file.read_bytes() for file in before} == before
+    assert [module.problem for module in find_modules([unpacked])] == [""]
+
+
+def test_a_damaged_section_is_left_to_wasmtime(tmp_path: Path) -> None:
+    path = tmp_path / "m.wasm"
+    path.write_bytes(EMPTY + b"\1" + b"\xff" * 9)
+    assert [module.problem for module in find_modules([path])] == [""]
 
 
 @linux_only
@@ -127,14 +173,16 @@ def test_names_are_the_shortest_unique_paths() -> None:
         ),
         (
             "legacy_exceptions feature required for try instruction",
-            "Translate it with Binaryen: wasm-opt --all-features --translate-to-exnref.",
+            "`wasm-opt --all-features --disable-compact-imports --translate-to-exnref 'a b.wasm' "
+            "-o 'a b.translated.wasm'`.",
         ),
         ("unexpected end-of-file (at offset 0xc8)", "unexpected end-of-file (at offset 0xc8)"),
     ],
 )
 def test_a_refusal_names_the_release_that_accepts_the_module(error: str, message: str) -> None:
-    assert message in explain_refusal(error)
-    assert "anyhow" not in explain_refusal(error)
+    explanation = explain_refusal(error, Path("a b.wasm"))
+    assert message in explanation
+    assert "anyhow" not in explanation
 
 
 def test_a_proposal_enables_the_proposals_it_needs() -> None:
@@ -176,7 +224,7 @@ def test_the_table_of_proposals_agrees_with_the_releases(
     if name != "custom-page-sizes":
         refused = run(COMPILE, MODULES_BY_PROPOSAL[name], before)
         assert refused.returncode != 0
-        assert f"{name} is " in explain_refusal(refused.stderr)
+        assert f"{name} is " in explain_refusal(refused.stderr, Path("a.wasm"))
     if since := proposal.settable_since:
         assert not on or Version(since) <= Version(on)
         setter = f"wasmtime_config_wasm_{name.replace('-', '_')}_set"
@@ -190,13 +238,21 @@ def test_the_table_of_proposals_agrees_with_the_releases(
 def test_a_feature_is_enabled_if_the_c_api_can(probe_cache: Path, tmp_path: Path) -> None:
     path = tmp_path / "gc.wat"
     path.write_text(MODULES_BY_PROPOSAL["gc"])
-    options = ("--release", "45.0.0", "--modules", "4")
+    options = ("--release", "45.0.0", "--modules", "4", "--unwinder", "system")
     (off,) = run_probe_json(probe_cache, path, *options, code=2)
     assert "gc is on by default since 47.0.1" in off["error"]
     (on,) = run_probe_json(probe_cache, path, *options, "--wasm-features", "gc")
     assert on["fdes"] > 0
     assert on["timed"] == 4
     (old,) = run_probe_json(
-        probe_cache, path, "--release", "19.0.0", "--wasm-features", "gc", code=2
+        probe_cache,
+        path,
+        "--release",
+        "19.0.0",
+        "--wasm-features",
+        "gc",
+        "--unwinder",
+        "system",
+        code=2,
     )
     assert "the C API of this release cannot enable gc" in old["error"]

@@ -6,6 +6,7 @@ from importlib.metadata import distributions
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from ruamel.yaml import YAML
 
 from .conftest import ROOT
 
@@ -37,3 +38,10 @@ def test_direct_dependencies_are_pinned_exactly() -> None:
 
 def test_constraints_name_no_package_index() -> None:
     assert "://" not in "".join(PROJECT["tool"]["uv"]["constraint-dependencies"])
+
+
+def test_citation_agrees_with_the_project() -> None:
+    citation = YAML(typ="safe").load(ROOT / "CITATION.cff")
+    assert citation["license"] == PROJECT["project"]["license"]
+    (author,) = citation["authors"]
+    assert author["name"].endswith(PROJECT["project"]["name"])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from asv.config import Config
 
+from scripts.base import files
 from scripts.history import record, results
 from scripts.history.read import read_history
 
@@ -226,6 +227,87 @@ def test_artifact_with_results_of_another_machine_is_rejected(tmp_path: Path) ->
     assert "has the content of " in summary.problems[-1]
 
 
+# Kills and repetitions
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing handles it."""
+
+
+def merge_killed_after(writes: int, got: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Merge artifacts, but stop after some writes; return whether the merge was stopped."""
+    left = iter(range(writes))
+
+    def write(path: Path, text: str) -> None:
+        if next(left, None) is None:
+            path.with_name(f"{path.name}.{DEAD}.tmp").write_text(text[:9])  # half a file
+            raise Killed
+        files.write_atomically(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "write_atomically", write)
+        try:
+            record.main(["--partial", str(got)])
+        except Killed:
+            return True
+    return False
+
+
+def read_tree(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+DEAD = 999_999_999  # no process has this id
+
+
+@pytest.mark.parametrize("history", ["no results", "older results", "later results", "undescribed"])
+def test_repeated_merge_completes_a_killed_one_and_changes_nothing(
+    history: str, main: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got, results = tmp_path / "got", main / "results"
+    host = {"since": "2026-09-02T00:00:00Z", "facts": {}}
+    for machine in (MAC, LINUX):
+        write_results(got / machine, {"49.0.0": BOTH, "50.0.1": {"1000x8": 8.0}}, machine)
+        (got / machine / machine / "hosts.jsonl").write_text(json.dumps(host) + "\n")
+    if history != "no results":
+        started = SESSION + (HOUR if history == "later results" else -HOUR)
+        write_results(results, {"48.0.0": BOTH, "50.0.1": BOTH}, MAC, started=started)
+    if history == "undescribed":  # an earlier version of the command was killed
+        shutil.copy(result_path(got / MAC / MAC, "49.0.0"), results / MAC)
+        (results / MAC / "machine.json").unlink()
+    shutil.copytree(results, tmp_path / "before")
+    record.main(["--partial", str(got)])
+    complete = read_tree(results)
+    assert {f"{machine}/{name}" for machine in (MAC, LINUX) for name in (
+        "machine.json", "hosts.jsonl", result_path(results / machine, "49.0.0").name
+    )} <= complete.keys()  # fmt: skip
+    writes, was_killed = 0, True
+    while was_killed:
+        shutil.rmtree(results)
+        shutil.copytree(tmp_path / "before", results)
+        was_killed = merge_killed_after(writes, got, monkeypatch)
+        for _ in range(2):
+            record.main(["--partial", str(got)])
+            assert read_tree(results) == complete, f"killed after {writes} writes"
+        writes += 1
+    assert writes > 6
+
+
+@pytest.mark.usefixtures("main")
+def test_links_are_skipped_and_the_other_results_of_the_machine_are_merged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "got" / MAC
+    write_results(tmp_path / "got", {"49.0.0": BOTH, "50.0.1": BOTH}, MAC)
+    link_to_valid_file(folder)
+    (folder / "other").symlink_to("/etc/passwd")
+    assert record.main(["--partial", str(tmp_path / "got")]) == 1
+    printed = capsys.readouterr()
+    assert f"{MAC}: 49.0.0\n" in printed.out
+    assert "is a symbolic link, which is not followed" in printed.err
+
+
 # Hostile artifacts
 
 
@@ -298,8 +380,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "bytes as name": (rename_to_bytes, f"describes {MAC}, not"),
     "artifact of another machine": (lambda f: f.rename(f.with_name(LINUX)),
                                     "in the artifact of another machine"),
-    "a link to a file of the host": (link_to_host_file, "symbolic links"),
-    "a link to a valid file": (link_to_valid_file, "symbolic links"),
+    "a link to a file of the host": (link_to_host_file, "is a symbolic link"),
+    "a link to a valid file": (link_to_valid_file, "is a symbolic link"),
     "swapped": (lambda f: shutil.copy(result_path(f, "49.0.0"), result_path(f, "50.0.1")),
                 "has the content of"),
     "libgcc counts": (disguise_libgcc_counts,
@@ -323,7 +405,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "hosts nested": (lambda f: (f / "hosts.jsonl").write_text("[" * 9_000), "nested too deeply"),
     "hosts of the future": (lambda f: (f / "hosts.jsonl").write_text(
         '{"since": "2089-01-01T00:00:00Z", "facts": {}}'), "in the future"),
-    "hosts are a link": (lambda f: (f / "hosts.jsonl").symlink_to("/etc/passwd"), "symbolic links"),
+    "hosts are a link": (lambda f: (f / "hosts.jsonl").symlink_to("/etc/passwd"),
+                        "hosts.jsonl is a symbolic link"),
     "hosts are a folder": (lambda f: (f / "hosts.jsonl").mkdir(), "cannot be read"),
 }  # fmt: skip
 
@@ -335,6 +418,19 @@ def add_environment_variable(path: Path) -> None:
     env_vars = {**content["env_vars"], "EVIL": "1"}
     update_fields(path, env_name=name, env_vars=env_vars)
     path.rename(path.with_name(path.name.replace("UNWINDER", "EVIL1-UNWINDER")))
+
+
+def test_results_of_another_processor_are_refused(main: Path, tmp_path: Path) -> None:
+    assert main
+    for processor, release in (("A", "49.0.0"), ("B", "50.0.1")):
+        got = tmp_path / f"got {processor}"
+        got.mkdir()
+        write_results(got, {release: BOTH}, LINUX)
+        host = {"since": "2026-09-01T00:00:00Z", "facts": {"processor": processor}}
+        (got / LINUX / "hosts.jsonl").write_text(json.dumps(host))
+        summary = record.merge_results(machine_folders(got))
+        assert bool(summary.updated) == (processor == "A"), summary
+    assert "Times of two kinds of processor cannot be compared" in " ".join(summary.problems)
 
 
 def add_requirement(path: Path) -> None:

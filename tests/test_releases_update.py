@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from scripts.releases import index as releases_index
 from scripts.releases import pins
-from scripts.releases import update as releases_update
 from scripts.releases.update import main
 
 from .index import Index
@@ -131,6 +131,20 @@ def test_skipped_releases_are_listed_with_reasons(
         assert line in output
 
 
+@pytest.mark.parametrize(
+    "version", ["51.0", "51.0.0.1", "51.0.0+x", "1!2.0.0", "51.0.0x", "51", "99999.0.0"]
+)
+def test_oddly_named_release_is_skipped_with_its_name(
+    version: str, index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index.add_release(version)
+    index.add_release("99.0.0")
+    assert update(index) == 0
+    assert pins.load_pins()[-1].version == "99.0.0"
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("skipped ") and f"{version}" in line]
+
+
 def test_release_that_was_yanked_after_pinning_is_kept(
     index: Index, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,21 +251,21 @@ def test_downloads_are_limited_in_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     limit = 1000 if too_large == "page" else len(index.page()) + 10_000
-    monkeypatch.setattr(releases_update, "MAX_BYTES", limit)
+    monkeypatch.setattr(releases_index, "MAX_BYTES", limit)
     # random bytes make a large wheel; zeros make a small wheel with a large library
     content = os.urandom(2 * limit) if too_large == "wheel" else b"\0" * 2 * limit
     index.add_release("99.0.0", library=content)
     before = pins.PINS.read_bytes()
     assert update(index) == 1
     assert pins.PINS.read_bytes() == before
-    expected = "its library is too large" if too_large == "library" else "has more than"
+    expected = "its files are too large" if too_large == "library" else "has more than"
     assert expected in capsys.readouterr().err
 
 
 def test_downloads_are_limited_in_time(
     index: Index, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(releases_update, "MAX_DURATION", timedelta(0))
+    monkeypatch.setattr(releases_index, "MAX_DURATION", timedelta(0))
     assert update(index) == 1
     assert "takes more than 0:00:00" in capsys.readouterr().err
 
@@ -275,8 +289,15 @@ def test_unwritable_folder_is_an_error(
         ("not found", "did not list wasmtime"),
         ("server error", "did not list wasmtime"),
         ("not json", "did not list wasmtime"),
+        ("login page", "did not list wasmtime: there is no wheel on its page"),
+        ("empty list", "did not list wasmtime: there is no wheel on its page"),
+        ("another project", "did not list wasmtime: there is no wheel on its page"),
+        ("deep nesting", "did not list wasmtime: nested too deeply"),
         ("wheel changed", "has a different hash on the index"),
         ("no time", "no upload time or sha256"),
+        ("no time zone", "no upload time or sha256"),
+        ("time before all time", "malformed name, time or hash of 99.0.1"),
+        ("time of another century", "malformed name, time or hash of 99.0.1"),
         ("no hash", "no upload time or sha256"),
         ("odd name", "Invalid wheel filename"),
         ("other wheel", "wasmtime-99.0.0-py3-none-macosx_11_0_arm64.whl cannot be read"),
@@ -296,10 +317,25 @@ def test_error_leaves_the_pins_unchanged(
             index.status = 500
         case "not json":
             index.body = b"<html>"
+        case "login page":
+            index.type, index.body = "text/html", b"<html><a href='/login'>Log in</a></html>"
+        case "empty list":
+            index.files = []
+        case "another project":
+            for file in index.files:
+                file["filename"] = file["filename"].replace("wasmtime", "wasmer")
+        case "deep nesting":
+            index.body = b'{"meta": ' + b"[" * 300_000
         case "wheel changed":
             index.files[3]["hashes"]["sha256"] = "c" * 64
         case "no time":
             index.add("wasmtime-99.0.1-py3-none-win_amd64.whl", None)
+        case "no time zone":
+            index.add("wasmtime-99.0.1-py3-none-win_amd64.whl", "2026-11-02T03:04:05")
+        case "time before all time":
+            index.add("wasmtime-99.0.1-py3-none-win_amd64.whl", "0001-01-01T00:00:00+23:00")
+        case "time of another century":
+            index.add("wasmtime-99.0.1-py3-none-win_amd64.whl", "1999-01-01T00:00:00Z")
         case "no hash":
             index.add("wasmtime-99.0.1-py3-none-win_amd64.whl", "2026-11-02T03:04:05Z")
             index.files[-1]["hashes"] = {}

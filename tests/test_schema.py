@@ -203,6 +203,22 @@ FUTURE = 3_760_000_000_000  # 2089
         (set_column(TEARDOWN, 3, FUTURE), "measured in the future"),
         (set_column(TEARDOWN, 3, 1), "Expected `int` >= 1577836800000"),
         (set_column(TEARDOWN, 5, [9.0] * 6), "is outside its confidence interval"),
+        (set_column(TEARDOWN, 7, [9.0] * 6), "is outside its confidence interval or quartiles"),
+        (set_column(TEARDOWN, 1, [["1"] * 10_000] * 2), "100,000,000 combinations of parameters"),
+        *(
+            (set_column(TEARDOWN, column, value), reason)
+            for column in range(5, 11)  # the statistics
+            for value, reason in (
+                ([1.0], "1 entries for 6 combinations"),
+                ([None] * 6, "an entry lacks some of its statistics"),
+                (None, "an entry lacks some of its statistics"),
+                ([1.0] * 5 + [None], "an entry lacks some of its statistics"),
+                (["1"] * 6, "Expected `float"),
+                ([[]] * 6, "Expected `float"),
+                ({}, "Expected `array"),
+            )
+        ),
+        (set_column(TEARDOWN, 9, [0] * 6), "Expected `float` >= 1"),
         (set_column(REMOVAL, 0, [-1.0] + [1.0] * 9), "track_removal cannot be -1.0"),
         (lambda content: content.update(date=content["date"] + 1000), "different date than 50.0.1"),
         (lambda content: content.update(commit_hash="x"), "commit_hash"),
@@ -227,6 +243,31 @@ def test_invalid_result_file_is_left_out_with_a_reason(
     assert {measured.release for measured in history.measured} == {"49.0.0"}
     # so the report calls 50.0.1 unknown, not unchanged
     assert history.newest == {MACHINE: "50.0.1"}
+
+
+@pytest.mark.parametrize("value", [0.109375, 0.328125, 123456.789])
+def test_statistics_that_asv_has_rounded_are_accepted(value: float, results: Path) -> None:
+    """The CPU clock of Windows has steps of 15.625 ms, so that all samples may be equal."""
+    rounded = [float(f"{value:.4e}")] * 6
+    assert rounded[0] != value
+
+    def apply(content: Any) -> None:
+        content["results"][TEARDOWN][0] = [value] * 6
+        content["results"][TEARDOWN][5:9] = [rounded] * 4
+        content["results"][TEARDOWN][11] = [[value] * 8] * 6
+
+    edit(results, "50.0.1", apply)
+    history = read_history(Config.load("asv.conf.json"))
+    assert history.left_out == []
+
+
+def test_benchmark_with_too_many_combinations_of_parameters_is_rejected(results: Path) -> None:
+    path = results / "benchmarks.json"
+    benchmarks = json.loads(path.read_text())
+    benchmarks[TEARDOWN]["params"] = [list(map(str, range(10_000)))] * 2
+    path.write_text(json.dumps(benchmarks))
+    with pytest.raises(UserError, match="100,000,000 combinations of parameters"):
+        read_benchmarks(results)
 
 
 def test_count_may_be_zero_but_not_negative(results: Path) -> None:

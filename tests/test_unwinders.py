@@ -200,13 +200,15 @@ def test_library_that_changes_during_a_run_gives_a_warning(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("asv"), "propagate", True)
     monkeypatch.setattr(machines, "FIRST_BUILD_IDS", {})
-    facts = [{"libunwind": {"build_id": build}} for build in ("aa", "aa", "bb")]
+    old, new = "a" * 40, "b" * 40
+    library = {"file": "/lib/libunwind.so.1", "package": "libunwind"}
+    facts = [{"libunwind": {**library, "build_id": build}} for build in (old, old, new)]
     monkeypatch.setattr(unwinders, "collect_facts", iter(facts).__next__)
     for _ in range(2):
         machines.record_host(tmp_path)
     assert "changed" not in caplog.text
     machines.record_host(tmp_path)
-    assert "libunwind changed during this run: aa before, bb now" in caplog.text
+    assert f"libunwind changed during this run: {old} before, {new} now" in caplog.text
     assert (tmp_path / "hosts.jsonl").read_text().count("\n") == 2
 
 

@@ -34,7 +34,7 @@ def build(
     """Return the entry of the probe's JSON for a module under one build."""
     all_counts = {REMOVE: 68_043, REGISTER: 4062.142, **(counts or {})}
     return {
-        "module": module, "build": name, "fdes": 17, "counted": loaded,
+        "module": module, "build": name, "fdes": 17, "modules": loaded,
         "counts": {name: {str(loaded): count, "250": 1} for name, count in all_counts.items()},
     }  # fmt: skip
 
@@ -138,7 +138,7 @@ def test_issue_has_no_markup_or_mention_from_the_probe(
         ([compare()[0], {"module": "m.wasm", "error": "died"}], "missing required field `build`"),
         ([compare()[0], build("so", "m.wasm")], NO_MATCH),
         ([compare()[0], build("so", loaded=40)], NO_MATCH),
-        ([compare()[0], compare()[1] | {"counted": True}], "got `bool` - at `$[1].counted`"),
+        ([compare()[0], compare()[1] | {"modules": True}], "got `bool` - at `$[1].modules`"),
         ([compare()[0], compare()[1] | {"counts": {}}], "no count with 1000 modules loaded"),
         ([build("50.0.1", loaded=0), build("so", loaded=0)], "Expected `int` >= 1"),
         *((compare(counts={REMOVE: count}), "is damaged (") for count in INVALID),

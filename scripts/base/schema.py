@@ -88,6 +88,14 @@ def describe_error(error: Exception) -> str:
     return printable(text, 150)
 
 
+def clean_text(text: str, default: str = "", length: int = 200) -> str:
+    """Return text that `Text` accepts: without the characters it excludes, and not too long.
+
+    If nothing remains, return the default.
+    """
+    return "".join(re.findall(CLEAN, text))[:length].strip() or default
+
+
 def printable(text: str, length: int = 1000) -> str:
     """Return text for one line of output: file names and file contents may hold any characters."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:length])

@@ -9,30 +9,46 @@ from packaging.version import Version
 
 from scripts.base.numbers import format_milliseconds_range
 from scripts.base.schema import Day, Link, ReleaseName, Text, read_json, suggest_restore
-from scripts.cost import model
-from scripts.cost.model import Drop
+from scripts.cost import benefit, model, rates
+from scripts.cost.benefit import UNRECORDED, Backtrace, Benefit, Embedder, Finding
+from scripts.cost.macos import Answer, registers_sections
 from scripts.cost.platforms import Platform
+from scripts.cost.rates import UNKNOWN_MACHINE, Curves, Unloading
 from scripts.releases.pins import Registration
 
 REPORTED = Path("fixtures/reported.json")
 THRESHOLD = 0.1  # milliseconds per module unloaded; above it, unwind info should be turned off
-# the first release with #14303, inferred from the branch points of the releases
-SIGNED_SINCE = Version("50.0.0")
 # calculator.js uses these sentences too
 UNDETECTED = "This release does not look for libunwind, so it registers as it does with libgcc."
 UNDETECTED_BEFORE = (
     f"Releases before {model.DETECTS_SINCE} do not look for libunwind, "
     "so they register as with libgcc."
 )
-UNCACHED = (
-    f"The table has {{entries}} entries. Beyond about {model.CACHED_ENTRIES:,} it does not fit the "
-    "processor's caches, and an entry may cost several times as much "
-    "(wasmCloud#5555 implies 1.5 to 4.6 ns)."
-)
 OLDER_MACOS = (
-    "On an older macOS whose libunwind cannot register sections, this release costs as much as "
-    "49.0.0: {cost} per module."
+    "On macOS 11 and 12, whose libunwind cannot register sections, this release costs as much as "
+    "49.0.0: {cost} per module. For macOS 13.0 to 13.2 it is not known for sure."
 )
+UNSURE_MACOS = (
+    "It is not known for sure whether this version of macOS can register sections, so the range "
+    "covers both."
+)
+WINDOWS_BENEFIT = (
+    "Windows requires unwind info. In Rust, Engine::new returns an error without it; the C API and "
+    "Python abort the process."
+)
+UNREGISTERED = (
+    "Nothing is lost by turning it off: Wasmtime does not find a libunwind that is linked into the "
+    "program, so it registers nothing, and libunwind prints a warning for each module "
+    "(wasmtime#8897)."
+)
+UNREGISTERED_BEFORE = (
+    f"From {model.DETECTS_SINCE} to 26, Wasmtime registers nothing there: turn it off, nothing is "
+    "lost."
+)
+FORMER_STATIC = "Up to 18.0.2, musl programs register function by function (read in the source)."
+# the two loads that have a rule: all modules are unloaded, or one is and the others stay
+ALL_GO = "all go"
+ONE_GOES = "one goes"
 
 
 class Reported(TypedDict):
@@ -61,7 +77,7 @@ class Decision(Enum):
 
     KEEP = "keep it"
     TURN_OFF = "turn it off"
-    EITHER = "either"  # too close to call
+    EITHER = "too close to call"
     UNKNOWN = "unknown"
     FIXED = "cannot be turned off"
 
@@ -70,6 +86,7 @@ class Basis(Enum):
     """The source of a cost."""
 
     MEASURED = "measured"
+    OWN_RATES = "estimated from this machine's own rates"
     ESTIMATED = "estimated"
     NONE = "not known"
 
@@ -121,7 +138,10 @@ def advise(
     *,
     measured: Range | None = None,
     estimated: Range | None = None,
-    sections: bool = True,
+    curves: Curves = UNKNOWN_MACHINE,
+    macos: str = "",
+    embedder: Embedder = Embedder.RUST,
+    backtrace: Backtrace = UNRECORDED,
 ) -> Advice:
     """Return the advice for a platform, a release and a load.
 
@@ -132,17 +152,38 @@ def advise(
         measured: milliseconds per module measured on that platform, if any. They take precedence.
         estimated: milliseconds per module estimated from counts, if any. Otherwise the model
             predicts the counts.
-        sections: whether the host's libunwind can register a section at a time.
+        curves: nanoseconds per table entry on the machine; by default those of known processors.
+        macos: the version of macOS, such as `13.3`; by default a current one.
+        embedder: who compiled Wasmtime.
+        backtrace: how far native backtraces got in that release, as recorded.
+
+    Raises:
+        UserError: the macOS version is malformed.
     """
-    gives = describe_benefit(platform, release)
+    finding = find_benefit(platform, release, embedder, backtrace)
+    gives = describe_benefit(platform, release, finding)
     if platform is Platform.WINDOWS:
         return Advice(Decision.FIXED, None, Basis.NONE, gives)
     if platform is Platform.LIBUNWIND and Version(release) < model.DETECTS_SINCE:
         return Advice(Decision.UNKNOWN, None, Basis.NONE, gives, [UNDETECTED])
-    cost = measured or estimated or estimate(platform, release, load, sections=sections)
-    basis = Basis.MEASURED if measured else Basis.ESTIMATED
-    decision = decide(cost) if has_benefit(platform, release) else Decision.TURN_OFF
-    return Advice(decision, cost, basis, gives, note_limits(platform, release, load))
+    if registers_nothing(platform, release):
+        return Advice(Decision.TURN_OFF, Range(0, 0), Basis.ESTIMATED, gives)
+    cost = measured or estimated or estimate(platform, release, load, macos=macos, curves=curves)
+    basis = Basis.ESTIMATED if curves is UNKNOWN_MACHINE or not platform.scans else Basis.OWN_RATES
+    if measured:
+        basis = Basis.MEASURED
+    is_lossless = finding.benefit is Benefit.NOTHING and platform.scans
+    decision = Decision.TURN_OFF if is_lossless else decide(cost)
+    return Advice(decision, cost, basis, gives, note_limits(platform, release, load, macos, curves))
+
+
+def registers_nothing(platform: Platform, release: str) -> bool:
+    """Return whether Wasmtime does not find the unwinder, and so registers nothing with it.
+
+    It looks for a libunwind in shared libraries only until wasmtime#9479.
+    """
+    is_missed = model.DETECTS_SINCE <= Version(release) < model.DETECTS_STATIC_SINCE
+    return platform is Platform.STATIC_LIBUNWIND and is_missed
 
 
 def decide(cost: Range) -> Decision:
@@ -152,15 +193,21 @@ def decide(cost: Range) -> Decision:
     return Decision.TURN_OFF if cost.low > THRESHOLD else Decision.EITHER
 
 
-def estimate(platform: Platform, release: str, load: Load, *, sections: bool = True) -> Range:
+def estimate(
+    platform: Platform,
+    release: str,
+    load: Load,
+    *,
+    macos: str = "",
+    curves: Curves = UNKNOWN_MACHINE,
+) -> Range:
     """Estimate milliseconds per module unloaded from entries scanned or libgcc's instructions."""
     if platform.scans:
-        registration = model.find_registration(release, sections=sections)
-        deregistration = model.unload(
-            load.modules, load.fdes, registration, Drop.ALL_NEWEST_FIRST, load.residents
-        )
-        entries = deregistration.entries
-        return Range(*(entries * nanoseconds / 1e6 for nanoseconds in model.ENTRY_NS))
+        ranges = [
+            rates.estimate_ms(load.modules, load.fdes, load.residents, registration, curves)
+            for registration in find_registrations(platform, release, macos)
+        ]
+        return Range(min(low for low, _ in ranges), max(high for _, high in ranges))
     low = high = model.LIBGCC_LIST
     if platform is Platform.LIBGCC_TREE:
         low = high = model.LIBGCC_TREE + model.LIBGCC_TREE_FDE * load.fdes
@@ -169,41 +216,46 @@ def estimate(platform: Platform, release: str, load: Load, *, sections: bool = T
     return Range(low * model.INSTRUCTION_NS[0] / 1e6, high * model.INSTRUCTION_NS[1] / 1e6)
 
 
-def note_limits(platform: Platform, release: str, load: Load) -> list[str]:
-    """Return sentences about effects that the estimate leaves out."""
-    notes: list[str] = []
-    if not platform.scans:
-        return notes
-    table = load.residents + load.modules * load.fdes
-    if table > model.CACHED_ENTRIES:
-        notes.append(UNCACHED.format(entries=f"{table:,}"))
-    if platform.is_mac and model.find_registration(release) is Registration.SECTIONS:
-        older = estimate(platform, release, load, sections=False)
-        notes.append(OLDER_MACOS.format(cost=format_milliseconds_range(*older)))
-    return notes
+def find_registrations(platform: Platform, release: str, macos: str = "") -> list[Registration]:
+    """Return how a release registers on a platform: two ways if that is not known for sure."""
+    answer = registers_sections(macos) if platform.is_mac and macos else Answer.YES
+    possible = {Answer.YES: [True], Answer.NO: [False], Answer.UNKNOWN: [True, False]}[answer]
+    found = (model.find_registration(release, sections=sections) for sections in possible)
+    return list(dict.fromkeys(found))
 
 
-def has_benefit(platform: Platform, release: str) -> bool:
-    """Return whether unwind info enables native backtraces through wasm frames.
+def note_limits(
+    platform: Platform, release: str, load: Load, macos: str, curves: Curves
+) -> list[str]:
+    """Return sentences about what the estimate leaves open."""
+    if platform is Platform.STATIC_LIBUNWIND and Version(release) < model.DETECTS_SINCE:
+        return [FORMER_STATIC]
+    if not platform.is_mac or model.find_registration(release) is not Registration.SECTIONS:
+        return []
+    if not macos:
+        older = estimate(platform, release, load, macos="12", curves=curves)
+        return [OLDER_MACOS.format(cost=format_milliseconds_range(*older))]
+    return [UNSURE_MACOS] if len(find_registrations(platform, release, macos)) > 1 else []
 
-    On Apple silicon, they stopped at the first wasm frame until wasmtime#14303.
-    """
-    return platform is not Platform.APPLE_SILICON or Version(release) >= SIGNED_SINCE
+
+def find_benefit(
+    platform: Platform,
+    release: str,
+    embedder: Embedder = Embedder.RUST,
+    backtrace: Backtrace = UNRECORDED,
+) -> Finding:
+    """Return the benefit of unwind info on a platform."""
+    apple_silicon = platform is Platform.APPLE_SILICON
+    return benefit.find_benefit(embedder, release, backtrace, apple_silicon=apple_silicon)
 
 
-def describe_benefit(platform: Platform, release: str) -> str:
-    """Return the benefit of unwind info, which is lost by turning it off."""
+def describe_benefit(platform: Platform, release: str, finding: Finding) -> str:
+    """Return what is lost by turning unwind info off."""
     if platform is Platform.WINDOWS:
-        return "Windows requires unwind info: creating an Engine without it aborts the process."
-    if not has_benefit(platform, release):
-        return (
-            "Nothing is lost by turning it off: native backtraces stop at wasm frames anyway "
-            "(until wasmtime#14303; inferred: 50.0.0 is the first release with it)."
-        )
-    return (
-        "Without it, debuggers and profilers have no native backtraces through wasm frames. "
-        "Wasmtime's own backtraces never need it."
-    )
+        return WINDOWS_BENEFIT
+    if registers_nothing(platform, release):
+        return UNREGISTERED
+    return benefit.describe_loss(finding)
 
 
 def read_reports() -> list[Reported]:
@@ -211,29 +263,69 @@ def read_reports() -> list[Reported]:
     return read_json(REPORTED, ReportedFile, suggest_restore(REPORTED))["reported"]
 
 
-def describe_rules() -> list[str]:
-    """Return the rules of thumb for N modules of f FDEs each, derived from the model."""
-    low, middle, high = rule_limits()
+class Rule(NamedTuple):
+    """A rule of thumb for one kind of load in releases that register alike.
+
+    Attributes:
+        unloading: which modules are unloaded.
+        registration: how the releases register.
+        keep: keep unwind info below this limit, of f × T up to 49.0.0 and of T from 50.0.0 on.
+        turn_off: turn it off above this one; measure in between.
+    """
+
+    unloading: Unloading
+    registration: Registration
+    keep: int
+    turn_off: int
+
+    @property
+    def load(self) -> str:
+        """Which modules are unloaded, in short."""
+        return ALL_GO if self.unloading is Unloading.ALL else ONE_GOES
+
+    @property
+    def product(self) -> str:
+        """What the limits are about: f × T or T."""
+        return "f × T" if self.registration is Registration.FUNCTIONS else "T"
+
+    @property
+    def releases(self) -> str:
+        """The releases that register this way."""
+        is_old = self.registration is Registration.FUNCTIONS
+        return "up to 49.0.0" if is_old else "from 50.0.0 on"
+
+    @property
+    def text(self) -> str:
+        """The rule as a sentence."""
+        return (
+            f"{self.load[0].upper()}{self.load[1:]}, {self.releases}: keep below {self.product} = "
+            f"{self.keep:,}, turn off above {self.turn_off:,}."
+        )
+
+
+def list_rules(curves: Curves = UNKNOWN_MACHINE) -> list[Rule]:
+    """Return the rules of thumb for libunwind, derived from the model and a machine's rates.
+
+    T is the number of FDEs of all loaded modules, f that of a module that is unloaded.
+    """
     return [
-        f"Up to 49.0.0, turn unwind info off if f² × N is above about {middle:,}.",
-        f"From 50.0.0 on, turn it off if f × N is above about {middle:,}.",
-        f"The limit is {low:,} on a slow processor and {high:,} on a fast one.",
+        Rule(unloading, how, *rates.rule_limits(unloading, how, curves, THRESHOLD))
+        for unloading in Unloading
+        for how in (Registration.FUNCTIONS, Registration.SECTIONS)
     ]
 
 
-def rule_limits() -> tuple[int, int, int]:
-    """Return f² × N, or f × N, at the threshold for a slow, a typical and a fast processor.
+def describe_rules(curves: Curves = UNKNOWN_MACHINE) -> list[str]:
+    """Return the rules of thumb as sentences."""
+    return [rule.text for rule in list_rules(curves)]
 
-    A scan passes half of the table on average, so each limit is twice the number of entries that
-    can be scanned in 0.1 ms.
-    """
-    fast, slow = model.ENTRY_NS
-    typical = 0.5  # nanoseconds per entry
 
-    def limit(nanoseconds: float, step: int) -> int:
-        return round(2 * THRESHOLD * 1e6 / nanoseconds / step) * step
-
-    return limit(slow, 100_000), limit(typical, 100_000), limit(fast, 50_000)
+def libgcc_limits() -> tuple[int, int]:
+    """Return how many FDEs per module (libgcc 13) and modules (libgcc 12) cost the threshold."""
+    instructions = THRESHOLD * 1e6 / model.INSTRUCTION_NS[1]
+    fdes = (instructions - model.LIBGCC_TREE) / model.LIBGCC_TREE_FDE
+    modules = (instructions - model.LIBGCC_LIST) / model.LIBGCC_LIST_STEP
+    return int(fdes // 100 * 100), int(modules // 1000 * 1000)
 
 
 def describe_cost(advice: Advice) -> str:

@@ -20,16 +20,10 @@ from scripts.releases.pins import Registration
 
 # The first releases with a change; `fixtures/upstream_changes.json` has the same.
 DETECTS_SINCE = Version("19.0.0")  # looks for libunwind on Linux (#8028)
+DETECTS_STATIC_SINCE = Version("27.0.0")  # finds a libunwind in the program itself (#9479)
 ONE_TRAMPOLINE_SINCE = Version("22.0.0")  # one trampoline for each export instead of two (#8629)
 SECTIONS_SINCE = Version("50.0.0")  # deregisters a module with one scan (#14304)
 
-# Nanoseconds to scan one entry of a table that fits the caches, on the fastest and on the slowest
-# known processor: from the 1.5 s of wasmtime#10287 and the 84 µs per FDE of wasmtime#6541
-# (`fixtures/reported.json` has both).
-ENTRY_NS = (0.27, 0.63)
-# Above about this many entries of 32 bytes, the table does not fit the caches. With 400,000
-# entries, wasmCloud#5555 implies 1.5 to 4.6 ns per entry.
-CACHED_ENTRIES = 100_000
 # Nanoseconds per instruction of libgcc. The recorded Debian 13 host needs 0.18 to 0.24; the wider
 # range covers other processors.
 INSTRUCTION_NS = (0.1, 0.4)
@@ -86,6 +80,11 @@ SCANS = {
     "Debian 12, arm64": Scan(9, 6, 12, function=69, section=36, module=1),
     "Debian 13, arm64": Scan(9, 6, 12, function=78, section=41, module=1),
 }
+
+
+# A libunwind without section functions: Apple's libunwind-201 (macOS 11 and 12), built on Linux,
+# and LLVM's 13 have the same counts. They register by function in every release.
+SCANS_BY_FUNCTION = {"libunwind-201, x86-64": Scan(8, 5, 13, function=18, section=0)}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ class Platform(Enum):
     APPLE_SILICON = "macOS on Apple silicon"
     INTEL_MAC = "macOS on Intel"
     LIBUNWIND = "Linux with LLVM libunwind"
+    STATIC_LIBUNWIND = "Linux, LLVM libunwind linked into the program"
     LIBGCC_TREE = "Linux with libgcc 13 or later"
     LIBGCC_LIST = "Linux with libgcc 12 or older"
     WINDOWS = "Windows"
@@ -24,7 +25,7 @@ class Platform(Enum):
     @property
     def scans(self) -> bool:
         """Whether its unwinder scans one table, so that the cost grows with the modules loaded."""
-        return self.is_mac or self is Platform.LIBUNWIND
+        return self.is_mac or self in (Platform.LIBUNWIND, Platform.STATIC_LIBUNWIND)
 
 
 def platform_of(machine: Machine, unwinder: Unwinder) -> Platform | None:

@@ -16,7 +16,17 @@ EXTRA = "extra"  # time with unwind info - time without, in milliseconds per 100
 TIME = "module_teardown.ModuleTeardown.time_teardown"
 # Benchmarks that are measured with unwind info on and off, which is their first parameter. A second
 # parameter is the shape.
-PAIRED = {TIME: "time"}
+BUSY, MEMORY = "unload", "memory"  # seconds to unload a module, by FDEs that stay; bytes left
+FRAMES, BOTTOM = "wasm frames", "bottom"  # how far a native backtrace gets
+FRAMES_ON, BOTTOM_ON = f"{FRAMES}{ON}", f"{BOTTOM}{ON}"
+PAIRED = {
+    TIME: "time",
+    "busy_process.UnloadFromBusyProcess.track_unload": BUSY,
+    "memory_left.MemoryLeft.track_memory_left": MEMORY,
+    "native_backtrace.NativeBacktrace.track_wasm_frames": FRAMES,
+    "native_backtrace.NativeBacktrace.track_reaches_bottom": BOTTOM,
+}
+CLOCKED = {f"{name}{end}" for name in ("time", BUSY) for end in (ON, OFF)}  # need a real processor
 TRACKED = {  # benchmarks with at most one parameter
     "unwinder_instructions.UnwinderInstructions.track_removal": DEREGISTER,
     "unwinder_instructions.UnwinderInstructions.track_registration": REGISTER,

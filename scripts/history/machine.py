@@ -52,6 +52,7 @@ class Facts(Struct, frozen=True):
 
     unwinders: dict[Text, Library | list[Text]] = {}  # on a Mac a list of files
     sections: bool | None = None
+    processor: Text | None = None
 
 
 class Host(Struct, frozen=True):
@@ -181,6 +182,22 @@ def read_machines(root: Path) -> tuple[dict[str, Machine], list[str]]:
         except UserError as error:
             problems.append(str(error))
     return machines, problems
+
+
+def read_processors(folder: Path) -> set[str]:
+    """Return the kinds of processor that the results of a machine come from, if they are known."""
+    hosts, _ = read_hosts(folder / "hosts.jsonl")
+    return {host.facts.processor for host in hosts.values() if host.facts.processor}
+
+
+def describe_other_processor(known: set[str], processor: str | None) -> str:
+    """Return why results of a processor do not belong beside others, or an empty string."""
+    if not known or not processor or processor in known:
+        return ""
+    return (
+        f"its times come from {' and '.join(sorted(known))}, but these are of {processor}. Times "
+        "of two kinds of processor cannot be compared: use another machine name."
+    )
 
 
 def read_hosts(path: Path) -> tuple[dict[str, Host], list[str]]:

@@ -10,7 +10,7 @@ from asv.util import UserError
 
 from benchmarks._axis import Unwinder, find_unwinder
 from benchmarks._shapes import COUNTED
-from scripts.history.benchmarks import FDES, LIBRARY, PAIRED, TIME_OFF, TIME_ON, TRACKED
+from scripts.history.benchmarks import CLOCKED, FDES, LIBRARY, PAIRED, TRACKED
 from scripts.history.machine import Machine, read_machines
 from scripts.history.results import Benchmarks, ResultFile, read_benchmarks, read_results
 from scripts.history.rows import Row, SeriesKey, derive_gaps
@@ -107,7 +107,7 @@ def read_history(conf: Any) -> History:
             measured = Measured(series, release, stored.started / 1000)
             rows = list(read_rows(stored, benchmarks, measured))
             if machine.emulated:  # its times are invalid
-                rows = [row for row in rows if row.benchmark not in (TIME_ON, TIME_OFF)]
+                rows = [row for row in rows if row.benchmark not in CLOCKED]
             files[series, release] = measured, rows
     order = sorted(files, key=lambda key: (key[0], history.positions[key[1]]))
     history.measured = [files[key][0] for key in order]
@@ -162,8 +162,9 @@ def check_content(
     ]
     (library,) = (name for name, benchmark in TRACKED.items() if benchmark == LIBRARY)
     for _, build, _ in read_values(stored, benchmarks, library):
-        counted = machine.unwinders.get(f"{int(build):012x}", unwinder.family)
-        if counted != unwinder.family:
+        expected = unwinder.option if unwinder.sections is False else unwinder.family
+        counted = machine.unwinders.get(f"{int(build):012x}", expected)
+        if counted != expected:
             problems.append(f"its unwinder is {unwinder.name}, but {counted} was counted")
     if problems:
         raise UserError(f"{path}: {'; '.join(problems)}. {REMEASURE}")

@@ -19,13 +19,22 @@ from packaging.version import Version
 
 from scripts.base.files import write_atomically
 from scripts.base.schema import printable
-from scripts.history.machine import LOCAL, Machine, read_description, read_hosts, read_machine
+from scripts.history.machine import (
+    LOCAL,
+    Machine,
+    describe_other_processor,
+    read_description,
+    read_hosts,
+    read_machine,
+    read_processors,
+)
 from scripts.history.read import check_content, require_release, require_unwinder
 from scripts.history.results import Benchmarks, keep_older_values, read_benchmarks, read_results
 from scripts.releases import pins
 from scripts.releases.pins import Release
 
 RESULTS = Path("results")
+LINK = "is a symbolic link, which is not followed"
 
 
 @dataclass
@@ -45,7 +54,7 @@ class MergeSummary:
         """The commit message: releases by machine."""
         names = ", ".join(sorted(self.updated))
         lines = [
-            f"{machine}: {' '.join(sorted(releases, key=Version))}"
+            f"{machine}: {' '.join(sorted(releases, key=Version)) or 'its description'}"
             for machine, releases in sorted(self.updated.items())
         ]
         return "\n".join([f"Record results of {names}", "", *lines])
@@ -55,9 +64,11 @@ def merge_results(sources: Iterable[Path], *, partial: bool = False) -> MergeSum
     """Merge the result files of machine folders into `results/`.
 
     The later run of a benchmark wins, but n/a and failures never replace a value. A problem with
-    one file does not affect the others. Problems are: a damaged file, a commit that is not pinned,
-    a folder named after another machine, a description that contradicts the recorded one, a
-    benchmark that failed, and, unless `partial`, a missing benchmark.
+    one file does not affect the others. Problems are: a damaged file, a symbolic link, a commit
+    that is not pinned, a folder named after another machine, a description that contradicts the
+    recorded one, a benchmark that failed, and, unless `partial`, a missing benchmark.
+
+    Repeating a merge changes nothing, and completes one that was killed.
 
     Raises:
         UserError: benchmarks.json or the pins are missing or damaged.
@@ -68,21 +79,28 @@ def merge_results(sources: Iterable[Path], *, partial: bool = False) -> MergeSum
         with collect_problems(folder, summary.problems):
             machine, problems = check_folder(folder)
             summary.problems += problems
+            recorded_folder = RESULTS / machine.name
+            contents: dict[Path, str] = {}  # of the result files to write
+            is_valid = False
             for path in sorted(folder.glob("*-*.json")):
                 with collect_problems(path, summary.problems):
-                    target = RESULTS / machine.name / path.name
+                    target = recorded_folder / path.name
                     measured = check_file(path, benchmarks, releases, machine)
+                    is_valid = True
                     recorded = load_recorded(target)
                     problems = [
                         *drop_unknown_benchmarks(measured, benchmarks, recorded),
                         *find_missing_benchmarks(measured, benchmarks, partial),
                     ]
-                    if store_results(measured, recorded, target):
+                    content = merge_with_recorded(measured, recorded)
+                    if not target.exists() or target.read_bytes() != content.encode():
+                        contents[target] = content
                         version = releases[measured.commit_hash].version
                         summary.updated.setdefault(machine.name, set()).add(version)
                         summary.problems += [f"{path}: {problem}" for problem in problems]
-            if machine.name in summary.updated:
-                copy_description(folder, RESULTS / machine.name)
+            if contents or (is_valid and not (recorded_folder / "machine.json").exists()):
+                summary.updated.setdefault(machine.name, set())
+                store_machine(folder, recorded_folder, contents)
     return summary
 
 
@@ -101,11 +119,12 @@ def check_folder(folder: Path) -> tuple[Machine, list[str]]:
     """Return the machine of a folder, and a message for each unreadable line about its hosts.
 
     Raises:
-        UserError: the folder has symbolic links, is of a local machine, or contradicts the recorded
-            machine of this name.
+        UserError: the folder or a description in it is a symbolic link, or the folder is of a local
+            machine, or contradicts the recorded machine of this name.
     """
-    if any(path.is_symlink() for path in (folder, *folder.iterdir())):
-        raise UserError(f"{folder} has symbolic links, which are not followed")
+    for path in (folder, folder / "machine.json", folder / "hosts.jsonl"):
+        if path.is_symlink():
+            raise UserError(f"No result in {folder} is recorded: {path.name} {LINK}")
     machine, problems = read_machine(folder)
     if machine.name.startswith(LOCAL):
         raise UserError(f"{folder}: results of local machines are not recorded")
@@ -116,6 +135,10 @@ def check_folder(folder: Path) -> tuple[Machine, list[str]]:
         raise UserError(
             f"{folder} contradicts {recorded}: {machine.name} is another kind of machine"
         )
+    known = read_processors(recorded)
+    for processor in sorted(read_processors(folder)):
+        if problem := describe_other_processor(known, processor):
+            raise UserError(f"{folder} contradicts {recorded}: {problem}")
     return machine, problems
 
 
@@ -125,8 +148,11 @@ def check_file(
     """Check a result file, and load it.
 
     Raises:
-        UserError: it is damaged, or of another machine, environment, or unpinned release.
+        UserError: it is damaged, a symbolic link, or of another machine, environment, or unpinned
+            release.
     """
+    if path.is_symlink():
+        raise UserError(f"{path} {LINK}")
     stored = read_results(path)
     require_release(path, stored, releases)
     unwinder = require_unwinder(path, stored, machine)
@@ -184,20 +210,21 @@ def find_missing_benchmarks(
             yield f"{name} failed"
 
 
-def store_results(measured: Results, recorded: Results | None, target: Path) -> bool:
-    """Merge results with the recorded ones into a file; return whether the file changed."""
+def merge_with_recorded(measured: Results, recorded: Results | None) -> str:
+    """Return the content of the result file that merges measured and recorded results.
+
+    Raises:
+        UserError: the file could not be read.
+    """
     newer = measured
     if recorded is not None:
         older, newer = sorted((measured, recorded), key=start_time)
         keep_older_values(newer, older)
-    with tempfile.TemporaryDirectory(dir=RESULTS, suffix=".tmp") as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         newer.save(scratch)
         written = Path(scratch, newer._filename)
-        if target.exists() and target.read_bytes() == written.read_bytes():
-            return False
-        target.parent.mkdir(exist_ok=True)
-        written.replace(target)
-    return True
+        read_results(written)
+        return written.read_text(encoding="utf-8")
 
 
 def start_time(measured: Results) -> int:
@@ -205,14 +232,20 @@ def start_time(measured: Results) -> int:
     return max((time or 0 for time in measured.started_at.values()), default=0)
 
 
-def copy_description(folder: Path, recorded: Path) -> None:
-    """Copy the description of a machine, and merge the lines about its hosts by time."""
-    write_atomically(
-        recorded / "machine.json", (folder / "machine.json").read_text(encoding="utf-8")
-    )
+def store_machine(folder: Path, recorded: Path, contents: Mapping[Path, str]) -> None:
+    """Write the description of a machine, merge the lines about its hosts, and write its results.
+
+    The results come last: a result that is already recorded does not bring its host again.
+    """
+    recorded.mkdir(exist_ok=True)
     hosts = read_hosts(recorded / "hosts.jsonl")[0] | read_hosts(folder / "hosts.jsonl")[0]
     lines = sorted(hosts, key=lambda line: hosts[line].since)
     write_atomically(recorded / "hosts.jsonl", "".join(f"{line}\n" for line in lines))
+    write_atomically(
+        recorded / "machine.json", (folder / "machine.json").read_text(encoding="utf-8")
+    )
+    for target, content in contents.items():
+        write_atomically(target, content)
 
 
 def find_machine_folders(root: Path) -> tuple[list[Path], list[str]]:

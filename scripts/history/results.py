@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -24,6 +24,8 @@ FACTS = ("_benchmark_params", "_benchmark_version", "_started_at", "_duration", 
 
 EARLIEST = 1_577_836_800_000  # 2020: no result of wasmtime-py is older
 NANOSECOND = 1e-9  # no clock has a finer resolution
+MAX_COMBINATIONS = 10_000  # of parameters; a benchmark of this suite has at most 10
+ROUNDING = 1e-4  # asv rounds statistics, but not values, to five significant digits
 Numbers = list[Number | None]
 COLUMNS = [  # of a benchmark, in the order of asv
     "result", "params", "version", "started_at", "duration", "stats_ci_99_a", "stats_ci_99_b",
@@ -31,7 +33,20 @@ COLUMNS = [  # of a benchmark, in the order of asv
 ]  # fmt: skip
 Samples = Annotated[list[Number], Meta(max_length=1000)]
 Bounds = list[float | None]  # may be negative or infinite if there are few samples
+Counts = list[Annotated[float, Meta(ge=1, le=1e9)] | None]
 Milliseconds = Annotated[int, Meta(ge=EARLIEST, le=10**14)]
+
+
+def count_combinations(params: Sequence[Sequence[str]]) -> int:
+    """Return the number of combinations of parameters.
+
+    Raises:
+        ValueError: there are more than MAX_COMBINATIONS, which would fill the memory.
+    """
+    count = math.prod(map(len, params))
+    if count > MAX_COMBINATIONS:
+        raise ValueError(f"{count:,} combinations of parameters")
+    return count
 
 
 class Columns(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
@@ -49,30 +64,38 @@ class Columns(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
     ci_99_b: Bounds | None = None
     q_25: Numbers | None = None
     q_75: Numbers | None = None
-    number: Numbers | None = None
-    repeat: Numbers | None = None
+    number: Counts | None = None
+    repeat: Counts | None = None
     samples: list[Samples | None] | None = None
-    profile: list[str | None] | None = None
+    profile: str | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError if the columns contradict each other or the clock."""
-        size = math.prod(map(len, self.params))
-        for column in (self.result, self.ci_99_a, self.ci_99_b, self.samples):
+        size = count_combinations(self.params)
+        intervals = (self.ci_99_a, self.ci_99_b), (self.q_25, self.q_75)
+        statistics = (*intervals[0], *intervals[1], self.number, self.repeat)
+        for column in (self.result, self.samples, *statistics):
             if column is not None and len(column) != size:
                 raise ValueError(f"{len(column)} entries for {size} combinations of parameters")
         if (self.started_at or 0) / 1000 > time.time() + CLOCK_TOLERANCE.total_seconds():
             raise ValueError("it was measured in the future: is the clock right?")
         empty = [None] * size
-        for value, samples, low, high in zip(
-            self.result or empty, self.samples or empty,
-            self.ci_99_a or empty, self.ci_99_b or empty, strict=True,
-        ):  # fmt: skip
-            if value is None:
+        for entry in zip(*(column or empty for column in statistics), strict=True):
+            if len({statistic is None for statistic in entry}) > 1:
+                raise ValueError("an entry lacks some of its statistics")
+        values = self.result or empty
+        for value, samples in zip(values, self.samples or empty, strict=True):
+            if value is None or not samples:
                 continue
-            if samples and not math.isclose(median(samples), value, rel_tol=1e-6, abs_tol=1e-9):
+            if not math.isclose(median(samples), value, rel_tol=1e-6, abs_tol=1e-9):
                 raise ValueError(f"{value} is not the median of its samples")
-            if (low is not None and value < low) or (high is not None and value > high):
-                raise ValueError(f"{value} is outside its confidence interval")
+        for lows, highs in intervals:
+            for value, low, high in zip(values, lows or empty, highs or empty, strict=True):
+                if value is None or low is None or high is None:
+                    continue
+                tolerance = ROUNDING * abs(value)
+                if not low - tolerance <= value <= high + tolerance:
+                    raise ValueError(f"{value} is outside its confidence interval or quartiles")
 
     @property
     def minimum(self) -> float | None:
@@ -138,8 +161,13 @@ class Benchmark(Struct, frozen=True):
     version: Text
     params: list[list[Text]]
 
+    def __post_init__(self) -> None:
+        """Raise ValueError if the parameters have too many combinations."""
+        count_combinations(self.params)
+
 
 Benchmarks = dict[str, Benchmark]  # by name
+BenchmarkFile = dict[str, Benchmark | Literal[2]]  # benchmarks.json; 2 is the file's version
 
 
 def is_time(name: str) -> bool:
@@ -156,7 +184,7 @@ def read_benchmarks(root: Path) -> Benchmarks:
     path = root / "benchmarks.json"
     restore = suggest_restore(path).removesuffix(".")
     remedy = f"{restore}, or create it with `uv run asv run --bench just-discover`."
-    content = read_json(path, dict[str, Benchmark | Literal[2]], remedy)  # 2 is the file's version
+    content = read_json(path, BenchmarkFile, remedy)
     benchmarks = {name: entry for name, entry in content.items() if isinstance(entry, Benchmark)}
     if not benchmarks:
         raise UserError(f"{path} is damaged (it has no benchmarks). {remedy}")

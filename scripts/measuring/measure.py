@@ -1,14 +1,15 @@
 """Run asv for the releases that have a wheel for this platform, newest first.
 
 The benchmark workflow runs this command on every machine. Releases without a wheel are left out, so
-a failed install is a real error. Benchmarks with a stored value are skipped.
+a failed install is a real error; if no release is left, nothing is measured. Benchmarks with a
+stored value are skipped.
 """
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 
+from asv.main import main as run_asv
 from asv.util import UserError
 from packaging.tags import platform_tags
 
@@ -20,22 +21,21 @@ def select_releases(spec: str) -> list[str]:
     """Return the releases of a range that have a wheel for this platform, newest first.
 
     Raises:
-        UserError: the range names an unknown release, or no release has a wheel.
+        UserError: the range names an unknown release, or no release at all has a wheel.
     """
     repo, platforms = ReleaseRepo(str(pins.PINS)), list(platform_tags())
     commits = repo.get_hashes_from_range(spec)
-    versions = [
-        release.version
-        for release in reversed(repo.releases)
-        if release.commit in commits and release.wheel_for(platforms)
-    ]
-    if not versions:
-        raise UserError(f"No release of {spec} has a wheel for this platform.")
-    return versions
+    with_wheel = [release for release in reversed(repo.releases) if release.wheel_for(platforms)]
+    if not with_wheel:
+        raise UserError("No release has a wheel for this platform.")
+    return [release.version for release in with_wheel if release.commit in commits]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run asv; return its exit code, or 1 on an error."""
+    """Run asv in this process, which then exits with asv's code; return 1 on an error.
+
+    A signal to this process reaches asv, which a child would survive.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m scripts.measuring.measure", description=__doc__
     )
@@ -53,13 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
+    if not versions:
+        print(f"::notice::No release of {options.range} has a wheel for this platform: skipped.")
+        return 0
     command = ["run", "--show-stderr", "--machine", options.machine, "--skip-existing-successful"]
     command += ["--quick"] if options.quick else []
     command += ["--bench", options.bench] if options.bench else []
     command.append(" ".join(versions))
     print("asv", *command, flush=True)
-    asv = subprocess.run([sys.executable, "-m", "asv", *command], check=False)
-    return abs(asv.returncode)  # the code of a killed process is negative
+    sys.argv = ["asv", *command]
+    sys.exit(run_asv())
 
 
 if __name__ == "__main__":

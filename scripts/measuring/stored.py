@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from asv import util
 from asv.console import log
+from asv.machine import Machine
 from asv.results import Results
 
 from scripts.history.results import keep_older_values
@@ -41,6 +43,9 @@ class MeasuredResults(Results):
             keep_older_values(self, Results.load(str(path)))
         elif all(map(self._failed, self.get_all_result_keys())):
             return  # nothing was measured, because the release could not be installed
+        # before the result, so that a kill leaves no result without a description
+        description = machines.describe_machine(path.parent.name)
+        util.write_json(str(path.parent / "machine.json"), description, Machine.api_version)
         super().save(results_dir)
         machines.record_host(path.parent)
         print_reasons(reason for reason, printed in self.reasons.items() if not printed)

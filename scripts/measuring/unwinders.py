@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 from asv.console import log
 from elftools.elf.elffile import ELFFile
 
+from benchmarks._axis import BY_FUNCTION, LLVM
+from scripts.base.schema import clean_text
+
 LIBGCC, LIBUNWIND = "libgcc_s.so.1", "libunwind.so.1"  # nongnu's libunwind is libunwind.so.8
 SECTIONS = ("__unw_add_dynamic_eh_frame_section", "__unw_remove_dynamic_eh_frame_section")
 # Program -> (arguments that ask which package a file belongs to, pattern of the answer).
@@ -48,7 +51,10 @@ def collect_facts() -> dict[str, dict[str, str] | list[str]]:
         return {"apple": list_apple_libraries()}
     if sys.platform != "linux":
         return {}
-    names = {"libgcc": LIBGCC, "libunwind": os.environ.get("LIBUNWIND") or LIBUNWIND}
+    # LIBUNWIND may name a library of the other kind, which must not pass for the usual one
+    option = os.environ.get("UNWINDER")
+    selected = option if option == BY_FUNCTION.option else LLVM.family
+    names = {"libgcc": LIBGCC, selected: os.environ.get("LIBUNWIND") or LIBUNWIND}
     return {
         name: {
             "file": str(file),
@@ -76,7 +82,7 @@ def find_library(name: str) -> Path | None:
 def package_name(file: Path) -> str:
     """Return name and version of the package of a file, or an empty string if it is unknown."""
     changed = file.stat().st_mtime_ns if file.exists() else 0  # an update during a run is noticed
-    return find_package(file, changed)
+    return clean_text(find_package(file, changed))
 
 
 @functools.cache
@@ -86,17 +92,17 @@ def find_package(file: Path, _changed: int) -> str:
         # where /lib is a link to /usr/lib, the package may list the file under either of them
         for path in (file, Path("/usr", *file.parts[1:]), Path("/", *file.parts[2:])):
             filled = [argument.replace("{file}", str(path)) for argument in arguments]
-            owner = re.search(pattern, _run(manager, filled))
+            owner = re.search(pattern, run_program(manager, filled))
             if owner is None:
                 continue
             version = ""
             if manager == "dpkg-query":  # its first answer has no version
-                version = _run(manager, ["-W", "-f", " ${Version}\n", owner[1]])
+                version = run_program(manager, ["-W", "-f", " ${Version}\n", owner[1]])
             return owner[1] + version.split("\n")[0]
     return ""
 
 
-def _run(program: str, arguments: list[str]) -> str:
+def run_program(program: str, arguments: list[str]) -> str:
     """Return a program's output, or an empty string if it is missing, fails or takes too long."""
     try:
         process = subprocess.run(

@@ -36,7 +36,7 @@ _run = partial(subprocess.run, capture_output=True, text=True, check=False)
 
 
 @dataclass(frozen=True)
-class Build:
+class WasmtimeBuild:
     """A wasmtime to measure.
 
     Attributes:
@@ -51,11 +51,22 @@ class Build:
 
 
 def cache_folder() -> Path:
-    """Return the folder that keeps installed releases."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "wasmtime-teardown")
+    """Return the folder that keeps installed releases.
+
+    Raises:
+        UserError: the user has no home folder.
+    """
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:  # neither HOME nor an entry in the password database
+        raise UserError(
+            "This user has no home folder, so there is no place for the releases that the probe "
+            "installs. Set XDG_CACHE_HOME to a folder that is writable."
+        ) from error
+    return Path(cache, "wasmtime-teardown")
 
 
-def choose_builds(options: Namespace, scratch: Path) -> list[Build]:
+def choose_builds(options: Namespace, scratch: Path) -> list[WasmtimeBuild]:
     """Return the requested builds, or the newest release; the build of --against comes first.
 
     Raises:
@@ -85,7 +96,7 @@ def choose_builds(options: Namespace, scratch: Path) -> list[Build]:
     return [*map(install_release, releases.values()), *unpinned]
 
 
-def install_release(release: Release) -> Build:
+def install_release(release: Release) -> WasmtimeBuild:
     """Return a pinned release from the cache; install it by hash on first use.
 
     Raises:
@@ -95,7 +106,7 @@ def install_release(release: Release) -> Build:
     cache = cache_folder()
     folder = cache / f"{release.version}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
     if folder.exists():
-        return Build(release.version, str(folder), release.version)
+        return WasmtimeBuild(release.version, str(folder), release.version)
     print(f"Installing wasmtime {release.version}", file=sys.stderr)
     command = (
         os.environ.get("UV") or "uv", "pip", "install", "--quiet", "--require-hashes", "--no-deps",
@@ -117,10 +128,10 @@ def install_release(release: Release) -> Build:
                 f"{cache} cannot be written, or uv is not installed: {error}. "
                 "Set XDG_CACHE_HOME, or install uv."
             ) from error
-    return Build(release.version, str(folder), release.version)
+    return WasmtimeBuild(release.version, str(folder), release.version)
 
 
-def copy_installed(python: str, release: Release, folder: Path) -> Build:
+def copy_installed(python: str, release: Release, folder: Path) -> WasmtimeBuild:
     """Return a copy of the wasmtime package that a Python has installed.
 
     Raises:
@@ -132,14 +143,16 @@ def copy_installed(python: str, release: Release, folder: Path) -> Build:
         raise UserError(f"--python {python} cannot be started: {error.strerror}.") from error
     if completed.returncode != 0:
         raise UserError(f"--python {python} has no wasmtime installed.")
-    version, origin = completed.stdout.strip().split(" ", 1)
+    version, _, origin = completed.stdout.strip().partition(" ")
     package = Path(origin).parent
+    if not origin or not package.is_dir():
+        raise UserError(f"--python {python} is not a Python: it did not print where wasmtime is.")
     path = _copy_to_import(package, release, folder)
     library = next(package.glob("*-*/_*wasmtime.*"), None)
-    return Build(f"{version} of --python", path, find_equivalent_release(library))
+    return WasmtimeBuild(f"{version} of --python", path, find_equivalent_release(library))
 
 
-def copy_library(library: Path, bindings: Release, folder: Path) -> Build:
+def copy_library(library: Path, bindings: Release, folder: Path) -> WasmtimeBuild:
     """Return a build of a library and the Python bindings of a release.
 
     Raises:
@@ -159,7 +172,9 @@ def copy_library(library: Path, bindings: Release, folder: Path) -> Build:
     if target != host:
         raise UserError(f"{library} is a library for {target}; this machine is {host}.")
     name = f"{library.name} {hashlib.sha256(content).hexdigest()[:8]}"
-    return Build(name, _copy_to_import(library, bindings, folder), find_equivalent_release(library))
+    return WasmtimeBuild(
+        name, _copy_to_import(library, bindings, folder), find_equivalent_release(library)
+    )
 
 
 def find_equivalent_release(library: Path | None) -> str:

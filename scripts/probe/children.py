@@ -11,13 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO, Any
 
 import psutil
 
-from scripts.probe.builds import Build
+from scripts.probe.builds import WasmtimeBuild
 
 CLEAR_LINE = "\r\x1b[K"  # on a terminal
 PROGRESS_INTERVAL = 5.0  # seconds between two progress lines, if standard error is not a terminal
@@ -32,32 +32,6 @@ SIGNAL_CAUSES = {
 Answer = dict[str, Any]  # the JSON that a child prints: an `error`, or the results of its job
 
 
-class Interrupted(KeyboardInterrupt):
-    """Raised on SIGTERM or SIGHUP, which interrupt the probe as Ctrl-C does."""
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Raise Interrupted on SIGTERM and SIGHUP, unless the process ignores them."""
-
-    def interrupt(*_: object) -> None:
-        raise Interrupted
-
-    previous_handlers = {
-        number: handler
-        for name in ("SIGTERM", "SIGHUP")
-        if (number := getattr(signal, name, None)) is not None
-        and (handler := signal.getsignal(number)) is not signal.SIG_IGN
-    }
-    for number in previous_handlers:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in previous_handlers.items():
-            signal.signal(number, handler)
-
-
 class Progress:
     """Progress lines on standard error; on a terminal, each line replaces the previous one.
 
@@ -70,6 +44,8 @@ class Progress:
         self.activity, self.estimate = activity, estimate
         self.started = self.printed = time.monotonic()
         self.is_terminal = sys.stderr.isatty()
+        if not self.is_terminal and estimate > PROGRESS_INTERVAL:
+            print(f"{activity}: about {estimate:,.0f} s", file=sys.stderr, flush=True)
 
     @property
     def elapsed(self) -> float:
@@ -96,7 +72,7 @@ class Progress:
 
 
 def run_job(
-    build: Build,
+    build: WasmtimeBuild,
     job: dict[str, Any],
     *,
     files: Sequence[int],
@@ -199,8 +175,6 @@ def read_answer(code: int, answer: IO[bytes], output: IO[bytes]) -> Answer:
     lines = answer.read().splitlines()
     if code == 0 and lines:
         parsed: Answer = json.loads(lines[-1])
-        if "error" in parsed:
-            parsed["error"] = name_signals(parsed["error"])
         return parsed
     output.seek(0)
     last_line = [b"", *output.read().strip().splitlines()][-1].decode(errors="replace")
@@ -217,13 +191,3 @@ def describe_exit(code: int) -> str:
         return f"the process was killed by signal {-code}"
     cause = f" ({SIGNAL_CAUSES[number]})" if number in SIGNAL_CAUSES else ""
     return f"the process was killed by {number.name}{cause}"
-
-
-def name_signals(error: str) -> str:
-    """Replace the negative exit code in an error message with the name of the signal."""
-    start, separator, rest = error.partition("ended with exit code -")
-    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-    if not separator or not digits:
-        return error
-    cause = describe_exit(-int(digits)).removeprefix("the process ")
-    return f"{start}{cause}{rest[len(digits) :].rstrip(': ')}"

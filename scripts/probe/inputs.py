@@ -1,5 +1,7 @@
 """The modules to probe: files and folders, each checked before anything is measured."""
 
+import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,21 +11,30 @@ from asv.util import UserError
 
 SUFFIXES = (".wasm", ".wat")
 MAGIC = b"\0asm"
+VERSION = b"\x01\0\0\0"
+COMPONENT = (
+    "a component, not a core module. Extract its core modules: `wasm-tools component unbundle "
+    "{path} --threshold 0 --module-dir FOLDER`"
+)
 # Files that are often mistaken for modules: their first bytes, and their kind with the remedy.
 OTHER_FORMATS = {
-    MAGIC + b"\x0d\0\x01\0": (
-        "a component, not a core module. Extract its core modules: wasm-tools component unbundle "
-        "{path} --threshold 0 --module-dir FOLDER"
-    ),
+    MAGIC + b"\x0d\0\x01\0": COMPONENT,
     b"\x7fELF": "already compiled (.cwasm). Pass the .wasm file that it was compiled from",
-    b"\x1f\x8b": "compressed with gzip. Unpack it first: gunzip --keep {path}",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd. Unpack it first: unzstd {path}",
-    b"PK\x03\x04": "a zip archive. Unpack it first: unzip {path}",
-    b"version https://git-lfs": "a Git LFS pointer, not the file itself. Fetch it: git lfs pull",
+    b"PK\x03\x04": "a zip archive. Unpack it: `unzip {path}`",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself. Fetch it: `git lfs pull`",
     b"BC\xc0\xde": "LLVM bitcode. Link it to a module first: wasm-ld",
     b"!<arch>": "a static library. Link it to a module first: wasm-ld",
     b"<": "a web page. Was the download refused?",
 }
+COMPRESSED = {  # first bytes: command, which is the name too, and suffix of the file name
+    b"\x1f\x8b": ("gzip", ".gz"),
+    b"\x28\xb5\x2f\xfd": ("zstd", ".zst"),
+    b"\xfd7zXZ\0": ("xz", ".xz"),
+    b"BZh": ("bzip2", ".bz2"),
+}
+MAX_SIZE_BYTES = 5
+SIZE = re.compile(rb"[\x80-\xff]{0,4}[\0-\x7f]", re.DOTALL)  # of a section, in LEB128 encoding
+COMMENTS = re.compile(rb"\s+|;;[^\n]*\n|\(;.*?;\)", re.DOTALL)  # in modules in text format
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,8 @@ def find_modules(paths: Sequence[Path]) -> list[Input]:
     for path in paths:
         for file in list_modules(path) if path.is_dir() else [path]:
             resolved = file.resolve() if file.is_file() else file
-            modules.setdefault(resolved, Input(file.absolute(), file.name, find_problem(file)))
+            if resolved not in modules:
+                modules[resolved] = Input(file.absolute(), file.name, find_problem(file))
     if all(module.problem for module in modules.values()):
         raise UserError("\n".join(module.problem for module in modules.values()))
     names = shorten_paths([module.path for module in modules.values()])
@@ -71,23 +83,72 @@ def find_problem(path: Path) -> str:
     try:
         if path.exists() and not path.is_file():
             return f"{path} is a pipe or a device. Save the module to a file, and pass that."
-        start = path.read_bytes()[:512]
+        content = path.read_bytes()
     except OSError as error:
         return f"Cannot read {path}: {error.strerror}."
-    if not start:
+    if not content:
         return f"{path} is empty. Download or build it again."
-    if start[:8] == MAGIC + b"\x01\0\0\0":
-        return ""
+    if content.startswith(MAGIC + VERSION):
+        return find_truncation(path, content)
+    for magic, (command, suffix) in COMPRESSED.items():
+        if content.startswith(magic):
+            return (
+                f"{path} is compressed with {command}. {suggest_unpacking(path, command, suffix)}"
+            )
     for magic, kind in OTHER_FORMATS.items():
-        if start.startswith(magic):
-            return f"{path} is {kind.format(path=path)}."
+        if content.startswith(magic):
+            return f"{path} is {kind.format(path=shlex.quote(str(path)))}."
+    if content.startswith(MAGIC):
+        return f"{path} is truncated, or of an unknown WebAssembly version. Download it again."
+    text = skip_comments(content)
+    if text.startswith(b"(component"):
+        return f"{path} is {COMPONENT.format(path=shlex.quote(str(path)))}."
     if path.suffix.lower() == ".wat":
         return ""
-    if start[:4] == MAGIC:
-        return f"{path} is truncated, or of an unknown WebAssembly version. Download it again."
-    if start.lstrip()[:7] == b"(module":
+    if text.startswith(b"(module"):
         return f"{path} is a module in text format. Rename it to {path.with_suffix('.wat').name}."
     return f"{path} is not WebAssembly: it does not start with \\0asm."
+
+
+def find_truncation(path: Path, content: bytes) -> str:
+    """Return that a module ends within a section, or an empty string if it does not.
+
+    wasmtime finds what else is wrong with a module.
+    """
+    end = len(MAGIC + VERSION)
+    while end < len(content):
+        number = SIZE.match(content, end + 1)  # after the byte with the kind of the section
+        if number is None and len(content) - end > MAX_SIZE_BYTES:
+            return ""  # not a number
+        end = number.end() + decode_size(number[0]) if number else len(content) + 1
+    if end == len(content):
+        return ""
+    return (
+        f"{path} is truncated: it has {len(content):,} bytes of at least {end:,}. "
+        "Download or build it again."
+    )
+
+
+def decode_size(encoded: bytes) -> int:
+    """Return a number in LEB128 encoding."""
+    return sum((byte & 0x7F) << 7 * index for index, byte in enumerate(encoded))
+
+
+def skip_comments(content: bytes) -> bytes:
+    """Return text format without leading white space and comments."""
+    start = 0
+    while match := COMMENTS.match(content, start):
+        start = match.end()
+    return content[start : start + 20]
+
+
+def suggest_unpacking(path: Path, command: str, suffix: str) -> str:
+    """Return the command that unpacks a file and overwrites none."""
+    output = path.with_suffix("") if path.suffix.lower() == suffix else path
+    if output == path or output.suffix.lower() not in SUFFIXES or output.exists():
+        output = output.with_name(f"{output.stem}.unpacked.wasm")
+    packed, unpacked = shlex.quote(str(path)), shlex.quote(str(output))
+    return f"Unpack it: `{command} --decompress --stdout {packed} > {unpacked}`."
 
 
 def shorten_paths(paths: Sequence[Path]) -> dict[Path, str]:

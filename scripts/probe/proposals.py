@@ -1,7 +1,9 @@
 """WebAssembly proposals that a module may need, and the releases that enable them."""
 
 import re
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 from asv.util import UserError
 
@@ -54,16 +56,18 @@ PROPOSALS = {
 LEGACY = "legacy_exceptions feature|legacy exceptions"
 TRANSLATE = (
     "The module uses legacy exceptions, from before the standard, which Wasmtime does not support. "
-    "Translate it with Binaryen: wasm-opt --all-features --translate-to-exnref."
+    "Translate it with Binaryen: `wasm-opt --all-features --disable-compact-imports "
+    "--translate-to-exnref {path} -o {output}`."
 )
 
 
-def explain_refusal(error: str) -> str:
+def explain_refusal(error: str, path: Path) -> str:
     """Return wasmtime's reason for refusing a module, and which release accepts it."""
     error = error.split("Stack backtrace:")[0]
     causes = " ".join(error.partition("Caused by:")[2].split()) or " ".join(error.split())
     if re.search(LEGACY, error):
-        return f"{causes}. {TRANSLATE}"
+        output = shlex.quote(str(path.with_suffix(".translated.wasm")))
+        return f"{causes}. {TRANSLATE.format(path=shlex.quote(str(path)), output=output)}"
     for name, proposal in PROPOSALS.items():
         if re.search(proposal.error, error, re.MULTILINE):
             return f"{causes}. {describe_remedy(name, proposal)}"

@@ -31,8 +31,18 @@ from packaging.utils import canonicalize_name
 from benchmarks._axis import LIBGCC, find_unwinder
 
 HELPERS = Path("fixtures/helper-requirements.txt")
-# environment variables with these prefixes change how Python, the dynamic linker or malloc behave
-UNWANTED_PREFIXES = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_TUNABLES")
+# environment variables with these prefixes change how Python, the dynamic linker or malloc behave,
+# or what pip and virtualenv install and where
+UNWANTED_PREFIXES = (
+    "PYTHON", "LD_", "DYLD_", "MALLOC_", "GLIBC_TUNABLES", "PIP_", "VIRTUALENV_",
+)  # fmt: skip
+# settings of pip that say how to reach the index, which does not change what is installed by hash
+PIP_SETTINGS = {
+    "PIP_CACHE_DIR", "PIP_CERT", "PIP_CLIENT_CERT", "PIP_CONFIG_FILE", "PIP_DEFAULT_TIMEOUT",
+    "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_KEYRING_PROVIDER",
+    "PIP_NO_CACHE_DIR", "PIP_NO_INDEX", "PIP_PROXY", "PIP_RETRIES", "PIP_TIMEOUT",
+    "PIP_TRUSTED_HOST",
+}  # fmt: skip
 # prints why the unwinder named by UNWINDER is missing, or an empty line if it is installed
 LIBRARY_CHECK = "from benchmarks._unwinder import missing_library; print(missing_library())"
 
@@ -93,6 +103,15 @@ class ReleaseEnvironment(Virtualenv):
         hold_machine(Path(self._env_dir))
         super().create()
 
+    def _setup(self) -> None:
+        """Create the environment without variables that change what is installed.
+
+        asv starts virtualenv with the variables of this process.
+        """
+        for name in os.environ.keys() - clean_variables(os.environ).keys():
+            del os.environ[name]
+        super()._setup()
+
     def check_presence(self) -> bool:
         """Return whether the environment is intact; if not, asv creates it again.
 
@@ -118,7 +137,8 @@ class ReleaseEnvironment(Virtualenv):
 
     def run(self, args: list[str], **options: Any) -> Any:
         """Run Python in the environment, and announce when it counts instructions."""
-        if "setup_cache" in args:  # asv shows no progress meanwhile
+        counts = any(argument.startswith("unwinder_instructions.") for argument in args)
+        if "setup_cache" in args and counts:  # asv shows no progress meanwhile
             log.info("Counting instructions under valgrind (about 40 s)", reserve_space=True)
         return super().run(args, **options)
 
@@ -140,11 +160,13 @@ def read_helpers() -> str:
 def clean_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Return environment variables without those that would change a measurement.
 
-    For example, PYTHONTRACEMALLOC doubles times, and LD_PRELOAD may load another allocator or
-    unwinder.
+    For example, PYTHONTRACEMALLOC doubles times, LD_PRELOAD may load another allocator or unwinder,
+    and PIP_TARGET installs a release into another folder.
     """
     return {
-        name: value for name, value in variables.items() if not name.startswith(UNWANTED_PREFIXES)
+        name: value
+        for name, value in variables.items()
+        if name in PIP_SETTINGS or not name.startswith(UNWANTED_PREFIXES)
     }
 
 

@@ -8,33 +8,21 @@ missing. It never changes or removes a pin otherwise, because results are stored
 from the pins. It writes nothing if there is nothing new or if there is an error.
 """
 
-import argparse
 import re
 import sys
-import tempfile
-import time
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import msgspec
-import requests
 from asv.util import UserError
 from packaging.version import Version
-from pypi_simple import (
-    PYPI_SIMPLE_ENDPOINT,
-    DistributionPackage,
-    NoSuchProjectError,
-    PyPISimple,
-    UnsupportedRepoVersionError,
-)
+from pypi_simple import DistributionPackage, PyPISimple
 
-from scripts.base.schema import describe_error
+from scripts.base.schema import ReleaseName, describe_error
 from scripts.releases import pins
+from scripts.releases.index import list_packages, open_wheel, read_members, run_update
 from scripts.releases.pins import Registration, Release
 
 # the first whose C API has wasmtime_config_native_unwind_info_set (bytecodealliance/wasmtime#6896)
@@ -47,8 +35,6 @@ PLATFORMS = {  # a release is pinned once it has these wheels, or after MAX_WAIT
     "Windows": r"-win_amd64",
 }
 MAX_WAIT = timedelta(days=2)
-MAX_BYTES = 200 << 20  # of a download or a library; the largest so far has 30 MB
-MAX_DURATION = timedelta(minutes=10)  # of a download
 # The bytes of a macOS library show how it registers unwind info, so no Mac is needed. Wasmtime
 # registered each function with libunwind until 50.0.0, which looks up libunwind's functions for
 # whole sections at run time (bytecodealliance/wasmtime#14304). A library can only call functions
@@ -58,51 +44,38 @@ REGISTRATION_SYMBOLS = {
     b"___register_frame": Registration.FUNCTIONS,
 }
 
-
-class BoundedSession(requests.Session):
-    """A session that reads at most MAX_BYTES per response, for at most MAX_DURATION."""
-
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Send a request and read the response within the bounds.
-
-        Raises:
-            RequestException: the response is too large or takes too long.
-        """
-        deadline = time.monotonic() + MAX_DURATION.total_seconds()
-        response = super().send(request, **{**options, "stream": True})
-        content = bytearray()
-        for chunk in response.iter_content(1 << 16):
-            content += chunk
-            if len(content) > MAX_BYTES or time.monotonic() > deadline:
-                response.close()
-                raise requests.RequestException(
-                    f"{request.url} has more than {MAX_BYTES:,} bytes, "
-                    f"or takes more than {MAX_DURATION}"
-                )
-        response._content = bytes(content)  # as requests itself does without streaming
-        return response
-
-
 WheelsByRelease = dict[Version, list[DistributionPackage]]  # native wheels only
 
 
-def fetch_releases(client: PyPISimple) -> WheelsByRelease:
+def fetch_releases(client: PyPISimple) -> tuple[WheelsByRelease, list[str]]:
     """Return the releases on the index since FIRST_RELEASE, with their native wheels.
 
+    Also return a line for each file that is skipped because of its version.
+
     Raises:
-        UserError: the index cannot be reached, is not a package index, or lists a malformed name.
+        UserError: the index cannot be reached, is not a package index, or lists a malformed name or
+            no native wheel.
     """
     wheels_by_release: WheelsByRelease = defaultdict(list)
-    try:
-        page = client.get_project_page("wasmtime", timeout=60)
-        for package in sorted(page.packages, key=lambda package: package.filename):
-            if package.version is not None and Version(package.version) >= FIRST_RELEASE:
-                wheels = wheels_by_release[Version(package.version)]
-                if package.package_type == "wheel" and pins.is_native(package.filename):
-                    wheels.append(package)
-    except (OSError, NoSuchProjectError, UnsupportedRepoVersionError, ValueError) as error:
-        raise UserError(f"The package index did not list wasmtime: {error}") from error
-    return wheels_by_release
+    packages, skipped = list_packages(client, "wasmtime")
+    for package in packages:
+        version = Version(str(package.version))
+        if version >= FIRST_RELEASE and package.filename.startswith("wasmtime-"):
+            wheels = wheels_by_release[version]
+            if package.package_type == "wheel" and pins.is_native(package.filename):
+                wheels.append(package)
+    if not any(wheels_by_release.values()):
+        raise UserError(
+            "The package index did not list wasmtime: there is no wheel on its page. "
+            "Is it a package index, or the login page of a network?"
+        )
+    return wheels_by_release, skipped
+
+
+def read_upload_time(wheel: DistributionPackage) -> datetime | None:
+    """Return when a wheel was uploaded, or None if that or the time zone is unknown."""
+    time = wheel.upload_time
+    return None if time is None or time.tzinfo is None else time
 
 
 def build_pin(version: Version, wheels: Sequence[DistributionPackage]) -> Release:
@@ -111,23 +84,25 @@ def build_pin(version: Version, wheels: Sequence[DistributionPackage]) -> Releas
     Raises:
         UserError: the index gives no upload time or no hash, or a malformed one.
     """
+    uploads = []
     for wheel in wheels:
-        if wheel.upload_time is None or "sha256" not in wheel.digests:
+        upload = read_upload_time(wheel)
+        if upload is None or "sha256" not in wheel.digests:
             raise UserError(
                 f"The index gives no upload time or sha256 for {wheel.filename}. "
                 "Use an index that serves the JSON form of the simple API."
             )
-    first_upload = min(wheel.upload_time for wheel in wheels if wheel.upload_time is not None)
-    pin = Release(
-        version=str(version),
-        time=first_upload.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        wheels={wheel.filename: wheel.digests["sha256"] for wheel in wheels},
-    )
+        uploads.append(upload)
     try:
+        pin = Release(
+            version=str(version),
+            time=min(uploads).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            wheels={wheel.filename: wheel.digests["sha256"] for wheel in wheels},
+        )
         return msgspec.convert(asdict(pin), Release)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UserError(
-            f"The index has a malformed name or hash: {describe_error(error)}"
+            f"The index has a malformed name, time or hash of {version}: {describe_error(error)}"
         ) from error
 
 
@@ -163,6 +138,10 @@ def find_reason_to_skip(
     """Return why a release is not pinned, or None if it may be."""
     if version.is_prerelease:
         return "a pre-release"
+    try:
+        msgspec.convert(str(version), ReleaseName)
+    except ValueError:
+        return "only versions such as 51.0.0 can be pinned"
     if any(wheel.is_yanked for wheel in wheels):
         return "yanked"
     if not wheels:
@@ -175,7 +154,7 @@ def find_reason_to_skip(
 def find_reason_to_wait(wheels: Sequence[DistributionPackage]) -> str | None:
     """Return why a release is not pinned yet, or None if it can be pinned now."""
     now = datetime.now(UTC)
-    uploads = [wheel.upload_time for wheel in wheels if wheel.upload_time is not None]
+    uploads = [time for wheel in wheels if (time := read_upload_time(wheel))]
     if not uploads or now - min(uploads) > MAX_WAIT:
         return None
     names = " ".join(wheel.filename for wheel in wheels)
@@ -209,19 +188,9 @@ def read_registration(client: PyPISimple, wheel: DistributionPackage) -> Registr
         UserError: the wheel cannot be downloaded, has another hash than the index gives, or is
             damaged.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, wheel.filename)
-        try:
-            client.download_package(wheel, path, timeout=60)
-            with zipfile.ZipFile(path) as archive:
-                names = [name for name in archive.namelist() if name.endswith(".dylib")]
-                if sum(archive.getinfo(name).file_size for name in names) > MAX_BYTES:
-                    raise ValueError("its library is too large")
-                libraries = [archive.read(name) for name in names]
-        except (OSError, ValueError) as error:
-            raise UserError(f"{wheel.filename} cannot be read: {error}") from error
-        except zipfile.BadZipFile as error:
-            raise UserError(f"{wheel.filename} is not a wheel: {error}") from error
+    with open_wheel(client, wheel) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".dylib")]
+        libraries = read_members(archive, names)
     for symbol, registration in REGISTRATION_SYMBOLS.items():
         if any(symbol in library for library in libraries):
             return registration
@@ -233,8 +202,8 @@ def update_pins(client: PyPISimple) -> None:
     before = releases = pins.load_pins()
     pinned_versions = {Version(pinned.version) for pinned in releases}
     newest = max(pinned_versions)
-    index = fetch_releases(client)
-    lines = list(compare_with_index(releases, index))
+    index, lines = fetch_releases(client)
+    lines += compare_with_index(releases, index)
     for version in sorted(index.keys() - pinned_versions):
         if reason := find_reason_to_skip(version, index[version], newest):
             lines.append(f"skipped {version}: {reason}")
@@ -257,22 +226,12 @@ def update_pins(client: PyPISimple) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if the pins are up to date, or 1 on an error."""
-    parser = argparse.ArgumentParser(
+    return run_update(
+        update_pins,
+        arguments,
         prog="python -m scripts.releases.update",
         description="Append new wasmtime-py releases to fixtures/releases.json.",
     )
-    parser.add_argument(
-        "--index",
-        default=PYPI_SIMPLE_ENDPOINT,
-        help="URL of a package index with the JSON simple API (default: PyPI)",
-    )
-    try:
-        with PyPISimple(parser.parse_args(arguments).index, session=BoundedSession()) as client:
-            update_pins(client)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from scripts.base.exits import CHANGED, UNKNOWN
 from scripts.base.names import check_known_name
 from scripts.cost.platforms import Platform, name_unwinder
+from scripts.cost.rates import Curves
 from scripts.history.benchmarks import EXTRA, MAIN_SHAPE
 from scripts.history.read import History
 from scripts.history.rows import Row, SeriesKey
 from scripts.report import words
+from scripts.report.benefits import benefit_lines
 from scripts.report.changes import (
     Change,
     Era,
@@ -19,9 +21,10 @@ from scripts.report.changes import (
     split_eras,
     split_series,
 )
-from scripts.report.fit import Fit, fit_entries
+from scripts.report.fit import Fit, fit_entries, read_curves
 from scripts.report.law import broken_laws, unchecked_machines
 from scripts.report.matrix import Cell, Column, build_matrix
+from scripts.report.memory import memory_lines
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class Report:
         series: the most relevant one first.
         columns, matrix: the advice by platform and era.
         fits: nanoseconds per table entry, by machine.
+        curves: the rates by table size of machines that measured a busy process.
+        benefits: what unwind info gives by release, as sentences.
+        memory: releases that leave more or less memory than the one before, as sentences.
         rows: every value, for CSV and JSON.
         shapes: the shapes to show, in order.
         not_measured: releases without values, by series, and machines with unchecked counts.
@@ -73,6 +79,9 @@ class Report:
     columns: list[Column]
     matrix: dict[Platform, list[Cell]]
     fits: list[Fit]
+    curves: dict[str, Curves]
+    benefits: list[str]
+    memory: list[str]
     rows: list[Row]
     shapes: list[str]
     not_measured: list[str]
@@ -156,6 +165,9 @@ def build_report(
         columns=columns,
         matrix=matrix,
         fits=fit_entries(history, eras),
+        curves=read_curves(history),
+        benefits=list(benefit_lines(history)),
+        memory=list(memory_lines(history)),
         rows=[
             row
             for row in history.rows

@@ -29,6 +29,7 @@ class UpstreamChange(TypedDict):
     what: Text
     libunwind_only: NotRequired[bool]
     benefit_only: NotRequired[bool]
+    memory_only: NotRequired[bool]
 
 
 class UpstreamFile(TypedDict):
@@ -204,6 +205,7 @@ def upstream_changes(before: str, now: str, *, libunwind: bool) -> list[Upstream
         if Version(before) < Version(change["release"]) <= Version(now)
         and (libunwind or not change.get("libunwind_only"))
         and not change.get("benefit_only")
+        and not change.get("memory_only")
     ]
 
 

@@ -6,8 +6,10 @@ from statistics import median
 
 from benchmarks._shapes import HEADLINE
 from scripts.cost.model import estimate_fixture_fdes, find_registration, unload
-from scripts.history.benchmarks import EXTRA
+from scripts.cost.rates import Busy, Curves, curves_from_busy
+from scripts.history.benchmarks import BUSY, EXTRA, OFF, ON
 from scripts.history.read import History
+from scripts.releases.pins import Registration
 from scripts.report.changes import Era
 
 MIN_ENTRIES = 20_000  # entries scanned per module; with fewer, other work outweighs the scan
@@ -54,3 +56,30 @@ def fit_entries(history: History, eras: Sequence[Era]) -> list[Fit]:
         Fit(machine, round(median(residual.nanoseconds for residual in of_machine), 3), of_machine)
         for machine, of_machine in residuals.items()
     ]
+
+
+def read_curves(history: History) -> dict[str, Curves]:
+    """Return the rates by table size of each machine that measured a busy process, by its name.
+
+    The newest measured release of each kind of registration counts.
+    """
+    samples: dict[str, dict[str, dict[str, dict[int, tuple[float, ...]]]]] = {}
+    for row in history.rows:
+        if row.benchmark.startswith(f"{BUSY} ") and row.series.unwinder.family == "libunwind":
+            of_release = samples.setdefault(row.series.machine, {}).setdefault(row.release, {})
+            of_release.setdefault(row.benchmark, {})[int(row.shape)] = row.samples
+    curves = {}
+    for machine, by_release in samples.items():
+        newest: dict[Registration, Busy] = {}
+        for release, found in by_release.items():
+            busy = Busy(
+                estimate_fixture_fdes(8, release),
+                found.get(f"{BUSY}{ON}", {}),
+                found.get(f"{BUSY}{OFF}", {}),
+            )
+            newest[find_registration(release)] = busy
+        if len(newest) == 2:
+            curves[machine] = curves_from_busy(
+                newest[Registration.FUNCTIONS], newest[Registration.SECTIONS]
+            )
+    return curves

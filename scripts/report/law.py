@@ -2,8 +2,17 @@
 
 from collections.abc import Iterator
 
+from benchmarks._axis import LLVM, Unwinder
 from benchmarks._shapes import COUNTED, PROGRAM
-from scripts.cost.model import SCANS, Drop, Scan, estimate_fixture_fdes, find_registration, unload
+from scripts.cost.model import (
+    SCANS,
+    SCANS_BY_FUNCTION,
+    Drop,
+    Scan,
+    estimate_fixture_fdes,
+    find_registration,
+    unload,
+)
 from scripts.history.benchmarks import DEREGISTER
 from scripts.history.machine import Machine
 from scripts.history.read import History
@@ -31,10 +40,11 @@ def predict_count(row: Row, scan: Scan) -> float | None:
     return cost.instructions(scan, registration)
 
 
-def scans_for(machine: Machine) -> dict[str, Scan]:
+def scans_for(machine: Machine, unwinder: Unwinder = LLVM) -> dict[str, Scan]:
     """Return the known builds of libunwind for the processor of a machine."""
     arch = machine.arch.replace("_", "-")
-    return {name: scan for name, scan in SCANS.items() if name.endswith(arch)}
+    known = SCANS_BY_FUNCTION if unwinder.sections is False else SCANS
+    return {name: scan for name, scan in known.items() if name.endswith(arch)}
 
 
 def unchecked_machines(history: History) -> Iterator[str]:
@@ -60,7 +70,9 @@ def broken_laws(history: History) -> Iterator[str]:
         machine = history.machines[series.machine]
         if row.benchmark != DEREGISTER or series.unwinder.family != "libunwind":
             continue
-        predicted = [predict_count(row, scan) for scan in scans_for(machine).values()]
+        predicted = [
+            predict_count(row, scan) for scan in scans_for(machine, series.unwinder).values()
+        ]
         counts = [count for count in predicted if count is not None]
         if counts and not any(abs(row.value - count) <= TOLERANCE * count for count in counts):
             nearest = min(counts, key=lambda count: abs(row.value - count))

@@ -9,7 +9,9 @@ from packaging.version import Version
 from benchmarks._axis import LLVM
 from scripts.base.numbers import format_count
 from scripts.cost.advice import (
+    FORMER_STATIC,
     UNDETECTED_BEFORE,
+    UNREGISTERED_BEFORE,
     Advice,
     Decision,
     Load,
@@ -17,18 +19,18 @@ from scripts.cost.advice import (
     advise,
     read_reports,
 )
-from scripts.cost.model import DETECTS_SINCE, estimate_fixture_fdes
+from scripts.cost.model import DETECTS_SINCE, DETECTS_STATIC_SINCE
 from scripts.cost.platforms import Platform, platform_of
 from scripts.history.benchmarks import DEREGISTER, EXTRA, MAIN_SHAPE
 from scripts.history.read import History
 from scripts.report.changes import Change, Era
 
-SMALL, MIDDLE = "1000 × 8 functions", "1000 × 106 FDEs"
-LARGE = "1 × 2,000 functions beside 100,000 FDEs"
+SMALL, MAIN = "1000 × 17 FDEs", "1000 × 106 FDEs"
+SERVER = "1 × 497 FDEs beside 50,000"
 LOADS = {
-    SMALL: "1000 modules of 8 exported functions each",
-    MIDDLE: "1000 modules of 106 FDEs each, as in wasmtime#10287",
-    LARGE: "one module of 2,000 functions beside 100,000 FDEs of other modules",
+    MAIN: (Load(1000, 106), "1000 modules of 106 FDEs each, as in wasmtime#10287; all go"),
+    SMALL: (Load(1000, 17), "1000 modules of 17 FDEs each, such as 8 exported functions; all go"),
+    SERVER: (Load(1, 497, 50_000), "one module of 497 FDEs goes beside 50,000 FDEs that stay"),
 }
 
 
@@ -63,10 +65,9 @@ class Cell:
     mac_registration: str = ""
 
     @property
-    def decision(self) -> Decision | None:
-        """The decision if it is the same for every load, or None if it depends on the load."""
-        decisions = {advice.decision for advice in self.advice.values()}
-        return decisions.pop() if len(decisions) == 1 else None
+    def decision(self) -> Decision:
+        """The decision for the main load."""
+        return self.advice[MAIN].decision
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,6 @@ def find_columns(history: History, changes: Sequence[Change]) -> list[Column]:
     return [Column(releases[0], releases[-1]) for releases in columns]
 
 
-def load_of(name: str, release: str) -> Load:
-    """Return a representative load, with the FDEs that its modules have in a release."""
-    if name == MIDDLE:
-        return Load(1000, 106)
-    if name == SMALL:
-        return Load(1000, estimate_fixture_fdes(8, release))
-    return Load(1, estimate_fixture_fdes(2000, release), residents=100_000)
-
-
 def build_matrix(
     history: History, changes: Sequence[Change], eras: Sequence[Era]
 ) -> tuple[list[Column], dict[Platform, list[Cell]]]:
@@ -125,12 +117,20 @@ def build_cell(
     published: Sequence[Reported],
 ) -> Cell:
     """Return the advice for a platform in an era, with its evidence."""
-    advice = {name: advise(platform, column.last, load_of(name, column.last)) for name in LOADS}
+    advice = {name: advise(platform, column.last, load) for name, (load, _) in LOADS.items()}
     first = Version(column.first)
     if platform is Platform.LIBUNWIND and first < DETECTS_SINCE <= Version(column.last):
         first = DETECTS_SINCE
         for answer in advice.values():
             answer.notes.append(UNDETECTED_BEFORE)
+    if platform is Platform.STATIC_LIBUNWIND:
+        if first < DETECTS_STATIC_SINCE <= Version(column.last):
+            first = DETECTS_STATIC_SINCE
+            for answer in advice.values():
+                answer.notes.append(UNREGISTERED_BEFORE)
+        elif first < DETECTS_SINCE:
+            for answer in advice.values():
+                answer.notes.append(FORMER_STATIC)
     registrations = dict.fromkeys(
         release.mac_registration
         for release in history.releases

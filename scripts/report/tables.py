@@ -30,9 +30,13 @@ COLUMNS = {  # benchmarks by column heading
 }
 LEGEND = (
     "deregister, register: instructions of the unwinder per module; gap: time with unwind info / "
-    "time without; extra ms: added by unwind info, per 1000 modules."
+    "time without; extra ms: added by unwind info, per 1000 modules; noise: the range includes no "
+    "cost."
 )
-EXCEPTIONS = "With libgcc, keep it. On Apple silicon up to 49.0.0, turn it off in any case."
+EXCEPTIONS = (
+    "macOS 11, 12: as up to 49.0.0. libgcc: keep it (13 or later: below {fdes:,} FDEs a module). "
+    "Apple silicon up to 49.0.0: turn off, nothing is lost (inferred)."
+)
 CSV_COLUMNS = (
     "machine", "unwinder", "release", "benchmark", "shape", "value", "low", "high", "samples",
 )  # fmt: skip
@@ -88,9 +92,19 @@ def format_value(benchmark: str, value: Value | None, ranges: bool) -> str:
     if benchmark in (DEREGISTER, REGISTER, FDES):
         return format_count(value.value)
     text = format_number(value.value) + "×" * (benchmark == GAP)
-    if ranges and value.low is not None:
-        text += f" ({format_interval(value.low, value.high)})"
-    return text
+    if value.low is None or value.high is None:
+        return text
+    if is_noise(benchmark, value):
+        text = "noise"
+    return f"{text} ({format_interval(value.low, value.high)})" if ranges else text
+
+
+def is_noise(benchmark: str, value: Value) -> bool:
+    """Return whether the range of a gap or of extra time includes the value of no cost."""
+    no_cost = {GAP: 1, EXTRA: 0}.get(benchmark)
+    if no_cost is None or value.low is None or value.high is None:
+        return False
+    return value.low <= no_cost <= value.high
 
 
 def select_short_series(report: Report) -> list[Series]:
@@ -109,17 +123,21 @@ def print_short(report: Report, console: Console) -> None:
     for series in select_short_series(report):
         print_table(build_era_table(series, shapes, ranges=False), console)
     say("deregister, register: instructions per module; extra ms: per 1000 modules")
-    say("")
-    threshold = f"More than {advice.THRESHOLD} ms per module unloaded is too much."
-    say(f"{threshold} For N modules of f FDEs each:")
-    for line in [*advice.describe_rules(), EXCEPTIONS]:
+    say(
+        f"Rules for {advice.THRESHOLD} ms per module (macOS, LLVM libunwind; T FDEs loaded in all, "
+        "f in a module; all go, or one and the others stay; in between, measure):"
+    )
+    for line in advice.describe_rules():
         say(f"  {line}")
-    if report.series:
-        verdict = select_short_series(report)[-1].verdict
-        say(words.describe_verdict(verdict, report.newest))
+    say(describe_exceptions())
     say("More: --details, --releases, --format; uv run asv publish builds the site.")
-    for line in [*report.problems[:1], *report.not_measured[:1]]:
+    for line in report.problems[:1]:
         say(line)
+
+
+def describe_exceptions() -> str:
+    """Return the platforms to which the rules do not apply."""
+    return EXCEPTIONS.format(fdes=advice.libgcc_limits()[0])
 
 
 def print_details(report: Report, console: Console, *, releases: bool) -> None:
@@ -182,9 +200,9 @@ def build_sections(report: Report) -> dict[str, list[str]]:
         for fit in report.fits
     ]
     all_sections = {
-        "Advice (N modules loaded, f FDEs each; milliseconds per module unloaded)": [
+        "Advice (T FDEs loaded in all, f in a module; milliseconds per module unloaded)": [
             *advice.describe_rules(),
-            EXCEPTIONS,
+            describe_exceptions(),
             *matrix_lines(report),
         ],
         "Changes": [
@@ -200,6 +218,13 @@ def build_sections(report: Report) -> dict[str, list[str]]:
             for series in report.series
         ],
         "Time per table entry": fits,
+        "Rules with a machine's own rates": [
+            f"{machine}: {rule}"
+            for machine, curves in report.curves.items()
+            for rule in advice.describe_rules(curves)
+        ],
+        "What unwind info gives to users of the C API and wasmtime-py": report.benefits,
+        "Memory left after modules are dropped": report.memory,
         "Not measured": report.not_measured,
         "Problems": report.problems,
     }
@@ -248,6 +273,8 @@ def to_json(report: Report) -> str:
         "fits": to_json_value(report.fits),
         "problems": report.problems,
         "not_measured": report.not_measured,
+        "benefits": report.benefits,
+        "memory": report.memory,
         "wheels": report.mac_registration,
         "rows": [dict(zip(CSV_COLUMNS, build_csv_row(row), strict=True)) for row in report.rows],
     }

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from benchmarks._axis import Unwinder
 from scripts.base.numbers import format_count, format_milliseconds, format_number, format_ratio
-from scripts.cost.advice import Decision, has_benefit
+from scripts.cost.advice import Decision, find_benefit
+from scripts.cost.benefit import Benefit
 from scripts.cost.platforms import Platform, name_unwinder
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
 from scripts.history.machine import Machine
@@ -22,7 +23,6 @@ METHOD = (
     f"is one whose gap differs by a factor of {GAP_FACTOR:.0f} or more."
 )
 MAIN = "1000 modules of 8 functions"
-DEPENDS = "it depends on the load"
 OTHERS = "others"  # in `track_function`: functions of the unwinder without a name of their own
 
 
@@ -125,14 +125,14 @@ def describe_basis(history: History, verdict: Verdict) -> str:
     if not unwinder.stand_in:
         return f"Basis: {machine}."
     has_mac = any(machine.is_mac for machine in history.machines.values())
-    basis = f"Basis: {machine}, where {unwinder.name} stands in for Apple's"
-    return f"{basis}." if has_mac else f"{basis}; no Mac is recorded yet."
+    basis = f"Basis: {machine}. {unwinder.name} stands in for Apple's"
+    return f"{basis}." if has_mac else f"{basis}; no Mac is recorded."
 
 
 class PlatformAdvice(NamedTuple):
-    """The decision for a platform in a span of releases; None if it depends on the load."""
+    """The decision for a platform in a span of releases, for the main load."""
 
-    decision: Decision | None
+    decision: Decision
     span: str
     is_lossless: bool  # whether nothing is lost by turning unwind info off
 
@@ -146,15 +146,14 @@ def merge_columns(
     for decision, group in itertools.groupby(decided, lambda pair: pair[1].decision):
         pairs = list(group)
         span = format_span(pairs[0][0].first, pairs[-1][0].last)
-        is_lossless = not has_benefit(platform, pairs[-1][1].release)
+        finding = find_benefit(platform, pairs[-1][1].release)
+        is_lossless = finding.benefit is Benefit.NOTHING
         merged.append(PlatformAdvice(decision, span, is_lossless))
     return merged
 
 
-def describe_decision(decision: Decision | None) -> str:
-    """Return a decision as a clause; None is a decision that depends on the load."""
-    if decision is None:
-        return DEPENDS
+def describe_decision(decision: Decision) -> str:
+    """Return a decision as a clause on unwind info."""
     return "turn unwind info off" if decision is Decision.TURN_OFF else decision.value
 
 

@@ -4,27 +4,54 @@
 """
 
 import itertools
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from packaging.version import Version
 
-from scripts.cost import advice, model
+from scripts.cost import advice, model, rates
 from scripts.cost.advice import Decision, Load
+from scripts.cost.benefit import Embedder
+from scripts.cost.macos import registers_sections
 from scripts.cost.platforms import Platform
+from scripts.cost.rates import UNKNOWN_MACHINE, Curve
 from scripts.releases.pins import Registration
 from scripts.report.words import format_span
 from scripts.site.verdicts import DECISIONS, Verdict, build_verdict
 
-# Which macOS has a libunwind that registers sections: read in Apple's SDKs, by libSystem's exports.
-# The key is that of a link.
-MACOS = {"13.3": ("13.3 or later", True), "12": ("12 or earlier", False)}
+FAMILIES = {"rust": Embedder.RUST, "c-api": Embedder.C_API}  # by name in the data
 KINDS = {  # CSS classes by decision; one that depends on the load has the class "either"
     Decision.KEEP: "keep",
     Decision.TURN_OFF: "off",
     Decision.UNKNOWN: "unknown",
     Decision.FIXED: "unknown",
 }
+
+
+# versions of macOS with the same answer: a label, and a version of each kind; "" is a current one
+CURRENT_MACOS = "26"
+MACOS = [
+    {
+        "key": "current",
+        "label": "current",
+        "version": "",
+        "sections": registers_sections(CURRENT_MACOS),
+    },
+    {
+        "key": "13.3",
+        "label": "13.3 or later",
+        "version": "13.3",
+        "sections": registers_sections("13.3"),
+    },
+    {
+        "key": "13.0",
+        "label": "13.0 to 13.2",
+        "version": "13.0",
+        "sections": registers_sections("13.0"),
+    },
+    {"key": "12", "label": "11 or 12", "version": "12", "sections": registers_sections("12")},
+]
 
 
 class ModelEra(NamedTuple):
@@ -49,10 +76,11 @@ def model_eras(releases: Iterable[str]) -> list[ModelEra]:
     """Return the eras of the model, oldest first."""
 
     def key(release: str) -> tuple[Any, ...]:
-        exported = model.estimate_fdes(0, release, exported=1)
+        """Return what the advice depends on, apart from the load."""
         detects = Version(release) >= model.DETECTS_SINCE
-        benefit = advice.has_benefit(Platform.APPLE_SILICON, release)
-        return model.find_registration(release), exported, detects, benefit
+        misses = advice.registers_nothing(Platform.STATIC_LIBUNWIND, release)
+        benefit = advice.find_benefit(Platform.APPLE_SILICON, release)
+        return model.find_registration(release), detects, misses, benefit
 
     groups = [list(group) for _, group in itertools.groupby(releases, key)]
     return [ModelEra(group[0], group[-1], group is groups[-1]) for group in groups]
@@ -74,12 +102,24 @@ def key_of(platform: Platform) -> str:
     return platform.name.lower().replace("_", "-")
 
 
+def kind_of(decision: Decision | None) -> str:
+    """Return the CSS class of a decision; None is one that depends on the load."""
+    return KINDS.get(decision, "either") if decision else "either"
+
+
 def build_calculator_data(releases: Sequence[str]) -> dict[str, Any]:
-    """Return the data of `calculator.js`, in types that JSON has."""
-    return {
+    """Return the data of the page's scripts, in types that JSON has.
+
+    The eras are those of a Rust program; `families` has the parts that differ by who compiled
+    Wasmtime, in the same order. Texts that occur often are in a list, and named by their position.
+    """
+    texts, verdicts = dict[str, int](), dict[str, int]()
+    eras = model_eras(releases)
+    data = {
         "threshold": advice.THRESHOLD,
-        "entryNs": model.ENTRY_NS,
-        "cachedEntries": model.CACHED_ENTRIES,
+        "curves": [curve_data(curve) for curve in (UNKNOWN_MACHINE.low, UNKNOWN_MACHINE.high)],
+        "steps": rates.STEPS,
+        "fdeNs": rates.FDE_NS,
         "instructionNs": model.INSTRUCTION_NS,
         "list": [model.LIBGCC_LIST, model.LIBGCC_LIST_STEP],
         "tree": [model.LIBGCC_TREE, model.LIBGCC_TREE_FDE],
@@ -87,13 +127,10 @@ def build_calculator_data(releases: Sequence[str]) -> dict[str, Any]:
         "words": {decision.value: DECISIONS[decision] for decision in Decision},
         "decisions": {decision.name: decision.value for decision in Decision},
         "bases": {basis.name: basis.value for basis in advice.Basis},
-        "uncached": advice.UNCACHED,
         "olderMacos": advice.OLDER_MACOS,
+        "unsureMacos": advice.UNSURE_MACOS,
+        "macos": MACOS,
         "newest": major_of(releases[-1]),
-        "macos": [
-            {"key": key, "name": name, "sections": sections}
-            for key, (name, sections) in MACOS.items()
-        ],
         "platforms": [
             {
                 "key": key_of(platform),
@@ -104,55 +141,67 @@ def build_calculator_data(releases: Sequence[str]) -> dict[str, Any]:
             }
             for platform in Platform
         ],
-        "eras": [era_data(era) for era in model_eras(releases)],
+        "eras": [
+            {
+                "major": major_of(era.first),
+                "label": era.label,
+                "sections": model.find_registration(era.last) is Registration.SECTIONS,
+            }
+            for era in eras
+        ],
+        "families": {
+            name: [
+                [
+                    platform_data(platform, era.last, embedder, texts, verdicts)
+                    for platform in Platform
+                ]
+                for era in eras
+            ]
+            for name, embedder in FAMILIES.items()
+        },
     }
+    return {**data, "texts": list(texts), "verdicts": [json.loads(text) for text in verdicts]}
 
 
-def kind_of(decision: Decision | None) -> str:
-    """Return the CSS class of a decision; None is one that depends on the load."""
-    return KINDS.get(decision, "either") if decision else "either"
-
-
-def name_decision(decision: Decision) -> str:
-    """Return a decision in a table."""
-    return "too close to call" if decision is Decision.EITHER else decision.value
-
-
-def era_data(era: ModelEra) -> dict[str, Any]:
-    """Return the data of an era, with its advice by platform."""
-    release = era.last
+def curve_data(curve: Curve) -> dict[str, Any]:
+    """Return a curve without its sources."""
     return {
-        "major": major_of(era.first),
-        "label": era.label,
-        "sections": model.find_registration(release) is Registration.SECTIONS,
-        "platforms": [platform_data(platform, release) for platform in Platform],
+        "first": [point[:2] for point in curve.first],
+        "following": [point[:2] for point in curve.following],
     }
 
 
-def platform_data(platform: Platform, release: str) -> dict[str, Any]:
+def platform_data(
+    platform: Platform,
+    release: str,
+    embedder: Embedder,
+    texts: dict[str, int],
+    verdicts: dict[str, int],
+) -> dict[str, Any]:
     """Return the parts of the advice that do not depend on the load.
 
-    The decision is None if it depends on the load.
+    The decision is None if it depends on the load, and so is the cost. The benefit, and the
+    verdicts are positions in `texts` and `verdicts`, which grow: one verdict for each entry of
+    MACOS where it matters, or else only one.
     """
-    answer = advice.advise(platform, release, Load(1, 1))
-    has_cost = answer.cost is not None
-    is_fixed = not has_cost or not advice.has_benefit(platform, release)
-    return {
-        "decision": answer.decision.name if is_fixed else None,
-        "hasCost": has_cost,
-        "gives": answer.gives,
-        "notes": [] if has_cost else answer.notes,
-        "verdicts": [verdict_data(verdict) for verdict in build_verdicts(platform, release)],
-    }
-
-
-def build_verdicts(platform: Platform, release: str) -> list[Verdict]:
-    """Return the verdict for each macOS of MACOS, or one if all are the same."""
-    verdicts = [
-        build_verdict(platform, release, sections=sections) for _, sections in MACOS.values()
+    small, large = (
+        advice.advise(platform, release, load, macos=CURRENT_MACOS, embedder=embedder)
+        for load in (Load(1, 1), Load(10**6, 10**6))
+    )
+    by_sections = model.find_registration(release) is Registration.SECTIONS
+    versions = [macos["version"] for macos in MACOS] if platform.is_mac and by_sections else [""]
+    shown = [
+        json.dumps(verdict_data(build_verdict(platform, release, macos=macos, embedder=embedder)))
+        for macos in versions
     ]
-    differ = platform.is_mac and any(verdict != verdicts[0] for verdict in verdicts)
-    return verdicts if differ else verdicts[:1]
+    return {
+        "decision": small.decision.name if small.decision is large.decision else None,
+        "hasCost": small.cost is not None,
+        "cost": small.cost if small.cost == large.cost else None,
+        "gives": texts.setdefault(small.gives, len(texts)),
+        "notes": small.notes,
+        "verdicts": [verdicts.setdefault(text, len(verdicts)) for text in shown],
+    }
 
 
 def verdict_data(verdict: Verdict) -> dict[str, Any]:
@@ -160,10 +209,9 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
     return {
         "kind": kind_of(verdict.decision),
         "answer": verdict.answer,
-        "conditions": [*verdict.conditions, *verdict.notes],
+        "conditions": verdict.sentences,
         "examples": [
-            [example.load, example.cost, name_decision(example.decision)]
-            for example in verdict.examples
+            [example.load, example.cost, example.decision.value] for example in verdict.examples
         ],
     }
 
@@ -184,11 +232,3 @@ def build_verdict_table(releases: Sequence[str]) -> tuple[list[str], list[Platfo
         PlatformVerdicts(platform, [build_verdict(platform, release) for release in chosen])
         for platform in Platform
     ]
-
-
-def libgcc_limits() -> tuple[int, int]:
-    """Return how many FDEs per module (libgcc 13) and modules (libgcc 12) cost the threshold."""
-    instructions = advice.THRESHOLD * 1e6 / model.INSTRUCTION_NS[1]
-    fdes = (instructions - model.LIBGCC_TREE) / model.LIBGCC_TREE_FDE
-    modules = (instructions - model.LIBGCC_LIST) / model.LIBGCC_LIST_STEP
-    return int(fdes // 100 * 100), int(modules // 1000 * 1000)

@@ -21,7 +21,7 @@ from scripts.history.read import History
 from scripts.releases.pins import Release
 from scripts.report import tables, words
 from scripts.report.build import Report, Series
-from scripts.report.matrix import LOADS, SMALL, Cell
+from scripts.report.matrix import LOADS, MAIN, Cell
 from scripts.report.recent import describe_recent
 from scripts.site import calculator, change_table, line_chart, links, number_tables, releases
 from scripts.site.charts import build_chart, select_drawn_series
@@ -69,8 +69,8 @@ def write_answer(
             if main_series
             else report.headline[-1]
         ),
-        main_load=SMALL,
-        loads=LOADS,
+        main_load=MAIN,
+        loads={name: text for name, (_, text) in LOADS.items()},
         benefits=collect_benefits(report),
         changes=change_table.build_change_rows(report),
         functions=list(change_table.function_lines(report)),
@@ -83,7 +83,7 @@ def write_answer(
             for name in dict.fromkeys(series.key.machine for series in report.series)
         ],
         settings=SETTINGS,
-        languages={setting.key: setting.language for setting in SETTINGS},
+        languages={setting.key: setting for setting in SETTINGS}.values(),
         recent=describe_recent(report),
         busy=busy
         and (
@@ -91,7 +91,7 @@ def write_answer(
             draw_line_chart(busy, line_chart.WIDE, "wide"),
             draw_line_chart(busy, line_chart.NARROW, "narrow"),
         ),
-        libgcc_limits=calculator.libgcc_limits(),
+        libgcc_limits=advice.libgcc_limits(),
         effects=number_tables.build_effect_table(main_series) if main_series else None,
         grids=[(series, number_tables.build_grids(report, series)) for series in report.series],
         era_tables=[(series, *build_era_tables(report, series)) for series in report.series],
@@ -145,7 +145,7 @@ def collect_benefits(report: Report) -> list[tuple[str, list[str]]]:
     for platform, cells in report.matrix.items():
         by_text: dict[str, list[Any]] = {}
         for column, cell in zip(report.columns, cells, strict=True):
-            by_text.setdefault(cell.advice[SMALL].gives, []).append(column)
+            by_text.setdefault(cell.advice[MAIN].gives, []).append(column)
         for benefit, columns in by_text.items():
             where = platform.value
             if len(by_text) > 1:
@@ -204,7 +204,6 @@ def write_page(path: Path, template: str = "", **values: Any) -> None:
         words=words,
         measured_on_platform=measured_on_platform,
         kind_of=calculator.kind_of,
-        name_decision=calculator.name_decision,
         describe_cost=advice.describe_cost,
         format_milliseconds_range=format_milliseconds_range,
         address_of=links.address_of,

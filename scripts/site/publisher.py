@@ -33,7 +33,7 @@ class GapPage(OutputPublisher):
         report = build_report(history)
         shown = name_series(report, history)
         move_grid(site)
-        hide_benchmarks(benchmarks)
+        hide_benchmarks(benchmarks, graphs)
         if report.series:
             pages.write_answer(site, conf.project, shown, history)
             pages.write_data(site, report)

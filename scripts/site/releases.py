@@ -30,7 +30,8 @@ def select_columns(report: Report) -> list[Series]:
     """Return the most relevant series of each unwinder; the front page has all of them."""
     columns: dict[str, Series] = {}
     for series in report.series:
-        columns.setdefault(series.name, series)
+        if series.key.unwinder.sections is not False:
+            columns.setdefault(series.name, series)
     return list(columns.values())
 
 

@@ -1,19 +1,21 @@
-"""The verdict for a platform and a release: its condition, and the cost of typical loads."""
+"""The verdict for a platform and a release: its conditions, and the cost of typical loads."""
 
+import bisect
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from scripts.base.numbers import format_milliseconds_range
 from scripts.cost.advice import Advice, Decision, Load, advise
+from scripts.cost.benefit import UNRECORDED, Backtrace, Embedder
 from scripts.cost.platforms import Platform
+from scripts.report.matrix import LOADS
 
-# Typical loads. 17 FDEs are a module of 8 exported functions, 106 one of wasmtime#10287, and 497 a
-# parser of 210 KB.
-EXAMPLES = [Load(20, 497), Load(1000, 17), Load(1000, 106), Load(1000, 497)]
-SIZES = (100, 500)  # FDEs per module for which a condition says how many modules are too many
-MANY = 1_000_000  # modules, or FDEs per module, above which no limit is worth saying
+TYPICAL = 500  # FDEs of the modules that a condition is about
 MODULES = 1000  # modules loaded where a condition is about the FDEs of each
+# modules or FDEs at which a limit can be: with two significant digits, up to 10 million
+SIZES = [*range(1, 100), *(size * 10**power for power in range(1, 6) for size in range(10, 100))]
 DEPENDS = "It depends on the load"
 DECISIONS = {
     Decision.KEEP: "Keep unwind info",
@@ -22,6 +24,7 @@ DECISIONS = {
     Decision.UNKNOWN: "Unknown",
     Decision.FIXED: "Unwind info cannot be turned off",
 }
+ANY_LOAD = "With any load."
 
 
 class Example(NamedTuple):
@@ -32,20 +35,34 @@ class Example(NamedTuple):
     decision: Decision
 
 
+class Condition(NamedTuple):
+    """A sentence on the sizes at which the decision changes.
+
+    Attributes:
+        text: the sentence.
+        keep: the largest load of its kind for which to keep unwind info, if any.
+        turn_off: the smallest one for which to turn it off, if any.
+    """
+
+    text: str
+    keep: Load | None = None
+    turn_off: Load | None = None
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What to do on a platform in a release.
 
     Attributes:
-        decision: the same for every load, or None if it depends on the load.
-        conditions: sentences that say from which load on the decision changes.
+        decision: the same for every typical load, or None if it depends on the load.
+        conditions: the loads at which the decision changes.
         examples: typical loads, if unwind info has a known cost.
         gives: the benefit of unwind info, which turning it off gives up.
         notes: why the cost is unknown.
     """
 
     decision: Decision | None
-    conditions: list[str]
+    conditions: list[Condition]
     examples: list[Example]
     gives: str
     notes: list[str]
@@ -55,88 +72,85 @@ class Verdict:
         """The decision in words."""
         return DEPENDS if self.decision is None else DECISIONS[self.decision]
 
+    @property
+    def sentences(self) -> list[str]:
+        """The conditions and notes."""
+        return [condition.text for condition in self.conditions] + self.notes
 
-def build_verdict(platform: Platform, release: str, *, sections: bool = True) -> Verdict:
-    """Return the verdict for a platform, a release, and a libunwind that has sections or not."""
+
+def build_verdict(
+    platform: Platform,
+    release: str,
+    *,
+    macos: str = "",
+    embedder: Embedder = Embedder.RUST,
+    backtrace: Backtrace = UNRECORDED,
+) -> Verdict:
+    """Return the verdict for a platform and a release; for the arguments see `advise`."""
 
     def advise_on(load: Load) -> Advice:
-        return advise(platform, release, load, sections=sections)
+        return advise(platform, release, load, macos=macos, embedder=embedder, backtrace=backtrace)
 
-    answers = {load: advise_on(load) for load in EXAMPLES}
-    first = answers[EXAMPLES[0]]
+    answers = {name: advise_on(load) for name, (load, _) in LOADS.items()}
+    first = next(iter(answers.values()))
     if first.cost is None:
         return Verdict(first.decision, [], [], first.gives, first.notes)
-    conditions = find_conditions(advise_on)
     decisions = {answer.decision for answer in answers.values()}
     examples = [
-        Example(name_load(load), format_milliseconds_range(*answer.cost), answer.decision)
-        for load, answer in answers.items()
+        Example(name, format_milliseconds_range(*answer.cost), answer.decision)
+        for name, answer in answers.items()
         if answer.cost is not None
     ]
     decision = decisions.pop() if len(decisions) == 1 else None
+    conditions = find_conditions(lambda load: advise_on(load).decision)
     return Verdict(decision, conditions, examples, first.gives, [])
 
 
-def name_load(load: Load) -> str:
-    """Return a load as a product, such as `1,000 × 106 FDEs`."""
-    return f"{load.modules:,} × {load.fdes:,} FDEs"
-
-
-def find_conditions(advise_on: Callable[[Load], Advice]) -> list[str]:
-    """Return sentences on the number of modules, or else of FDEs, from which the advice changes."""
-    if advise_on(Load(1, 1)).decision is Decision.TURN_OFF:
-        return ["With any load."]
-    sentences = [
-        describe_limits(
-            f"Keep it up to {{}} modules of {fdes:,} FDEs{{}}.", advise_on, Load(0, fdes)
-        )
-        for fdes in SIZES
-    ]
-    if not any(sentences):
-        sentences = [
-            describe_limits("Keep it up to {} FDEs per module{}.", advise_on, Load(MODULES, 0))
+def find_conditions(decide: Callable[[Load], Decision]) -> list[Condition]:
+    """Return the loads at which a decision changes: if all modules go, and if one goes."""
+    if decide(Load(1, 1)) is Decision.TURN_OFF:
+        return [Condition(ANY_LOAD)]
+    found = [
+        find_limits(
+            f"If all go, {TYPICAL} FDEs each", "modules", lambda size: Load(size, TYPICAL), decide
+        ),
+        find_limits(
+            f"If one of {TYPICAL} FDEs goes", "FDEs that stay", lambda size: Load(1, TYPICAL, size),
+            decide,
+        ),
+    ]  # fmt: skip
+    if not any(found):
+        found = [
+            find_limits(
+                f"With {MODULES:,} modules", "FDEs each", lambda size: Load(MODULES, size), decide
+            )
         ]
-    return list(dict.fromkeys(filter(None, sentences)))
+    return [condition for condition in found if condition]
 
 
-def describe_limits(sentence: str, advise_on: Callable[[Load], Advice], load: Load) -> str:
-    """Return a sentence on the sizes at which a decision changes, or nothing if it does not.
+def find_limits(
+    which: str, unit: str, load_of: Callable[[int], Load], decide: Callable[[Load], Decision]
+) -> Condition | None:
+    """Return the condition for loads of one kind, or None if the decision is always to keep it."""
 
-    Args:
-        sentence: has a place for the size up to which to keep unwind info, and one for the size
-            from which to turn it off.
-        advise_on: returns the advice for a load.
-        load: its size that is 0 is varied.
-    """
+    @functools.cache
+    def decide_size(size: int) -> Decision:
+        return decide(load_of(size))
 
-    def decide(size: int) -> Decision:
-        varied = Load(load.modules or size, load.fdes or size)
-        return advise_on(varied).decision
-
-    keep = find_last(lambda size: decide(size) is Decision.KEEP)
-    if keep == MANY:
-        return ""
-    off = find_last(lambda size: decide(size) is not Decision.TURN_OFF) + 1
-    from_size = f", turn it off from {round_up(off):,} on" if off <= MANY else ""
-    return sentence.format(f"{round_down(keep):,}", from_size)
-
-
-def find_last(holds: Callable[[int], bool]) -> int:
-    """Return the last size from 0 to MANY up to which a condition holds."""
-    low, high = 0, MANY + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low
+    kept = count_leading(lambda size: decide_size(size) is Decision.KEEP)
+    if kept == len(SIZES):
+        return None
+    unclear = count_leading(lambda size: decide_size(size) is not Decision.TURN_OFF)
+    keep, off = SIZES[kept - 1] if kept else 0, [*SIZES, 0][unclear]
+    parts = list[str]()
+    if keep:
+        parts.append(f"keep it up to {keep:,} {unit}")
+    if off:
+        parts.append(f"turn it off from {off:,} {'' if keep else f'{unit} '}on")
+    text = f"{which}: {', '.join(parts) or 'too close to call'}."
+    return Condition(text, load_of(keep) if keep else None, load_of(off) if off else None)
 
 
-def round_down(size: int) -> int:
-    """Return a number with two significant digits that is not larger."""
-    step = int("1".ljust(len(str(size)) - 1, "0"))
-    return size // step * step
-
-
-def round_up(size: int) -> int:
-    """Return a number with two significant digits that is not smaller."""
-    step = int("1".ljust(len(str(size)) - 1, "0"))
-    return -(-size // step) * step
+def count_leading(holds: Callable[[int], bool]) -> int:
+    """Return for how many of SIZES a condition holds, from the smallest on."""
+    return bisect.bisect_left(SIZES, True, key=lambda size: not holds(size))

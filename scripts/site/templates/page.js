@@ -74,12 +74,14 @@
     const platform = fields.platform.selectedIndex;
     const isMac = model.platforms[platform].isMac;
     const macos = isMac ? fields.macos.selectedIndex : 0;
-    return { platform, isMac, macos, era: findEra(model, fields.release.value), release: Number(fields.release.value) };
+    const { family } = fields.language.selectedOptions[0].dataset;
+    const era = findEra(model, fields.release.value);
+    const fixed = model.families[family][era][platform];
+    return { platform, isMac, macos, era, family, fixed, release: Number(fields.release.value) };
   }
 
-  function showVerdict({ platform, isMac, macos, era }) {
-    const { verdicts, gives } = model.eras[era].platforms[platform];
-    const verdict = verdicts[Math.min(macos, verdicts.length - 1)];
+  function showVerdict({ isMac, macos, fixed }) {
+    const verdict = model.verdicts[fixed.verdicts[macos] ?? fixed.verdicts[0]];
     document.getElementById("macos").hidden = !isMac;
     const box = document.querySelector(".verdict");
     box.hidden = false;
@@ -96,13 +98,12 @@
     const table = document.getElementById("examples");
     table.hidden = !rows.length;
     table.querySelector("tbody").replaceChildren(...rows);
-    showText("gives", gives);
+    showText("gives", model.texts[fixed.gives]);
   }
 
-  function showCode({ platform, isMac, release }) {
-    const isFixed = model.eras.at(-1).platforms[platform].decision === "FIXED";
+  function showCode({ isMac, fixed, release }) {
     const code = document.getElementById("code");
-    code.hidden = isFixed;
+    code.hidden = fixed.decision === "FIXED";
     let isFound = false;
     for (const setting of code.querySelectorAll("[data-language]")) {
       const { language, first, last } = setting.dataset;
@@ -120,7 +121,7 @@
     showText("parts", `= ${describeContents(rules, contents, release)}`);
   }
 
-  function showAnswer({ platform, macos, era }) {
+  function showAnswer({ platform, macos, era, family }) {
     const fdes = readField("fdes", parseFdes);
     const modules = readField("modules", parseCount);
     const residents = readField("residents", (text) => parseCount(text, 0));
@@ -134,7 +135,7 @@
       showList("notes", []);
       return;
     }
-    const advice = adviseSpan(model, platform, era, load, model.macos[macos].sections);
+    const advice = adviseSpan(model, platform, era, load, model.macos[macos], family);
     const least = advice.isLeast ? "at least " : "";
     answer.dataset.kind = model.kinds[advice.decision];
     showText("decision", model.words[advice.decision]);
