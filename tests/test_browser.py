@@ -14,6 +14,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
 
+from scripts.base.numbers import format_milliseconds_range
+from scripts.cost.advice import Load, advise
+from scripts.cost.platforms import Platform
+from scripts.site.verdicts import DECISIONS, build_verdict
+
 from .conftest import COMMITS, DEADLINE, ROOT, asv, copy_repository, skip_missing
 
 STOCK = {  # files that asv's page loads, and the same files in the packages of tests/site
@@ -216,20 +221,28 @@ def test_chart_shows_the_numbers_of_the_chosen_release(page: Page, address: str)
     assert output.inner_text().startswith("13.0.0")
 
 
+def name_answer(platform: Platform, release: str, load: Load) -> str:
+    """Return the answer that the calculator shows for a load."""
+    advice = advise(platform, release, load)
+    assert advice.cost is not None
+    return f"{DECISIONS[advice.decision]} {format_milliseconds_range(*advice.cost)}"
+
+
 def test_calculator_reads_its_fields_and_its_address(page: Page, address: str) -> None:
     page.goto(f"{address}index.html")
     answer = page.locator("#calculator .answer")
-    assert "Too close to call 0.067 to 0.16 ms" in answer.inner_text()
-    page.locator("[name=modules]").fill("20")
+    assert name_answer(Platform.APPLE_SILICON, "50.0.1", Load(1000, 497)) in answer.inner_text()
+    page.locator("[name=modules]").fill("2")
     assert "Keep unwind info" in answer.inner_text()
     page.locator("[name=platform]").select_option("macOS on Intel")
     page.locator("[name=release]").select_option("47")
     page.locator("[name=fdes]").fill("17")
     page.locator("[name=modules]").fill("1,000")
-    assert "0.039 to 0.091 ms" in answer.inner_text()
+    assert name_answer(Platform.INTEL_MAC, "47.0.1", Load(1000, 17)) in answer.inner_text()
     assert "17 FDEs per module; 17,000 are loaded in all." in answer.inner_text()
     page.locator("[name=unload]").select_option("one")
-    assert "0.078 to 0.18 ms" in answer.inner_text()
+    one = Load(1, 17, residents=999 * 17)
+    assert name_answer(Platform.INTEL_MAC, "47.0.1", one) in answer.inner_text()
     before = answer.inner_text()
     assert "platform=intel-mac&release=47&" in page.url
     page.goto(page.url)
@@ -247,6 +260,7 @@ def test_verdict_and_code_follow_the_choice(page: Page, address: str) -> None:
     verdict, code = page.locator(".verdict"), page.locator("#code code").locator("visible=true")
     assert "Turn unwind info off" in verdict.inner_text()
     assert "Nothing is lost" in verdict.inner_text()
+    assert "With any load" in verdict.inner_text()
     assert "config.ptr()" in code.inner_text()
     page.locator("[name=release]").select_option("13")
     assert "config._ptr" in code.inner_text()
@@ -254,8 +268,12 @@ def test_verdict_and_code_follow_the_choice(page: Page, address: str) -> None:
     assert code.count() == 0
     assert page.locator(".no-setting").is_visible()
     page.locator("[name=release]").select_option("50")
-    page.locator("[name=macos]").select_option("12 or earlier")
-    assert "Keep it up to 31 modules of 100 FDEs" in verdict.inner_text()
+    current = verdict.inner_text()
+    page.locator("[name=macos]").select_option("11 or 12")
+    assert verdict.inner_text() != current
+    assert build_verdict(Platform.APPLE_SILICON, "50.0.1", macos="12").sentences[0] in (
+        verdict.inner_text()
+    )
     page.locator("[name=platform]").select_option("Windows")
     assert "cannot be turned off" in verdict.inner_text()
     assert not page.locator("#code").is_visible()
@@ -295,11 +313,12 @@ def test_dropped_file_is_answered_offline_without_a_request(browser: Browser, si
     assert "17 FDEs per module" in opened.locator("#calculator .answer").inner_text()
     opened.locator("[name=release]").select_option("21")
     assert opened.locator("[name=fdes]").input_value() == "25"
-    chooser = opened.locator(".drop input")
-    chooser.focus()
-    with opened.expect_file_chooser() as chosen:  # with the keyboard
-        opened.keyboard.press("Enter")
-    chosen.value.set_files({"name": "page.wasm", "mimeType": "", "buffer": b"<!doctype html>"})
+    opened.locator("[href='#choice']").focus()
+    opened.keyboard.press("Tab")
+    assert opened.evaluate("document.activeElement.type") == "file"
+    opened.locator(".drop input").set_input_files(
+        {"name": "page.wasm", "mimeType": "", "buffer": b"<!doctype html>"}
+    )
     opened.get_by_text("page.wasm is a web page").wait_for()
     assert requests == []
     opened.close()

@@ -110,15 +110,13 @@ def find_conditions(decide: Callable[[Load], Decision]) -> list[Condition]:
     """Return the loads at which a decision changes: if all modules go, and if one goes."""
     if decide(Load(1, 1)) is Decision.TURN_OFF:
         return [Condition(ANY_LOAD)]
+    others = f"If one of {TYPICAL} FDEs goes and the others stay"
     found = [
         find_limits(
             f"If all go, {TYPICAL} FDEs each", "modules", lambda size: Load(size, TYPICAL), decide
         ),
-        find_limits(
-            f"If one of {TYPICAL} FDEs goes", "FDEs that stay", lambda size: Load(1, TYPICAL, size),
-            decide,
-        ),
-    ]  # fmt: skip
+        find_limits(others, "other FDEs", lambda size: Load(1, TYPICAL, size), decide),
+    ]
     if not any(found):
         found = [
             find_limits(
