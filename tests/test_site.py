@@ -19,7 +19,7 @@ from asv.util import UserError
 
 from benchmarks._axis import APPLE, LIBGCC, LLVM, Unwinder
 from benchmarks._shapes import HEADLINE
-from scripts.cost.advice import read_reports
+from scripts.cost.advice import Load, advise, read_reports
 from scripts.cost.platforms import Platform
 from scripts.history.benchmarks import DEREGISTER, GAP, MAIN_SHAPE, TIME_OFF, TIME_ON
 from scripts.history.machine import Machine
@@ -142,7 +142,7 @@ def test_front_page_starts_with_the_answer(site: Path, report: Report) -> None:
     first_screen = text[: text.index('id="history-heading"')]
     assert first_screen.count("no Mac is recorded") == 1
     order = [
-        "<h1>", 'id="choice"', 'class="verdict"', "no-script", 'id="code"', "wasmtime-py 50 is",
+        "<h1>", 'id="choice"', 'class="verdict"', 'cards no-script"', 'id="code"', "wasmtime-py 50 is",
         'class="chart wide"', 'id="calculator"', 'id="when-heading"', 'id="gap"', 'class="matrix',
         'href="gap.json" download', 'id="reported-heading"',
     ]  # fmt: skip
@@ -159,7 +159,32 @@ def test_table_without_javascript_has_every_platform_and_the_newest_release(site
     assert "50.0.1 and later" in table
     assert rows[0].startswith("macOS on Apple silicon Turn unwind info off. With any load.")
     assert "keep it up to" in rows[0]
+    static = rows[list(Platform).index(Platform.STATIC_LIBUNWIND)]
+    assert "19.0.0 to 25.0.0: Turn unwind info off. With any load. 27.0.1 to 49.0.0: It" in static
     assert "cannot be turned off" in rows[-1]
+
+
+def test_benefits_are_those_of_every_release(site: Path) -> None:
+    releases = [release.version for release in pins.load_pins()]
+    found = {where: text for text, places in pages.collect_benefits(releases) for where in places}
+    for release in releases:
+        for platform in Platform:
+            span = next(
+                text
+                for where, text in found.items()
+                if where == platform.value
+                or (
+                    where.startswith(f"{platform.value}, ")
+                    and release in releases_between(releases, where.removeprefix(platform.value))
+                )
+            )
+            assert span == advise(platform, release, Load(1, 1)).gives, (platform, release)
+
+
+def releases_between(releases: list[str], span: str) -> list[str]:
+    """Return the releases of a span such as `, 19.0.0 to 25.0.0`."""
+    first, _, last = span.removeprefix(", ").partition(" to ")
+    return releases[releases.index(first) : releases.index(last or first) + 1]
 
 
 @pytest.mark.parametrize("setting", settings.SETTINGS, ids=lambda setting: setting.language)

@@ -216,19 +216,43 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+class SpanVerdict(NamedTuple):
+    """The verdict for a span of releases; the span is empty if a column has no other."""
+
+    span: str
+    verdict: Verdict
+
+
 class PlatformVerdicts(NamedTuple):
-    """The verdicts on a platform for a table: before the newest era, and in it."""
+    """The verdicts on a platform for a table, by column: before the newest era, and in it."""
 
     platform: Platform
-    verdicts: list[Verdict]
+    columns: list[list[SpanVerdict]]
 
 
 def build_verdict_table(releases: Sequence[str]) -> tuple[list[str], list[PlatformVerdicts]]:
     """Return the heads and rows of the table that the page has without JavaScript."""
     eras = model_eras(releases)
-    heads = [f"Up to {eras[-2].last}", eras[-1].label] if len(eras) > 1 else [eras[-1].label]
-    chosen = [era.last for era in eras[-2:]]
-    return heads, [
-        PlatformVerdicts(platform, [build_verdict(platform, release) for release in chosen])
+    columns = {eras[-1].label: eras[-1:]}
+    if len(eras) > 1:
+        columns = {f"Up to {eras[-2].last}": eras[:-1], **columns}
+    return list(columns), [
+        PlatformVerdicts(platform, [judge_eras(platform, column) for column in columns.values()])
         for platform in Platform
+    ]
+
+
+def judge_eras(platform: Platform, eras: Sequence[ModelEra]) -> list[SpanVerdict]:
+    """Return the verdicts on a platform, with neighbouring equal ones merged."""
+    judged = [(era, build_verdict(platform, era.last)) for era in eras]
+    groups = [
+        list(group)
+        for _, group in itertools.groupby(judged, lambda pair: (pair[1].answer, pair[1].sentences))
+    ]
+    return [
+        SpanVerdict(
+            format_span(group[0][0].first, group[-1][0].last) if len(groups) > 1 else "",
+            group[-1][1],
+        )
+        for group in groups
     ]

@@ -3,7 +3,9 @@
 They load no other files, so they work offline, under any path and without JavaScript.
 """
 
+import itertools
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from benchmarks._shapes import HEADLINE
 from scripts.base.files import write_atomically
 from scripts.base.numbers import format_milliseconds_range
 from scripts.cost import advice
+from scripts.cost.advice import Load
+from scripts.cost.platforms import Platform
 from scripts.cost.wasm import build_rules
 from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
@@ -71,7 +75,7 @@ def write_answer(
         ),
         main_load=MAIN,
         loads={name: text for name, (_, text) in LOADS.items()},
-        benefits=collect_benefits(report),
+        benefits=collect_benefits(pinned),
         changes=change_table.build_change_rows(report),
         functions=list(change_table.function_lines(report)),
         model=calculator.build_calculator_data(pinned),
@@ -139,17 +143,18 @@ def write_redirect(site: Path) -> None:
     write_page(site / FORMER, front=FRONT)
 
 
-def collect_benefits(report: Report) -> list[tuple[str, list[str]]]:
+def collect_benefits(releases: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Return each benefit of unwind info, with the platforms and releases that have it."""
     benefits: dict[str, list[str]] = {}
-    for platform, cells in report.matrix.items():
-        by_text: dict[str, list[Any]] = {}
-        for column, cell in zip(report.columns, cells, strict=True):
-            by_text.setdefault(cell.advice[MAIN].gives, []).append(column)
-        for benefit, columns in by_text.items():
+    for platform in Platform:
+        gives = {
+            release: advice.advise(platform, release, Load(1, 1)).gives for release in releases
+        }
+        for benefit, group in itertools.groupby(releases, gives.__getitem__):
+            span = list(group)
             where = platform.value
-            if len(by_text) > 1:
-                where += f", {words.format_span(columns[0].first, columns[-1].last)}"
+            if len(span) < len(releases):
+                where += f", {words.format_span(span[0], span[-1])}"
             benefits.setdefault(benefit, []).append(where)
     return list(benefits.items())
 

@@ -193,7 +193,10 @@
   for (const [name, value] of Object.entries(state)) {
     const before = fields[name].value;
     fields[name].value = value;
-    if (!fields[name].value) fields[name].value = before;
+    if (!fields[name].value) {
+      fields[name].value = before;
+      problems.push(`The link names “${value}”, which is not known here.`);
+    }
   }
   document.getElementById("link-problem").textContent = problems.join(" ");
   for (const form of forms) {
