@@ -150,8 +150,12 @@ def test_first_screen_has_the_answer_offline(
     kind = "wide" if size is DESKTOP else "narrow"
     labels = opened.locator(f".chart.{kind}").first.locator("a")
     assert labels.all_text_contents() == ["#8629", "#14304"]
-    for part in (".headline", ".do", ".lead", f".chart.{kind}"):
+    for part in ("h1", "#choice", ".verdict", "#examples", "[data-show=gives]", "#code code"):
         assert is_on_screen(opened, part), part
+    assert opened.locator("[name=platform]").input_value() == "apple-silicon"
+    assert opened.locator("#code code").locator("visible=true").inner_text() == (
+        '#[cfg(target_os = "macos")]\nconfig.native_unwind_info(false);'
+    )
     for name in PAGES:
         opened.goto((site / name).as_uri())
         assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -182,10 +186,15 @@ def test_no_element_of_the_page_scrolls(page: Page, address: str) -> None:
 def test_page_has_the_answer_without_javascript(size: Any, browser: Browser, site: Path) -> None:
     opened = browser.new_page(viewport=size, java_script_enabled=False, offline=True)
     opened.goto((site / "index.html").as_uri())
-    assert is_on_screen(opened, ".headline")
+    assert is_on_screen(opened, "h1")
+    answers = opened.locator("table.no-script").inner_text()
+    assert answers.count("Turn unwind info off") == 1
+    assert answers.count("Unwind info cannot be turned off") == 2
+    assert opened.locator("#code code:visible").count() == 10
     assert opened.locator("svg.chart:visible").count() >= 1
+    opened.locator("#reported summary").first.click()
     assert opened.get_by_text("1000 parsers of 210 KB").is_visible()
-    for control in ("#calculator", ".chooser"):
+    for control in ("#choice", "#calculator", ".chooser", ".copy-code"):
         assert not opened.locator(control).first.is_visible()
     save_screenshots(opened, f"index-{size['width']}-no-scripts")
     opened.goto((site / "releases.html").as_uri())
@@ -210,24 +219,90 @@ def test_chart_shows_the_numbers_of_the_chosen_release(page: Page, address: str)
 def test_calculator_reads_its_fields_and_its_address(page: Page, address: str) -> None:
     page.goto(f"{address}index.html")
     answer = page.locator("#calculator .answer")
-    assert "either" in answer.inner_text()
-    assert "0.067 to 0.16 ms" in answer.inner_text()
+    assert "Too close to call 0.067 to 0.16 ms" in answer.inner_text()
     page.locator("[name=modules]").fill("20")
-    assert "keep it" in answer.inner_text()
+    assert "Keep unwind info" in answer.inner_text()
     page.locator("[name=platform]").select_option("macOS on Intel")
-    page.locator("[name=era]").select_option("22.0.0 to 49.0.0")
-    page.locator("[name=unit]").select_option("functions")
-    page.locator("[name=size]").fill("8")
-    page.locator("[name=modules]").fill("1000")
+    page.locator("[name=release]").select_option("47")
+    page.locator("[name=fdes]").fill("17")
+    page.locator("[name=modules]").fill("1,000")
     assert "0.039 to 0.091 ms" in answer.inner_text()
-    assert "17 FDEs per module, 17,000 in the table." in answer.inner_text()
+    assert "17 FDEs per module; 17,000 are loaded in all." in answer.inner_text()
     page.locator("[name=unload]").select_option("one")
     assert "0.078 to 0.18 ms" in answer.inner_text()
     before = answer.inner_text()
+    assert "platform=intel-mac&release=47&" in page.url
     page.goto(page.url)
     assert answer.inner_text() == before
-    page.goto(f"{address}index.html?modules=x&platform=99&size=-1&nonsense=1")
-    assert "FDEs per module" in answer.inner_text()
+    page.goto(f"{address}index.html?modules=x&platform=99&fdes=-1&nonsense=1")
+    assert "99" in page.locator("#link-problem").inner_text()
+    assert "“x” is not a whole number" in page.locator("#modules-problem").inner_text()
+    assert "“-1” is not a whole number" in page.locator("#fdes-problem").inner_text()
+    assert "No answer" in answer.inner_text()
+    assert answer.get_attribute("data-kind") == "unknown"
+
+
+def test_verdict_and_code_follow_the_choice(page: Page, address: str) -> None:
+    page.goto(f"{address}index.html?release=44.0.0&platform=apple-silicon&language=python")
+    verdict, code = page.locator(".verdict"), page.locator("#code code").locator("visible=true")
+    assert "Turn unwind info off" in verdict.inner_text()
+    assert "Nothing is lost" in verdict.inner_text()
+    assert "config.ptr()" in code.inner_text()
+    page.locator("[name=release]").select_option("13")
+    assert "config._ptr" in code.inner_text()
+    page.locator("[name=language]").select_option("cli")
+    assert code.count() == 0
+    assert page.locator(".no-setting").is_visible()
+    page.locator("[name=release]").select_option("50")
+    page.locator("[name=macos]").select_option("12 or earlier")
+    assert "Keep it up to 31 modules of 100 FDEs" in verdict.inner_text()
+    page.locator("[name=platform]").select_option("Windows")
+    assert "cannot be turned off" in verdict.inner_text()
+    assert not page.locator("#code").is_visible()
+    assert not page.locator("[name=macos]").is_visible()
+
+
+def test_copied_link_leads_to_the_same_answer(browser: Browser, address: str, site: Path) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    opened = context.new_page()
+    opened.goto(f"{address}index.html")
+    opened.locator("[name=modules]").fill("300")
+    opened.locator(".copy-link").click()
+    opened.get_by_text("Copied").wait_for()
+    link = opened.evaluate("navigator.clipboard.readText()")
+    assert link == f"{address}index.html?platform=apple-silicon&release=50&modules=300"
+    opened.locator(".copy-code").locator("visible=true").click()
+    assert "config.native_unwind_info(false);" in opened.evaluate("navigator.clipboard.readText()")
+    context.close()
+
+
+def test_dropped_file_is_answered_offline_without_a_request(browser: Browser, site: Path) -> None:
+    opened = browser.new_page(offline=True)
+    opened.goto((site / "index.html").as_uri())
+    requests = list[str]()
+    opened.on("request", lambda request: requests.append(request.url))
+    module = (ROOT / "fixtures/functions-8.wasm").read_bytes()
+    transfer = opened.evaluate_handle(
+        "(bytes) => { const transfer = new DataTransfer();"
+        " transfer.items.add(new File([new Uint8Array(bytes)], 'eight.wasm')); return transfer; }",
+        list(module),
+    )
+    opened.dispatch_event(".drop", "drop", {"dataTransfer": transfer})
+    opened.get_by_text("eight.wasm").wait_for()
+    assert opened.locator("[name=fdes]").input_value() == "17"
+    parts = opened.locator("[data-show=parts]")
+    assert parts.inner_text() == "= 8 functions + 8 exported or in tables + 1 types + 0 helpers"
+    assert "17 FDEs per module" in opened.locator("#calculator .answer").inner_text()
+    opened.locator("[name=release]").select_option("21")
+    assert opened.locator("[name=fdes]").input_value() == "25"
+    chooser = opened.locator(".drop input")
+    chooser.focus()
+    with opened.expect_file_chooser() as chosen:  # with the keyboard
+        opened.keyboard.press("Enter")
+    chosen.value.set_files({"name": "page.wasm", "mimeType": "", "buffer": b"<!doctype html>"})
+    opened.get_by_text("page.wasm is a web page").wait_for()
+    assert requests == []
+    opened.close()
 
 
 @pytest.mark.parametrize("fragment", ["#/", "#/regressions", f"#{GRAPH}?x-axis=commit"])
@@ -252,6 +327,7 @@ def test_asv_pages_open_and_link_to_the_answer(page: Page, address: str) -> None
     save_screenshots(page, "asv-grid")
     page.get_by_role("link", name="The answer").click()
     page.wait_for_url(f"{address}index.html")
+    page.locator("#numbers summary").first.click()
     page.locator("section a[href*=track_removal]").locator("visible=true").first.click()
     page.wait_for_selector("#main-graph canvas")
     save_screenshots(page, "asv-graph")
@@ -270,29 +346,57 @@ def test_asv_graph_has_a_line_for_each_unwinder(page: Page, address: str) -> Non
 
 def test_commit_link_opens_the_row_of_the_release(page: Page, address: str) -> None:
     page.goto(f"{address}releases.html#{COMMITS['49.0.0']}")
-    row = page.locator("tr:target").inner_text()
-    assert "49.0.0" in row
-    assert "1,156,765" in row
+    row = page.locator("tr:target")
+    assert "49.0.0" in row.inner_text()
+    assert "1,156,765" in row.inner_text()
+    heads, box = (page.locator(name).bounding_box() for name in (".releases thead", "tr:target"))
+    assert heads is not None
+    assert box is not None
+    assert 0 <= heads["y"] + heads["height"] <= box["y"] + 1
 
 
 def test_link_compares_two_releases(page: Page, address: str) -> None:
-    page.goto(f"{address}releases.html?from=21.0.0&to=22.0.0")
-    first = page.locator("#differing tbody tr").first.inner_text()
-    assert "macOS path: LLVM libunwind" in first
-    assert "−" in first  # noqa: RUF001 a minus sign
-    rows = page.locator("#differing tbody tr").all_inner_texts()
-    counted = ["×" not in row for row in rows]  # a gap is a ratio
-    assert counted == sorted(counted, reverse=True)
-    for kind in (True, False):
-        percents = [
-            float(row.split("\t")[-1].replace("−", "-").removesuffix(" %"))  # noqa: RUF001
-            for row, is_count in zip(rows, counted, strict=True)
-            if is_count is kind
-        ]
-        assert percents == sorted(percents, key=abs, reverse=True)
+    page.goto(f"{address}releases.html?from=22.0.0&to=21.0.0&unwinder=libgcc+14#all-heading")
+    rows = page.locator("#differing tbody")
+    assert rows.first.inner_text().startswith("1000x8")
+    assert "libgcc 14" in rows.first.inner_text()
+    assert "macOS" not in page.locator("#differing").inner_text()
+    page.locator("[name=unwinder]").select_option("all unwinders")
+    assert "macOS path: LLVM libunwind" in rows.first.inner_text()
+    assert "2.16 times cheaper" in rows.first.inner_text()
+    assert page.locator("#steps").inner_text().startswith("22.0.0: #8629")
     page.locator("[name=to]").select_option("50.0.1")
-    assert page.url.endswith("?from=21.0.0&to=50.0.1")
+    assert page.url.endswith("?from=21.0.0&to=50.0.1#all-heading")
     assert "50.0.1" in page.locator("#differing thead").inner_text()
+    page.locator("[name=from]").select_option("45.0.0")
+    assert "no values of 45.0.0" in page.locator("#missing").inner_text()
+    page.goto(f"{address}releases.html?from=45.0.0&to=49.0.0")
+    assert "4x real program" in page.locator("#differing").inner_text()
+    assert "+0.23 %" in page.locator("#differing").inner_text()
+    page.goto(f"{address}releases.html?from=1.0.0")
+    assert "1.0.0, which is not a measured release" in page.locator("#compare-problem").inner_text()
+
+
+@pytest.mark.parametrize("width", [320, 390, 600, 768, 820, 1024, 1200])
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_not_wider_than_the_screen(
+    name: str, width: int, browser: Browser, site: Path
+) -> None:
+    opened = browser.new_page(viewport={"width": width, "height": 900}, offline=True)
+    opened.goto((site / name).as_uri())
+    opened.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert opened.evaluate(
+        "[...document.querySelectorAll('main *')].filter((each) =>"
+        " !each.closest('.hidden, .scroll, svg') &&"
+        " each.getBoundingClientRect().right > document.documentElement.clientWidth + 1)"
+        ".map((each) => each.outerHTML.slice(0, 200))"
+    ) == []  # fmt: skip
+    overlaps = opened.evaluate(
+        "[...document.querySelectorAll('td')].filter((each) => each.scrollWidth >"
+        " each.clientWidth + 1 && !each.closest('.hidden, .scroll')).map((each) => each.innerText)"
+    )
+    assert overlaps == []
+    opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -315,6 +419,7 @@ def test_axe_finds_no_violation(
 def test_page_can_be_printed(page: Page, address: str) -> None:
     page.goto(f"{address}index.html")
     page.emulate_media(media="print")
-    assert page.locator(".headline").is_visible()
-    for control in ("nav", "#calculator", ".chooser"):
+    for part in ("h1", ".verdict", "#code"):
+        assert page.locator(part).is_visible()
+    for control in ("nav", "#choice", "#calculator", "#own-heading", ".chooser", ".copy-code"):
         assert not page.locator(control).first.is_visible()

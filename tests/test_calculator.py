@@ -1,6 +1,7 @@
 """The scripts of the site, run in Node: they compute the same as the Python code."""
 
 import json
+import re
 import shutil
 import subprocess
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 import pytest
 
 from scripts.base.numbers import format_milliseconds
-from scripts.cost.advice import Load, advise, libgcc_limits
+from scripts.cost.advice import Decision, Load, advise, libgcc_limits
 from scripts.cost.platforms import Platform
 from scripts.site.calculator import MACOS, build_calculator_data, model_eras
+from scripts.site.verdicts import build_verdict
 
 from .conftest import COMMITS, ROOT, skip_missing
 
@@ -24,11 +26,11 @@ LOADS = [
 ]
 
 
-def run_script(name: str, expression: str, **values: Any) -> Any:
-    """Load a script of the site in Node, evaluate an expression, and return its value."""
+def run_script(names: str, expression: str, **values: Any) -> Any:
+    """Load scripts of the site in Node, evaluate an expression, and return its value."""
     if shutil.which("node") is None:
         skip_missing("Node.js is not installed")
-    source = (TEMPLATES / name).read_text(encoding="utf-8")
+    source = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names.split())
     constants = "".join(f"const {key} = {json.dumps(value)};\n" for key, value in values.items())
     script = f"{source}\n{constants}console.log(JSON.stringify({expression}));"
     done = subprocess.run(
@@ -55,7 +57,7 @@ def test_calculator_gives_the_same_advice_as_python() -> None:
         ],
     )
     expected = [
-        (platform, era.last, macos["version"], load)
+        (platform, era.last, macos["key"], load)
         for platform in Platform
         for era in model_eras(RELEASES)
         for macos in MACOS
@@ -102,31 +104,221 @@ def test_unwind_info_is_kept_up_to_the_limits_of_libgcc() -> None:
         assert advise(platform, RELEASES[-1], more).decision.value == "too close to call"
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("1000", [1000, 1000]),
+        (" 1,000 ", [1000, 1000]),
+        ("1 000", [1000, 1000]),
+        ("1\u202f000\u202f000", [1_000_000, 1_000_000]),
+        ("491 to 503", [491, 503]),
+        ("491-503", [491, 503]),
+        ("1,491 – 1,503", [1491, 1503]),
+        ("at least 491", [491, None]),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(written: str, expected: list[int | None]) -> None:
+    expression = "(({low, high}) => [low, high])(parseFdes(written))"
+    assert run_script("calculator.js inputs.js", expression, written=written) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("", "Enter a whole number"),
+        ("0", "Enter 1 or more"),
+        ("-5", "is not a whole number"),
+        ("−5", "is not a whole number"),  # noqa: RUF001
+        ("0.5", "is not a whole number"),
+        ("1,5", "is not a whole number"),
+        ("1,0000", "is not a whole number"),
+        ("many", "is not a whole number"),
+        ("1e400", "is not a whole number"),
+        ("9" * 400, "Enter 1,000,000,000 or less"),
+        ("5 to 3", "ends with 3, which is less than 5"),
+        ("3 to", "is not a whole number"),
+    ],
+)
+def test_wrong_numbers_are_refused_with_a_reason(written: str, problem: str) -> None:
+    expression = (
+        "(() => { try { return parseFdes(written); }"
+        " catch (error) { return error instanceof InputError && error.message; } })()"
+    )
+    answer = run_script("calculator.js inputs.js", expression, written=written)
+    assert isinstance(answer, str)
+    assert problem in answer
+
+
+@pytest.mark.parametrize(
+    ("query", "state"),
+    [
+        ("?release=47&platform=intel-mac", {"release": "47", "platform": "intel-mac"}),
+        ("?release=47.0.2", {"release": "47"}),
+        ("?release=v50.0.1&fdes=491+to+503", {"release": "50", "fdes": "491 to 503"}),
+        ("?platform=0&era=2", {"platform": "apple-silicon", "release": "49"}),
+        ("?platform=4&era=3&size=497&unit=fdes&exported=8&modules=20&unload=one&residents=7",
+         {"platform": "libgcc-list", "release": "50", "fdes": "497", "modules": "20",
+          "unload": "one", "residents": "7"}),
+        ("?era=2&size=100&unit=functions&exported=7", {"release": "49", "fdes": "108"}),
+        ("?era=1&size=100&unit=functions&exported=7", {"release": "21", "fdes": "115"}),
+        ("?size=8&unit=functions&exported=90", {"fdes": "17"}),
+        ("?utm=1", {}),
+    ],
+)  # fmt: skip
+def test_links_are_read_by_name_and_former_links_are_translated(
+    query: str, state: dict[str, str]
+) -> None:
+    data = build_calculator_data(RELEASES)
+    read = run_script(
+        "calculator.js inputs.js", "readAddress(model, query)", model=data, query=query
+    )
+    assert read == {"state": state, "problems": []}
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("?release=12", "release 12"),
+        ("?release=abc", "release abc"),
+        ("?platform=9", "“9”"),
+        ("?platform=beos", "“beos”"),
+        ("?macos=9", "“9”"),
+    ],
+)
+def test_unknown_names_in_a_link_are_reported(query: str, problem: str) -> None:
+    data = build_calculator_data(RELEASES)
+    read = run_script(
+        "calculator.js inputs.js", "readAddress(model, query)", model=data, query=query
+    )
+    assert read["state"] == {}
+    assert len(read["problems"]) == 1
+    assert problem in read["problems"][0]
+    assert "Known here" in read["problems"][0]
+
+
+def test_links_that_the_page_writes_are_read_back() -> None:
+    state = {
+        "platform": "libunwind", "release": "47", "macos": "12", "language": "python",
+        "fdes": "491 to 503", "modules": "300", "unload": "one", "residents": "10,000",
+    }  # fmt: skip
+    query, read = run_script(
+        "calculator.js inputs.js",
+        "[writeAddress(state, initial), readAddress(model, writeAddress(state, initial)).state]",
+        model=build_calculator_data(RELEASES),
+        state=state,
+        initial={**state, "modules": "1000", "unload": "all", "residents": "0", "fdes": "1",
+                 "macos": "13.3", "language": "rust"},
+    )  # fmt: skip
+    assert read == state
+    assert query.startswith("?platform=libunwind&release=47&")
+
+
+def test_a_range_of_fdes_is_too_close_to_call_if_its_ends_differ() -> None:
+    data = build_calculator_data(RELEASES)
+    platform, era = list(Platform).index(Platform.INTEL_MAC), len(data["eras"]) - 1
+    case = {"modules": 1000, "unload": "all", "residents": 0}
+    answers = run_script(
+        "calculator.js inputs.js",
+        "spans.map((fdes) => adviseSpan(model, platform, era, {...load, fdes}, model.macos[0]))",
+        model=data, platform=platform, era=era, load=case,
+        spans=[{"low": 17, "high": 9000}, {"low": 17, "high": 20}, {"low": 17, "high": None},
+               {"low": 9000, "high": None}],
+    )  # fmt: skip
+    assert [answer["decision"] for answer in answers] == [
+        "too close to call", "keep it", "unknown", "turn it off"
+    ]  # fmt: skip
+    low, high = (advise(Platform.INTEL_MAC, RELEASES[-1], Load(1000, fdes)) for fdes in (17, 9000))
+    assert low.cost
+    assert high.cost
+    assert answers[0]["cost"] == pytest.approx([low.cost.low, high.cost.high])
+
+
+@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("release", [era.last for era in model_eras(RELEASES)])
+def test_conditions_of_a_verdict_are_those_of_the_advice(platform: Platform, release: str) -> None:
+    verdict = build_verdict(platform, release)
+    for sentence in verdict.conditions:
+        numbers = [
+            int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\d|\d", sentence)
+        ]
+        if sentence == "With any load.":
+            loads = [(Decision.TURN_OFF, Load(1, 1)), (Decision.TURN_OFF, Load(10_000, 1000))]
+        elif "FDEs per module" in sentence:
+            loads = [(Decision.KEEP, Load(1000, numbers[0]))]
+            loads += [(Decision.TURN_OFF, Load(1000, fdes)) for fdes in numbers[1:]]
+        else:
+            keep, fdes, *off = numbers
+            loads = [(Decision.KEEP, Load(keep, fdes))]
+            loads += [(Decision.TURN_OFF, Load(modules, fdes)) for modules in off]
+        for decision, load in loads:
+            assert advise(platform, release, load).decision is decision, (sentence, load)
+    assert {example.decision for example in verdict.examples} <= {*Decision}
+
+
 SERIES = {"machine": "m", "unwinder": "u", "benchmark": "b"}
+COMPARISON: dict[str, Any] = {
+    "releases": ["48.0.0", "49.0.0", "50.0.1"],
+    "measured": ["48.0.0", "49.0.0", "50.0.1"],
+    "steps": [{"release": "50.0.1", "causes": [{"name": "#14304", "address": "", "what": ""}]}],
+    "series": [
+        {**SERIES, "shape": "1000x8", "counted": False, "values": [None, [8, 7, 9], [1, 0.9, 1.1]]},
+        {**SERIES, "shape": "1000x8", "counted": True, "values": [None, 1_156_765, 68_043]},
+        {**SERIES, "shape": "a", "counted": True, "values": [None, 0, 0]},
+        {**SERIES, "shape": "a", "counted": True, "values": [None, 1000, 1005]},
+        {**SERIES, "shape": "a", "counted": True, "values": [None, 1000, 1_963_858]},
+        {**SERIES, "shape": "a", "counted": False, "values": [None, [8, 7, 9], [7, 6, 8]]},
+        {**SERIES, "shape": "a", "machine": "n", "counted": True, "values": [5, 5, None]},
+    ],
+}
 
 
-def test_comparison_starts_with_the_counts_that_differ_most() -> None:
-    data = {
-        "releases": ["49.0.0", "50.0.1"],
-        "series": [
-            {**SERIES, "shape": "time", "counted": False, "values": [[8, 7, 9], [1, 0.9, 1.1]]},
-            {**SERIES, "shape": "noise", "counted": False, "values": [[8, 7, 9], [7, 6, 8]]},
-            {**SERIES, "shape": "little", "counted": True, "values": [1000, 1005]},
-            {**SERIES, "shape": "much", "counted": True, "values": [1_156_765, 68_043]},
-            {**SERIES, "shape": "new", "counted": True, "values": [None, 5]},
-            {**SERIES, "shape": "zero", "counted": True, "values": [0, 0]},
-        ],
-    }
-    rows = run_script(
+def test_comparison_groups_by_shape_and_says_factors() -> None:
+    rows, summary = run_script(
         "compare.js",
-        "compareReleases(data, '49.0.0', '50.0.1').map((row) =>"
-        " [row.shape, formatValue(row, row.now), formatPercent(row), differs(row)])",
-        data=data,
+        "(({rows}) => [rows.map((row) => [row.shape, formatValue(row, row.now),"
+        " describeChange(row)]), summarize(rows)])"
+        "({rows: compareReleases(data, '49.0.0', '50.0.1')})",
+        data=COMPARISON,
     )
     assert rows == [
-        ["much", "68,043", "−94.1 %", True],  # noqa: RUF001 a minus sign
-        ["little", "1,005", "+0.50 %", False],
-        ["zero", "0", "0 %", False],
-        ["time", "1×", "−87.5 %", True],  # noqa: RUF001
-        ["noise", "7×", "−12.5 %", False],  # noqa: RUF001
+        ["1000x8", "68,043", "17 times cheaper"],
+        ["1000x8", "1×", "8 times cheaper"],
+        ["a", "1,963,858", "1,964 times more expensive"],
+        ["a", "1,005", "+0.5 %"],
+        ["a", "0", "no change"],
+        ["a", "7×", "within the noise"],
     ]
+    assert summary == (
+        "2 of 4 counts changed by 1 % or more, and 1 by less; "
+        "1 of 2 gaps changed by 1 % or more and beyond the noise."
+    )
+
+
+def test_comparison_says_which_series_it_lacks_and_why_costs_changed() -> None:
+    missing, steps, before = run_script(
+        "compare.js",
+        "[findMissing(data, '48.0.0', '50.0.1'), findSteps(data, '48.0.0', '50.0.1'),"
+        " findSteps(data, '48.0.0', '49.0.0')]",
+        data=COMPARISON,
+    )
+    assert missing == ["u on m: no values of 48.0.0", "u on n: no values of 50.0.1"]
+    assert [step["release"] for step in steps] == ["50.0.1"]
+    assert before == []
+
+
+@pytest.mark.parametrize(
+    ("query", "choice", "problem"),
+    [
+        ("", ["49.0.0", "50.0.1", "", ""], ""),
+        ("?from=50.0.1&to=48.0.0&machine=n", ["48.0.0", "50.0.1", "n", ""], ""),
+        ("?from=47.0.0", ["49.0.0", "50.0.1", "", ""], "47.0.0, which is not a measured release"),
+        ("?unwinder=x", ["49.0.0", "50.0.1", "", ""], "x, which has no results"),
+    ],
+)
+def test_links_to_comparisons_are_in_order_and_say_what_is_unknown(
+    query: str, choice: list[str], problem: str
+) -> None:
+    read = run_script("compare.js", "readChoice(data, query)", data=COMPARISON, query=query)
+    assert [*read["choice"].values()] == choice
+    assert problem in " ".join(read["problems"])
+    assert bool(problem) == bool(read["problems"])

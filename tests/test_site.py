@@ -20,6 +20,7 @@ from asv.util import UserError
 from benchmarks._axis import APPLE, LIBGCC, LLVM, Unwinder
 from benchmarks._shapes import HEADLINE
 from scripts.cost.advice import read_reports
+from scripts.cost.platforms import Platform
 from scripts.history.benchmarks import DEREGISTER, GAP, MAIN_SHAPE, TIME_OFF, TIME_ON
 from scripts.history.machine import Machine
 from scripts.history.read import History, Measured, read_history
@@ -27,7 +28,9 @@ from scripts.history.rows import Row, SeriesKey, derive_gaps
 from scripts.releases import pins
 from scripts.report import words
 from scripts.report.build import Report, build_report
-from scripts.site import charts, grid, links, pages, picture
+from scripts.report.recent import describe_recent
+from scripts.site import charts, grid, line_chart, links, pages, picture, settings
+from scripts.site.line_chart import Curve, LineChart, draw_line_chart
 from scripts.site.staircase import (
     NARROW,
     PICTURE,
@@ -113,6 +116,11 @@ def write_answer(folder: Path, history: History) -> str:
     return (folder / "index.html").read_text()
 
 
+def cut_matrix(text: str) -> str:
+    """Return the rows of the tables of advice."""
+    return text[text.index('<table class="matrix') : text.index("Downsides of turning")]
+
+
 def strip_tags(markup: str, replacement: str = " ") -> str:
     """Return the text of a page, with tags replaced and whitespace collapsed."""
     return " ".join(html.unescape(re.sub(r"<[^>]+>", replacement, markup)).split())
@@ -127,21 +135,39 @@ def test_publish_prints_where_the_site_is(
     )
 
 
-def test_front_page_starts_with_the_headline(site: Path, report: Report) -> None:
+def test_front_page_starts_with_the_answer(site: Path, report: Report) -> None:
     text = (site / "index.html").read_text()
     for sentence in report.headline:
         assert sentence in strip_tags(text, replacement="")
-    first_screen = text[: text.index('id="do-heading"')]
-    assert "turn unwind info off in 13.0.0 to 49.0.0 (nothing is lost); keep it in 50.0.1" in (
-        first_screen
-    )
+    first_screen = text[: text.index('id="history-heading"')]
     assert first_screen.count("no Mac is recorded") == 1
     order = [
-        'class="headline"', 'class="do"', 'class="chart wide"', 'class="matrix', 'id="calculator"',
-        'id="when-heading"', 'id="reported-heading"', 'href="gap.json" download',
+        "<h1>", 'id="choice"', 'class="verdict"', "no-script", 'id="code"', "wasmtime-py 50 is",
+        'class="chart wide"', 'id="calculator"', 'id="when-heading"', 'id="gap"', 'class="matrix',
+        'href="gap.json" download', 'id="reported-heading"',
     ]  # fmt: skip
     positions = [text.index(part) for part in order]
     assert positions == sorted(positions)
+
+
+def test_table_without_javascript_has_every_platform_and_the_newest_release(site: Path) -> None:
+    text = (site / "index.html").read_text()
+    table = text[text.index('<table class="data cards no-script">') :].split("</table>")[0]
+    rows = [strip_tags(row) for row in table.split('<th scope="row">')[1:]]
+    assert len(rows) == len(Platform)
+    assert "Up to 49.0.0" in table
+    assert "50.0.1 and later" in table
+    assert rows[0].startswith("macOS on Apple silicon Turn unwind info off. With any load.")
+    assert "Keep it up to" in rows[0]
+    assert "cannot be turned off" in rows[-1]
+
+
+@pytest.mark.parametrize("setting", settings.SETTINGS, ids=lambda setting: setting.language)
+def test_settings_of_a_language_cover_its_releases_once(setting: settings.Setting) -> None:
+    same = [other for other in settings.SETTINGS if other.key == setting.key]
+    spans = sorted((other.first, other.last or 10**9) for other in same)
+    for (_, last), (first, _) in itertools.pairwise(spans):
+        assert first == last + 1
 
 
 def test_chart_has_a_line_for_each_unwinder_and_a_link_for_each_change(
@@ -223,7 +249,7 @@ def test_matrix_shows_times_of_the_stand_in_only_in_the_details_of_macs(
 ) -> None:
     text = write_answer(tmp_path, history)
     measured = r"0\.\d+ ms measured on linux-x86_64"
-    matrix = text[text.index('<table class="matrix') :].split("</tbody>")[0]
+    matrix = cut_matrix(text)
     macs, linux = matrix.split('<th scope="row">')[1:3], matrix.split('<th scope="row">')[3]
     for row in macs:
         assert set(re.findall(r'class="basis">([^<]*)<', row)) == {"estimated"}
@@ -243,7 +269,7 @@ def test_table_of_changes_has_each_change_once(site: Path) -> None:
 
 def test_matrix_has_the_basis_of_every_cost(site: Path) -> None:
     text = (site / "index.html").read_text()
-    matrix = text[text.index('<table class="matrix') :].split("</tbody>")[0]
+    matrix = cut_matrix(text)
     rows = [strip_tags(row) for row in matrix.split('<th scope="row">')[1:]]
     assert len(rows) == 6
     assert rows[0].count("turn it off") > rows[0].count("keep it") > 0
@@ -295,6 +321,16 @@ def test_links_of_asv_pages_work(site: Path) -> None:
     known = json.loads((site / "index.json").read_text())["benchmarks"]
     assert graphs
     assert set(graphs) <= set(known)
+
+
+def test_build_ids_are_not_among_the_benchmarks_of_asv_pages(site: Path) -> None:
+    known = json.loads((site / "index.json").read_text())["benchmarks"]
+    assert known
+    assert not [name for name in known if "library" in name]
+    for name in known:
+        thumbnail = json.loads((site / f"graphs/summary/{name}.json").read_text())
+        assert all(value > 0 for _, value in thumbnail), name
+        assert thumbnail, name
 
 
 def test_feed_of_asv_links_to_the_renamed_page(tmp_path: Path) -> None:
@@ -376,7 +412,7 @@ def test_headline_is_about_a_mac_once_one_is_recorded(tmp_path: Path, history: H
     assert "no Mac is recorded" not in text
     assert "Basis: macos-15-arm64." in strip_tags(text)
     assert "made unloading modules with unwind info 6.67 times cheaper" in strip_tags(text)
-    assert "stands in for Apple's." in html.unescape(text[: text.index('id="do-heading"')])
+    assert "stands in for Apple's." in html.unescape(text[: text.index('id="own-heading"')])
     figure = text[text.index('id="gap"') :].split("</figure>")[0]
     assert "Apple libunwind" in figure
     apple_silicon = text[text.index('<table class="matrix') :].split("</tr>")[1]
@@ -402,6 +438,27 @@ def test_text_from_results_is_escaped(tmp_path: Path, history: History) -> None:
     assert html.escape(evil) in text.replace("&#34;", "&quot;")
 
 
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("https://github.com/owner/name.git", "https://github.com/owner/name"),
+        ("git@github.com:owner/name.git", "https://github.com/owner/name"),
+        ("ssh://git@github.com/owner/name", "https://github.com/owner/name"),
+        ("/srv/name.git", ""),
+        ("https://user:secret@example.org/name", ""),
+        ("", ""),
+    ],
+)
+def test_repository_is_linked_if_its_remote_is_on_the_web(
+    remote: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    if remote:
+        subprocess.run(["git", "remote", "add", "origin", remote], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    assert links.find_repository() == address
+
+
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "http://example.org", "//example.org"])
 def test_address_without_https_is_rejected(address: str) -> None:
     with pytest.raises(ValueError, match="is not an https address"):
@@ -418,6 +475,46 @@ def test_pull_requests_of_wasmtime_are_linked(sentence: str, count: int) -> None
     assert html.unescape(re.sub(r"</?a[^>]*>", "", linked)) == sentence
 
 
+@pytest.mark.parametrize("size", [line_chart.WIDE, line_chart.NARROW])
+def test_line_chart_has_every_point_and_its_threshold(size: tuple[int, int]) -> None:
+    curves = [
+        Curve("49.0.0, LLVM libunwind", [(2008, 0.045), (1_001_992, 28)]),
+        Curve("libgcc 12", [(2008, 0.01), (1_001_992, 0.01)]),
+    ]
+    chart = LineChart("caption", "FDEs", "ms", curves, (0.1, "too much"))
+    drawing = ET.fromstring(draw_line_chart(chart, size, "wide"))  # noqa: S314
+    for part in ("28 at 1,001,992", "0.01 at 2,008", "too much: 0.1", "libgcc 12"):
+        assert part in drawing.get("aria-label", "")
+    circles = [
+        (float(circle.get("cx", "")), float(circle.get("cy", "")))
+        for circle in drawing.iter(f"{SVG}circle")
+    ]
+    assert len(circles) == 4
+    (left, low), (right, high), *flat = circles
+    assert 0 < left < right < size[0]
+    assert 0 < high < low < flat[0][1] == flat[1][1] < size[1]
+    texts = [text.text for text in drawing.iter(f"{SVG}text")]
+    assert {"ms", "FDEs", "too much", *(curve.name for curve in curves)} <= set(texts)
+
+
+def test_line_of_recent_releases_names_growth_and_falls(history: History) -> None:
+    assert describe_recent(build_report(history)) == (
+        "Last five releases: no cost grew by 1 % or more; 4x real program +0.23 % in 46.0.1; "
+        "50.0.1 17 times cheaper (#14304)."
+    )
+    key = SeriesKey("linux-x86_64", LLVM)
+    rows = [
+        row._replace(value=40_000)
+        if (row.series, row.release, row.benchmark, row.shape)
+        == (key, "50.0.1", DEREGISTER, "1000x1")
+        else row
+        for row in history.rows
+    ]
+    grown = describe_recent(build_report(replace(history, rows=rows)))
+    assert "1000x1 +11 % in 50.0.1" in grown
+    assert "no cost grew" not in grown
+
+
 def test_pictures_are_svg_without_scripts(report: Report, history: History) -> None:
     for ground in picture.STYLES:
         drawn = picture.draw_picture(report, history, ground)
@@ -426,6 +523,8 @@ def test_pictures_are_svg_without_scripts(report: Report, history: History) -> N
         assert not list(root.iter(f"{SVG}script"))
         assert all(name in drawn for name in NAMES)
         assert ("#15181c" in drawn) == (ground == "dark")
+        texts = [text.text for text in root.iter(f"{SVG}text")]
+        assert texts[0] == "Instructions to deregister one of 1000 modules of 8 functions"
 
 
 def test_damaged_file_is_an_error_after_the_others_are_published(

@@ -4,7 +4,7 @@
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from packaging.version import Version
@@ -16,6 +16,7 @@ from scripts.cost.platforms import Platform
 from scripts.cost.rates import UNKNOWN_MACHINE, Curve
 from scripts.releases.pins import Registration
 from scripts.report.words import format_span
+from scripts.site.verdicts import DECISIONS, Verdict, build_verdict
 
 KINDS = {  # CSS classes by decision; one that depends on the load has the class "either"
     Decision.KEEP: "keep",
@@ -25,13 +26,15 @@ KINDS = {  # CSS classes by decision; one that depends on the load has the class
 }
 
 
-# versions of macOS with the same answer: a label, and a version of each kind; "" is a current one
-CURRENT_MACOS = "26"
+CURRENT_MACOS = "13.3"
+# Versions of macOS with the same answer, by what Apple's SDKs say. The key is that of a link.
 MACOS = [
-    {"label": "current", "version": "", "sections": registers_sections(CURRENT_MACOS)},
-    {"label": "13.3 or later", "version": "13.3", "sections": registers_sections("13.3")},
-    {"label": "13.0 to 13.2", "version": "13.0", "sections": registers_sections("13.0")},
-    {"label": "11 or 12", "version": "12", "sections": registers_sections("12")},
+    {"key": version, "name": name, "sections": registers_sections(version)}
+    for version, name in (
+        (CURRENT_MACOS, "13.3 or later"),
+        ("13.0", "13.0 to 13.2"),
+        ("12", "11 or 12"),
+    )
 ]
 
 
@@ -67,7 +70,23 @@ def model_eras(releases: Iterable[str]) -> list[ModelEra]:
     return [ModelEra(group[0], group[-1], group is groups[-1]) for group in groups]
 
 
-def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
+def major_of(release: str) -> int:
+    """Return the major version of a release."""
+    return Version(release).major
+
+
+def first_of_major(releases: Sequence[str]) -> str:
+    """Return the first release with the newest major version."""
+    newest = major_of(releases[-1])
+    return next(release for release in releases if major_of(release) == newest)
+
+
+def key_of(platform: Platform) -> str:
+    """Return the name of a platform in links."""
+    return platform.name.lower().replace("_", "-")
+
+
+def build_calculator_data(releases: Sequence[str]) -> dict[str, Any]:
     """Return the data of `calculator.js`, in types that JSON has."""
     return {
         "threshold": advice.THRESHOLD,
@@ -77,14 +96,16 @@ def build_calculator_data(releases: Iterable[str]) -> dict[str, Any]:
         "instructionNs": model.INSTRUCTION_NS,
         "list": [model.LIBGCC_LIST, model.LIBGCC_LIST_STEP],
         "tree": [model.LIBGCC_TREE, model.LIBGCC_TREE_FDE],
-        "kinds": {decision.value: KINDS.get(decision, "either") for decision in Decision},
+        "kinds": {decision.value: kind_of(decision) for decision in Decision},
+        "words": {decision.value: DECISIONS[decision] for decision in Decision},
         "decisions": {decision.name: decision.value for decision in Decision},
         "bases": {basis.name: basis.value for basis in advice.Basis},
-        "olderMacos": advice.OLDER_MACOS,
         "unsureMacos": advice.UNSURE_MACOS,
+        "newest": major_of(releases[-1]),
         "macos": MACOS,
         "platforms": [
             {
+                "key": key_of(platform),
                 "name": platform.value,
                 "isMac": platform.is_mac,
                 "scans": platform.scans,
@@ -104,12 +125,17 @@ def curve_data(curve: Curve) -> dict[str, Any]:
     }
 
 
+def kind_of(decision: Decision | None) -> str:
+    """Return the CSS class of a decision; None is one that depends on the load."""
+    return KINDS.get(decision, "either") if decision else "either"
+
+
 def era_data(era: ModelEra) -> dict[str, Any]:
     """Return the data of an era, with its advice by platform."""
     release = era.last
     return {
+        "major": major_of(era.first),
         "label": era.label,
-        "release": release,
         "sections": model.find_registration(release) is Registration.SECTIONS,
         "platforms": [platform_data(platform, release) for platform in Platform],
     }
@@ -128,4 +154,42 @@ def platform_data(platform: Platform, release: str) -> dict[str, Any]:
         "cost": small.cost if small.cost == large.cost else None,
         "gives": small.gives,
         "notes": small.notes,
+        "verdicts": [verdict_data(verdict) for verdict in build_verdicts(platform, release)],
     }
+
+
+def build_verdicts(platform: Platform, release: str) -> list[Verdict]:
+    """Return the verdict for each macOS of MACOS, or one if all are the same."""
+    verdicts = [build_verdict(platform, release, macos=version["key"]) for version in MACOS]
+    differ = platform.is_mac and any(verdict != verdicts[0] for verdict in verdicts)
+    return verdicts if differ else verdicts[:1]
+
+
+def verdict_data(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as the page shows it."""
+    return {
+        "kind": kind_of(verdict.decision),
+        "answer": verdict.answer,
+        "conditions": [*verdict.conditions, *verdict.notes],
+        "examples": [
+            [example.load, example.cost, example.decision.value] for example in verdict.examples
+        ],
+    }
+
+
+class PlatformVerdicts(NamedTuple):
+    """The verdicts on a platform for a table: before the newest era, and in it."""
+
+    platform: Platform
+    verdicts: list[Verdict]
+
+
+def build_verdict_table(releases: Sequence[str]) -> tuple[list[str], list[PlatformVerdicts]]:
+    """Return the heads and rows of the table that the page has without JavaScript."""
+    eras = model_eras(releases)
+    heads = [f"Up to {eras[-2].last}", eras[-1].label] if len(eras) > 1 else [eras[-1].label]
+    chosen = [era.last for era in eras[-2:]]
+    return heads, [
+        PlatformVerdicts(platform, [build_verdict(platform, release) for release in chosen])
+        for platform in Platform
+    ]

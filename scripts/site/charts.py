@@ -68,6 +68,7 @@ def build_chart(report: Report, history: History, benchmark: str) -> Staircase |
         marks=marks if counted else [mark._replace(label="") for mark in marks],
         hints=build_hints(report, lines, drawn, releases),
         counted=counted,
+        measure=name_measure(counted=counted),
     )
 
 
@@ -103,14 +104,15 @@ def find_marks(drawn: dict[str, Series], releases: list[str]) -> list[Mark]:
     return sorted(marks.values(), key=lambda mark: releases.index(mark.release))
 
 
+def name_measure(*, counted: bool) -> str:
+    """Return what a chart shows."""
+    if counted:
+        return "Instructions to deregister one of 1000 modules of 8 functions"
+    return "Time to unload 1000 modules of 8 functions with unwind info, divided by that without"
+
+
 def describe_chart(lines: list[Line], *, counted: bool) -> str:
     """Return a description of the chart for screen readers."""
-    if counted:
-        subject = "Instructions to deregister one of 1000 modules of 8 functions"
-    else:
-        subject = (
-            "Time to unload 1000 modules of 8 functions with unwind info, divided by that without"
-        )
     values = "; ".join(
         f"{line.name}: "
         + ", ".join(
@@ -118,7 +120,7 @@ def describe_chart(lines: list[Line], *, counted: bool) -> str:
         )
         for line in lines
     )
-    return f"{subject}, by release, on a logarithmic scale. {values}."
+    return f"{name_measure(counted=counted)}, by release, on a logarithmic scale. {values}."
 
 
 def build_hints(

@@ -1,5 +1,6 @@
 """Rename asv's own page and link the pages of this site from it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ from asv.graph import Graph
 from asv.util import UserError, geom_mean_na
 
 from scripts.base.files import write_atomically
+from scripts.history.benchmarks import LIBRARY, TRACKED
 from scripts.report.build import Series
 from scripts.site.pages import FRONT, RELEASES
 
 GRID = "grid.html"
 NAVIGATION = '<li id="nav-li-"'  # the first item of the navigation of asv's page
-FEED = "regressions.xml"
+FEED, REGRESSIONS = "regressions.xml", "regressions.json"
 ERROR = "error.html"  # asv's page if its scripts cannot be loaded
 LINKS = f'<li><a href="{FRONT}">The answer</a></li><li><a href="{RELEASES}">Releases</a></li>'
 HINT = f'<p><a href="{FRONT}">The answer</a> needs no connection and no JavaScript.</p></body>'
@@ -41,12 +43,29 @@ def move_grid(site: Path) -> None:
     write_atomically(error, error.read_text(encoding="utf-8").replace("</body>", HINT))
 
 
+def hide_benchmarks(benchmarks: Any) -> None:
+    """Leave benchmarks without a meaning in a graph out of asv's page.
+
+    asv writes the page's list of benchmarks after all publishers, from the same dictionary.
+    """
+    for name, short in TRACKED.items():
+        if short == LIBRARY:
+            benchmarks.pop(name, None)
+
+
+def count_regressions(site: Path) -> int:
+    """Return how many regressions asv's own publisher found, which runs before this one."""
+    found = json.loads((site / REGRESSIONS).read_text(encoding="utf-8"))
+    return len(found["regressions"])
+
+
 def write_thumbnails(site: Path, graphs: Any, benchmarks: Any, series: Series) -> None:
     """Draw the thumbnails of asv's grid from one series.
 
     asv averages all machines and unwinders. Since these start at different releases, its thumbnails
     show steps that no series has. These show the geometric mean of the combinations of parameters
-    whose value is above 0 in every release; with unwind info off, most counts are 0.
+    whose value is above 0 in every release; with unwind info off, most counts are 0. Where no
+    combination is, they show the sum, since functions of the unwinder are different ones over time.
     """
     for benchmark in benchmarks:
         for graph in graphs.get_graph_group(benchmark):
@@ -56,7 +75,7 @@ def write_thumbnails(site: Path, graphs: Any, benchmarks: Any, series: Series) -
 
 
 def draw_thumbnail(graph: Graph) -> Graph:
-    """Return a graph of the geometric mean of the values that are above 0 in every release."""
+    """Return a graph of the mean of the values above 0 in every release, or else of the sum."""
     costs = {
         revision: np.atleast_1d(values).astype(float)  # n/a is None, and becomes nan
         for revision, values, _ in graph.get_data()
@@ -65,5 +84,6 @@ def draw_thumbnail(graph: Graph) -> Graph:
     complete = np.all([row > 0 for row in measured.values()], axis=0)
     thumbnail = Graph(graph.benchmark_name, {"summary": ""})
     for revision, row in measured.items():
-        thumbnail.add_data_point(revision, geom_mean_na(row[complete]))
+        mean = geom_mean_na(row[complete]) if complete.any() else np.nansum(row)
+        thumbnail.add_data_point(revision, mean)
     return thumbnail

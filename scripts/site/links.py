@@ -1,6 +1,7 @@
 """Addresses for links of the pages: pull requests, issues and releases."""
 
 import re
+import subprocess
 
 from markupsafe import Markup
 
@@ -27,6 +28,17 @@ def link_pulls(sentence: str) -> Markup:
         parts += [sentence[end : match.start()], link]
         end = match.end()
     return Markup("").join([*parts, sentence[end:]])
+
+
+def find_repository() -> str:
+    """Return the address of this repository on the web, or nothing if git knows no https one."""
+    done = subprocess.run(
+        ["git", "config", "--get", "remote.origin.url"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    address = done.stdout.strip().removesuffix(".git")
+    address = re.sub(r"^(?:ssh://)?git@([^:/]+)[:/]", r"https://\1/", address)
+    return address if re.fullmatch(r"https://[\w.-]+(?:/[\w.-]+)+", address) else ""
 
 
 def release_addresses(version: str) -> dict[str, str]:

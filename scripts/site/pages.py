@@ -3,32 +3,47 @@
 They load no other files, so they work offline, under any path and without JavaScript.
 """
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from benchmarks._shapes import HEADLINE
 from scripts.base.files import write_atomically
 from scripts.base.numbers import format_milliseconds_range
 from scripts.cost import advice
+from scripts.cost.wasm import build_rules
 from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
 from scripts.releases.pins import Release
 from scripts.report import tables, words
 from scripts.report.build import Report, Series
 from scripts.report.matrix import LOADS, MAIN, Cell
-from scripts.site import calculator, change_table, links, number_tables, releases
+from scripts.report.recent import describe_recent
+from scripts.site import calculator, change_table, line_chart, links, number_tables, releases
 from scripts.site.charts import build_chart, select_drawn_series
+from scripts.site.line_chart import LineChart, draw_line_chart
+from scripts.site.settings import SETTINGS
 from scripts.site.staircase import NARROW, WIDE, draw_staircase
 
 BENCHMARKS = {short: name for name, short in TRACKED.items()}
 FRONT, RELEASES, FORMER = "index.html", "releases.html", "gap.html"
 
 
-def write_answer(site: Path, project: str, report: Report, history: History) -> None:
-    """Write the page with the answer."""
+def write_answer(
+    site: Path,
+    project: str,
+    report: Report,
+    history: History,
+    busy: LineChart | None = None,
+) -> None:
+    """Write the page with the answer.
+
+    `busy` is the chart of the time to unload one module, by the FDEs that stay loaded.
+    """
     pinned = report.releases
     charts = {
         "count": build_chart(report, history, DEREGISTER),
@@ -60,6 +75,22 @@ def write_answer(site: Path, project: str, report: Report, history: History) -> 
         changes=change_table.build_change_rows(report),
         functions=list(change_table.function_lines(report)),
         model=calculator.build_calculator_data(pinned),
+        verdicts=calculator.build_verdict_table(pinned),
+        rules=build_rules(),
+        first_of_newest=calculator.first_of_major(pinned),
+        machines=[
+            history.machines[name]
+            for name in dict.fromkeys(series.key.machine for series in report.series)
+        ],
+        settings=SETTINGS,
+        languages={setting.key: setting.language for setting in SETTINGS},
+        recent=describe_recent(report),
+        busy=busy
+        and (
+            busy,
+            draw_line_chart(busy, line_chart.WIDE, "wide"),
+            draw_line_chart(busy, line_chart.NARROW, "narrow"),
+        ),
         libgcc_limits=advice.libgcc_limits(),
         effects=number_tables.build_effect_table(main_series) if main_series else None,
         grids=[(series, number_tables.build_grids(report, series)) for series in report.series],
@@ -85,14 +116,21 @@ def write_empty(site: Path, project: str, history: History) -> None:
     )
 
 
-def write_releases(site: Path, project: str, report: Report, pinned: list[Release]) -> None:
-    """Write the page of releases. The id of a row is the commit id, to which asv's pages link."""
+def write_releases(
+    site: Path, project: str, report: Report, pinned: list[Release], regressions: int = 0
+) -> None:
+    """Write the page of releases. The id of a row is the commit id, to which asv's pages link.
+
+    `regressions` is how many asv's own step detector found.
+    """
     write_page(
         site / RELEASES,
         project=project,
         columns=releases.select_columns(report),
         rows=releases.build_rows(report, pinned),
         values=releases.build_comparison(report),
+        recent=describe_recent(report),
+        regressions=regressions,
     )
 
 
@@ -133,6 +171,18 @@ def measured_on_platform(cell: Cell) -> list[str]:
     return [words.describe_measured(cost) for cost in cell.measured if not cost.is_stand_in]
 
 
+def allow_breaks(code: str) -> Markup:
+    """Return code that a narrow page breaks after dots and opening parentheses."""
+    parts = [part for part in re.split(r"(?<=[.(])", code) if part]
+    return Markup("<wbr>").join(parts)  # escapes them
+
+
+def keep_words(command: str) -> Markup:
+    """Return a command that a narrow page breaks at spaces only, and not after hyphens."""
+    word = Markup('<span class="word">{}</span>')
+    return Markup(" ").join(word.format(part) for part in command.split())
+
+
 def write_page(path: Path, template: str = "", **values: Any) -> None:
     """Write a page from its template in `templates/`. Values are escaped.
 
@@ -146,17 +196,20 @@ def write_page(path: Path, template: str = "", **values: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["command"] = keep_words
+    environment.filters["breakable"] = allow_breaks
     environment.filters["pulls"] = links.link_pulls
     environment.filters["https"] = links.require_https
     environment.globals.update(
         words=words,
         measured_on_platform=measured_on_platform,
-        kinds=calculator.KINDS,
+        kind_of=calculator.kind_of,
         describe_cost=advice.describe_cost,
         format_milliseconds_range=format_milliseconds_range,
         address_of=links.address_of,
         describe_rules=advice.describe_rules,
         legend=tables.LEGEND,
+        repository=links.find_repository(),
         published=datetime.now(UTC).date(),
     )
     write_atomically(

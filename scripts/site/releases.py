@@ -7,7 +7,7 @@ from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, REGIST
 from scripts.history.rows import Row, SeriesKey
 from scripts.releases.pins import Release
 from scripts.report.build import Report, Series
-from scripts.site.links import release_addresses
+from scripts.site.links import address_of, release_addresses
 
 COMPARED = {  # in the order of the comparison: exact counts first
     DEREGISTER: "instructions to deregister a module",
@@ -82,9 +82,21 @@ def build_comparison(report: Report) -> dict[str, Any]:
             ranged = [row.value, row.low, row.high]
             values[at[row.release]] = ranged if row.benchmark == GAP else round(row.value, 1)
     measured = {row.release for row in report.rows}
+    in_order = sorted(
+        lists.items(),
+        key=lambda item: (
+            item[0][2] != MAIN_SHAPE,
+            report.shapes.index(item[0][2]),
+            list(names).index(item[0][1]),
+        ),
+    )
     return {
         "releases": releases,
         "measured": [release for release in releases if release in measured],
+        "steps": [
+            {"release": release, "causes": causes}
+            for release, causes in find_causes(report).items()
+        ],
         "series": [
             {
                 "machine": series.machine,
@@ -94,6 +106,23 @@ def build_comparison(report: Report) -> dict[str, Any]:
                 "counted": benchmark != GAP,
                 "values": values,
             }
-            for (benchmark, series, shape), values in lists.items()
+            for (benchmark, series, shape), values in in_order
         ],
     }
+
+
+def find_causes(report: Report) -> dict[str, list[dict[str, str]]]:
+    """Return the causes of each change, by release: the name, the address, and what it does."""
+    causes: dict[str, list[dict[str, str]]] = {}
+    for change in report.changes:
+        known = causes.setdefault(change.release, [])
+        for upstream in change.causes:
+            cause = {
+                "name": f"#{upstream['pull_request']}",
+                "address": address_of(upstream),
+                "what": upstream["what"],
+            }
+            if cause not in known:
+                known.append(cause)
+    unknown = {"name": "no upstream change is known", "address": "", "what": ""}
+    return {release: known or [unknown] for release, known in causes.items()}

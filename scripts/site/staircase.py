@@ -1,5 +1,6 @@
 """The chart of a cost by release, with a step and a label above the plot for each change."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -7,8 +8,11 @@ from markupsafe import Markup
 
 from scripts.site.svg import LogScale, element, format_tick, line, path, text
 
-WIDE, NARROW, PICTURE = (1120, 360), (360, 310), (840, 320)
+WIDE, NARROW, PICTURE = (1120, 360), (360, 310), (600, 340)
 TOP, BOTTOM, LEFT = 58, 26, 44  # margins for the changes, the releases and the scale
+LEVEL = 34  # height of the label of a change, if labels that are too close are staggered
+HEADER = 28  # height above a picture, for the measure
+GAP = 28  # minimum distance of the labels of two changes
 SMALLEST = 1e-9  # values below it have no place on a logarithmic scale
 LETTER = 7.2  # maximum width of a letter of the labels
 
@@ -64,6 +68,7 @@ class Staircase:
         releases: the releases along the x axis.
         lines, marks: the series and their changes.
         hints: the text to show when a pointer is on a release.
+        measure: what the values are, which a picture has above the chart.
         counted: whether values are exact counts, which are drawn as steps; gaps are points.
     """
 
@@ -73,6 +78,7 @@ class Staircase:
     marks: list[Mark]
     hints: dict[str, str]
     counted: bool = True
+    measure: str = ""
 
 
 def draw_staircase(chart: Staircase, size: tuple[int, int], kind: str) -> Markup:
@@ -81,6 +87,30 @@ def draw_staircase(chart: Staircase, size: tuple[int, int], kind: str) -> Markup
     Only the wide chart contains the hints, because the script of the page reads them there.
     """
     return _Drawing(chart, *size).draw(kind)
+
+
+class Box(NamedTuple):
+    """A rectangle that a label must not hide, or that a label takes."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlap(self, other: "Box") -> float:
+        """Return the area that two rectangles share."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(width, 0) * max(height, 0)
+
+
+class MarkPlace(NamedTuple):
+    """The place of the label of a change: its level, the side of the rule, and its ends."""
+
+    level: int
+    anchor: str
+    left: float
+    right: float
 
 
 class _Drawing:
@@ -98,7 +128,11 @@ class _Drawing:
             if end is not None and end >= SMALLEST
         ]
         high = max(ends, default=10) * (1.3 if chart.counted else 1.1)
-        self.scale = LogScale(min(ends, default=1) / 2, high, height - BOTTOM, TOP)
+        self.places = self.place_marks()
+        levels = max((place.level for place in self.places.values()), default=0)
+        self.top = TOP + LEVEL * levels
+        self.scale = LogScale(min(ends, default=1) / 2, high, height - BOTTOM, self.top)
+        self.taken = [box for line in chart.lines for box in self.find_obstacles(line)]
 
     def y(self, value: float) -> float:
         """Return the coordinate of a value; a value that is not positive is at the bottom."""
@@ -112,13 +146,18 @@ class _Drawing:
         ]
         names = [part for line in self.chart.lines for part in self.draw_label(line)]
         areas = [] if kind == "picture" else self.draw_hints(with_text=kind == "wide")
+        header, above = 0, list[Markup]()
+        if kind == "picture":
+            header, above = HEADER, [text(0, 14 - HEADER, self.chart.measure, class_="measure")]
         return element(
             "svg",
+            *above,
             element("g", *plot, aria_hidden="true"),
             *self.draw_marks(),
             element("g", *names, aria_hidden="true"),
             element("g", *areas, class_="hints", aria_hidden="true"),
-            class_=f"chart {kind}", viewBox=f"0 0 {self.width} {self.height}",
+            class_=f"chart {kind}", viewBox=f"0 {-header} {self.width} {self.height + header}",
+            width=self.width if header else None,
             xmlns="http://www.w3.org/2000/svg", role="group", aria_label=self.chart.title,
         )  # fmt: skip
 
@@ -168,11 +207,18 @@ class _Drawing:
             drawn.append(line(x, ends[0], x, ends[1], class_=f"range s{colour}"))
         return drawn
 
+    def find_obstacles(self, line: Line) -> Iterator[Box]:
+        """Yield the areas of the values of a series, which labels should not hide."""
+        for release, point in line.points.items():
+            if release in self.at:
+                y = self.y(point.value)
+                yield Box(self.at[release], y - 4, self.at[release] + self.step, y + 4)
+
     def draw_label(self, line: Line) -> list[Markup]:
         """Return the value of each era as a label, and the name of the series at its longest era.
 
         A label stands below its line if the value fell, because the plot is empty there, else above
-        it.
+        it; or else in the nearest place where it hides nothing.
         """
         drawn: list[Markup] = []
         if not line.plateaus:
@@ -187,27 +233,67 @@ class _Drawing:
             one_row = ends[i][1] - ends[i][0] > long
             rows = [f"{name}: {label}" if name else label] if one_row else [name, label]
             rows = [row for row in rows if row]
+            wide = max(map(len, rows)) * LETTER
             x, anchor, top = ends[i][0] + 4, "start", y + 16 if fell else y + 7 - 14 * len(rows)
-            if x + max(map(len, rows)) * LETTER > self.width:  # no room: put it left of the step
+            if x + wide > self.width:  # no room: put it left of the step
                 x, anchor, top = ends[i][0] - 6, "end", y + 4
+            left = x if anchor == "start" else x - wide
+            top = self.find_room(left, left + wide, top, len(rows))
             for number, row in enumerate(rows):
                 at = top + 14 * number
                 drawn.append(text(x, at, row, class_=f"name s{line.colour}", text_anchor=anchor))
         return drawn
 
+    def find_room(self, left: float, right: float, top: float, rows: int) -> float:
+        """Return the baseline of a label nearest to the wanted one where it hides least."""
+
+        def box_at(at: float) -> Box:
+            return Box(left, at - 11, right, at + 3 + 14 * (rows - 1))
+
+        def hidden_at(at: float) -> float:
+            return sum(box_at(at).overlap(other) for other in self.taken)
+
+        lowest = self.height - BOTTOM - 4 - 14 * (rows - 1)
+        nearest = sorted((top + 6 * step for step in range(-12, 13)), key=lambda at: abs(at - top))
+        inside = [at for at in nearest if self.top + 10 <= at <= lowest]
+        best = min(inside, key=hidden_at, default=min(max(top, 12), lowest))
+        self.taken.append(box_at(best))
+        return best
+
+    def place_marks(self) -> dict[str, MarkPlace]:
+        """Return where the label of each change has room: on the first level, or on a second.
+
+        Labels without room are left out; the table of changes has them.
+        """
+        places: dict[str, MarkPlace] = {}
+        free = [0.0, 0.0]  # where a label can begin, by level
+        for mark in self.chart.marks:
+            if mark.release not in self.at:
+                continue
+            x = self.at[mark.release]
+            long = max(len(" ".join([mark.release, *mark.pulls])), len(mark.label)) * LETTER
+            anchor = "start" if x + long < self.width else "end"
+            left = x + 5 if anchor == "start" else x - 5 - long
+            for level, begin in enumerate(free):
+                if left >= begin:
+                    free[level] = left + long + GAP
+                    places[mark.release] = MarkPlace(level, anchor, left, left + long)
+                    break
+        return places
+
     def draw_marks(self) -> list[Markup]:
-        """Return a rule and a label for each change. Labels without room are left out."""
-        drawn, free = [], 0.0
+        """Return a rule and a label for each change."""
+        drawn = []
         for mark in self.chart.marks:
             if mark.release not in self.at:
                 continue
             x = self.at[mark.release]
             drawn.append(line(x, 6, x, self.height - BOTTOM, class_="rule", aria_hidden="true"))
-            long = max(len(" ".join([mark.release, *mark.pulls])), len(mark.label)) * LETTER
-            at, anchor = (x + 5, "start") if x + long < self.width else (x - 5, "end")
-            if (at if anchor == "start" else at - long) < free:
-                continue  # the table of changes has it
-            free = at + long if anchor == "start" else at
+            place = self.places.get(mark.release)
+            if place is None:
+                continue
+            at = place.left if place.anchor == "start" else place.right
+            y = 16 + LEVEL * place.level
             pulls = [
                 part
                 for name, address in mark.pulls.items()
@@ -215,19 +301,19 @@ class _Drawing:
             ]
             first = element("tspan", mark.release, class_="release")
             drawn.append(
-                element("text", first, *pulls, x=at, y=16, class_="mark", text_anchor=anchor)
+                element("text", first, *pulls, x=at, y=y, class_="mark", text_anchor=place.anchor)
             )
-            drawn.append(text(at, 32, mark.label, class_="mark", text_anchor=anchor))
+            drawn.append(text(at, y + 16, mark.label, class_="mark", text_anchor=place.anchor))
         return drawn
 
     def draw_hints(self, *, with_text: bool) -> list[Markup]:
         """Return an area for each release, which shows its numbers under a pointer."""
-        high = self.height - TOP - BOTTOM
+        high = self.height - self.top - BOTTOM
         return [
             element(
                 "rect",
                 *([element("title", self.chart.hints[release])] if with_text else []),
-                x=x, y=TOP, width=self.step, height=high,
+                x=x, y=self.top, width=self.step, height=high,
             )
             for release, x in self.at.items()
         ]  # fmt: skip

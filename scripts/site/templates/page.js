@@ -1,4 +1,4 @@
-// The interactive parts of the page: the numbers of a chosen release, and the calculator.
+// The interactive parts of the page. calculator.js, inputs.js and wasm.js do the computing.
 
 (() => {
   // A slider or the pointer chooses a release in a chart, and its numbers are shown below.
@@ -31,56 +31,201 @@
 })();
 
 (() => {
-  const form = document.getElementById("calculator");
-  if (!form) return;
-  const model = JSON.parse(document.getElementById("model").textContent);
-  const fields = form.elements;
-  for (const [name, value] of new URLSearchParams(location.search)) {
-    if (fields[name] && value !== "" && (fields[name].tagName === "SELECT" || Number(value) >= 0)) {
-      const before = fields[name].value;
-      fields[name].value = value;
-      if (!fields[name].value) fields[name].value = before;
-    }
-  }
+  const calculator = document.getElementById("calculator");
+  if (!calculator) return;
+  const [model, rules] = ["model", "rules"].map((id) => JSON.parse(document.getElementById(id).textContent));
+  const choice = document.getElementById("choice");
+  const forms = [choice, calculator];
+  const fields = Object.fromEntries(STATE.map((name) => [name, choice.elements[name] ?? calculator.elements[name]]));
+  const initial = readFields();
+  let contents = null; // of the dropped file, until f is typed
 
-  function readNumber(name, minimum) {
-    return Math.max(minimum, Math.floor(Number(fields[name].value)) || 0);
+  function readFields() {
+    return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.value.trim()]));
   }
 
   function showText(name, text) {
-    form.querySelector(`[data-answer=${name}]`).textContent = text;
+    for (const place of document.querySelectorAll(`[data-show=${name}]`)) place.textContent = text;
   }
 
-  function calculate() {
-    const [platform, era] = [fields.platform.selectedIndex, fields.era.selectedIndex];
-    const byFunctions = fields.unit.value === "functions";
-    const size = readNumber("size", 1);
-    const exported = Math.min(readNumber("exported", 0), size);
-    const fdes = byFunctions ? size + exported * model.eras[era].exportedFdes + 1 : size;
-    const modules = readNumber("modules", 1);
-    const unloadsOne = fields.unload.value === "one";
-    const residents = readNumber("residents", 0);
-    const load = unloadsOne
-      ? { modules: 1, fdes, residents: residents + (modules - 1) * fdes }
-      : { modules, fdes, residents };
-    const advice = advise(model, platform, era, load);
-    form.querySelector(".exported").hidden = !byFunctions;
-    form.querySelector(".answer").dataset.kind = model.kinds[advice.decision];
-    showText("decision", advice.decision);
-    showText("cost", advice.cost ? formatRange(advice.cost) : "—");
-    showText("basis", advice.cost ? `per module unloaded, ${advice.basis}` : advice.basis);
-    showText("fdes", `${formatCount(fdes)} FDEs per module, ${formatCount(residents + modules * fdes)} in the table.`);
-    showText("gives", advice.gives);
-    const notes = form.querySelector("[data-answer=notes]");
-    notes.replaceChildren(...advice.notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
+  function showList(name, sentences) {
+    const items = sentences.map((text) => Object.assign(document.createElement("li"), { textContent: text }));
+    document.querySelector(`[data-show=${name}]`).replaceChildren(...items);
   }
 
-  form.hidden = false;
-  form.addEventListener("input", () => {
-    const state = new URLSearchParams(new FormData(form));
-    history.replaceState(null, "", `?${state}${location.hash}`);
-    calculate();
+  // The value of a field, or undefined after its problem is shown next to it.
+  function readField(name, parse) {
+    const problem = document.getElementById(`${name}-problem`);
+    const field = fields[name];
+    try {
+      const value = parse(field.value);
+      problem.textContent = "";
+      field.removeAttribute("aria-invalid");
+      return value;
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      problem.textContent = error.message;
+      field.setAttribute("aria-invalid", "true");
+      return undefined;
+    }
+  }
+
+  function chosen() {
+    const platform = fields.platform.selectedIndex;
+    const isMac = model.platforms[platform].isMac;
+    const macos = isMac ? fields.macos.selectedIndex : 0;
+    return { platform, isMac, macos, era: findEra(model, fields.release.value), release: Number(fields.release.value) };
+  }
+
+  function showVerdict({ platform, isMac, macos, era }) {
+    const { verdicts, gives } = model.eras[era].platforms[platform];
+    const verdict = verdicts[Math.min(macos, verdicts.length - 1)];
+    document.getElementById("macos").hidden = !isMac;
+    const box = document.querySelector(".verdict");
+    box.hidden = false;
+    box.dataset.kind = verdict.kind;
+    showText("verdict", verdict.answer);
+    showList("conditions", verdict.conditions);
+    const rows = verdict.examples.map(([load, cost, decision]) => {
+      const row = document.createElement("tr");
+      row.append(Object.assign(document.createElement("th"), { textContent: load, scope: "row" }));
+      row.append(Object.assign(document.createElement("td"), { textContent: cost, className: "number" }));
+      row.append(Object.assign(document.createElement("td"), { textContent: decision }));
+      return row;
+    });
+    const table = document.getElementById("examples");
+    table.hidden = !rows.length;
+    table.querySelector("tbody").replaceChildren(...rows);
+    showText("gives", gives);
+  }
+
+  function showCode({ platform, isMac, release }) {
+    const isFixed = model.eras.at(-1).platforms[platform].decision === "FIXED";
+    const code = document.getElementById("code");
+    code.hidden = isFixed;
+    let isFound = false;
+    for (const setting of code.querySelectorAll("[data-language]")) {
+      const { language, first, last } = setting.dataset;
+      setting.hidden = language !== fields.language.value || release < Number(first) || release > (Number(last) || Infinity);
+      isFound ||= !setting.hidden;
+      for (const line of setting.querySelectorAll(".on-mac")) line.hidden = !isMac;
+      for (const releases of setting.querySelectorAll("dt")) releases.hidden = true;
+    }
+    code.querySelector(".no-setting").hidden = isFound;
+  }
+
+  function fillFdes(release) {
+    if (!contents) return;
+    fields.fdes.value = formatFdes(predictFdes(rules, contents, release));
+    showText("parts", `= ${describeContents(rules, contents, release)}`);
+  }
+
+  function showAnswer({ platform, macos, era }) {
+    const fdes = readField("fdes", parseFdes);
+    const modules = readField("modules", parseCount);
+    const residents = readField("residents", (text) => parseCount(text, 0));
+    const answer = calculator.querySelector(".answer");
+    const load = { fdes, modules, unload: fields.unload.value, residents };
+    showText("where", `${model.platforms[platform].name}, Wasmtime ${fields.release.value}`);
+    if ([fdes, modules, residents].includes(undefined)) {
+      answer.dataset.kind = "unknown";
+      showText("decision", "No answer: correct the field that is marked.");
+      for (const name of ["cost", "basis", "table"]) showText(name, "");
+      showList("notes", []);
+      return;
+    }
+    const advice = adviseSpan(model, platform, era, load, model.macos[macos]);
+    const least = advice.isLeast ? "at least " : "";
+    answer.dataset.kind = model.kinds[advice.decision];
+    showText("decision", model.words[advice.decision]);
+    showText("cost", advice.cost ? `${least}${advice.isLeast ? formatMilliseconds(advice.cost[0]) : formatRange(advice.cost)}` : "");
+    showText("basis", advice.cost ? `per module unloaded, ${advice.basis}` : `Cost: ${advice.basis}`);
+    const entries = formatCount(residents + modules * fdes.low);
+    showText("table", `${formatFdes(fdes)} FDEs per module; ${fdes.low === fdes.high ? "" : "at least "}${entries} are loaded in all.`);
+    showList("notes", advice.notes);
+  }
+
+  function show() {
+    const now = chosen();
+    fillFdes(now.release);
+    showVerdict(now);
+    showCode(now);
+    showAnswer(now);
+  }
+
+  async function readFile(file) {
+    if (!file) return;
+    const problem = document.getElementById("file-problem");
+    problem.textContent = "";
+    showText("parts", `Reading ${file.name} …`);
+    try {
+      contents = readWasm(rules, new Uint8Array(await file.arrayBuffer()), file.name);
+      showText("file", file.name);
+    } catch (error) {
+      if (!(error instanceof WasmError) && !(error instanceof DOMException)) throw error;
+      contents = null;
+      showText("file", "");
+      showText("parts", "");
+      problem.textContent = error instanceof WasmError ? error.message : `${file.name} cannot be read: ${error.message}`;
+      return;
+    }
+    show();
+    saveAddress();
+  }
+
+  function saveAddress() {
+    history.replaceState(null, "", `${writeAddress(readFields(), initial)}${location.hash}`);
+  }
+
+  async function copyText(button, text) {
+    const before = button.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Copying is not allowed here";
+    }
+    setTimeout(() => { button.textContent = before; }, 2000);
+  }
+
+  const { state, problems } = readAddress(model, location.search);
+  for (const [name, value] of Object.entries(state)) {
+    const before = fields[name].value;
+    fields[name].value = value;
+    if (!fields[name].value) fields[name].value = before;
+  }
+  document.getElementById("link-problem").textContent = problems.join(" ");
+  for (const form of forms) {
+    form.hidden = false;
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("input", (event) => {
+      if (event.target.type === "file") return;
+      if (event.target === fields.fdes) {
+        contents = null;
+        for (const name of ["file", "parts"]) showText(name, "");
+      }
+      show();
+      saveAddress();
+    });
+  }
+  const drop = calculator.querySelector(".drop");
+  const chooser = drop.querySelector("input");
+  chooser.addEventListener("change", () => readFile(chooser.files[0]));
+  for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
+    drop.addEventListener(name, (event) => {
+      event.preventDefault();
+      drop.classList.toggle("over", name === "dragenter" || name === "dragover");
+      if (name === "drop") readFile(event.dataTransfer.files[0]);
+    });
+  }
+  for (const button of document.querySelectorAll("button.copy-code")) {
+    button.hidden = false;
+    button.addEventListener("click", () => copyText(button, button.parentElement.querySelector("code").innerText.trim()));
+  }
+  document.querySelector(".copy-link").addEventListener("click", (event) => {
+    saveAddress();
+    copyText(event.target, location.href);
   });
-  form.addEventListener("submit", (event) => event.preventDefault());
-  calculate();
+  document.querySelectorAll(".no-script").forEach((part) => { part.hidden = true; });
+  show();
 })();
