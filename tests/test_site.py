@@ -271,7 +271,7 @@ def test_matrix_has_the_basis_of_every_cost(site: Path) -> None:
     text = (site / "index.html").read_text()
     matrix = cut_matrix(text)
     rows = [strip_tags(row) for row in matrix.split('<th scope="row">')[1:]]
-    assert len(rows) == 6
+    assert len(rows) == len(Platform)
     assert rows[0].count("turn it off") > rows[0].count("keep it") > 0
     assert "cannot be turned off" in rows[-1]
     for row in rows[:-1]:
@@ -327,10 +327,11 @@ def test_build_ids_are_not_among_the_benchmarks_of_asv_pages(site: Path) -> None
     known = json.loads((site / "index.json").read_text())["benchmarks"]
     assert known
     assert not [name for name in known if "library" in name]
-    for name in known:
-        thumbnail = json.loads((site / f"graphs/summary/{name}.json").read_text())
-        assert all(value > 0 for _, value in thumbnail), name
-        assert thumbnail, name
+    for path in (site / "graphs/summary").glob("*.json"):
+        thumbnail = json.loads(path.read_text())
+        assert path.stem in known
+        assert all(value >= 0 for _, value in thumbnail), path.stem
+        assert thumbnail, path.stem
 
 
 def test_feed_of_asv_links_to_the_renamed_page(tmp_path: Path) -> None:
