@@ -18,8 +18,8 @@ def build_busy_chart(report: Report) -> LineChart | None:
         if curves:
             return LineChart(
                 caption=(
-                    "CPU time to unload one module of 8 functions while others stay loaded, median of "
-                    f"eight processes, on {series.key.machine} with {series.key.unwinder.name}."
+                    "CPU time to unload one module of 8 functions while others stay loaded, median "
+                    f"of eight processes, on {series.key.machine} with {series.key.unwinder.name}."
                 ),
                 x_title="FDEs of other modules, which stay loaded",
                 y_title="milliseconds to unload one module",
