@@ -10,8 +10,14 @@ import pytest
 
 from scripts.base.numbers import format_milliseconds
 from scripts.cost.advice import Decision, Load, advise, libgcc_limits
+from scripts.cost.benefit import Backtrace
 from scripts.cost.platforms import Platform
-from scripts.site.calculator import MACOS, build_calculator_data, model_eras
+from scripts.site.calculator import (
+    MACOS,
+    build_calculator_data,
+    build_library_benefits,
+    model_eras,
+)
 from scripts.site.verdicts import build_verdict
 
 from .conftest import COMMITS, ROOT, skip_missing
@@ -322,3 +328,18 @@ def test_links_to_comparisons_are_in_order_and_say_what_is_unknown(
     assert [*read["choice"].values()] == choice
     assert problem in " ".join(read["problems"])
     assert bool(problem) == bool(read["problems"])
+
+
+def test_benefits_of_the_released_library_change_where_backtraces_do() -> None:
+    backtraces = {
+        "22.0.0": Backtrace(0, 0), "23.0.0": Backtrace(5, 0), "30.0.0": Backtrace(0, 0),
+        "36.0.0": Backtrace(0, 0), "37.0.0": Backtrace(5, 1), "50.0.1": Backtrace(5, 1),
+    }  # fmt: skip
+    benefits = build_library_benefits(backtraces)
+    assert [(benefit.first, benefit.is_nothing) for benefit in benefits] == [
+        (22, True), (23, False), (30, True), (37, False),
+    ]  # fmt: skip
+    assert "(measured)" in benefits[0].linux
+    assert "(inferred)" in benefits[0].mac
+    assert "Nothing is lost" in benefits[0].linux
+    assert build_library_benefits({}) == []

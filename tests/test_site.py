@@ -400,7 +400,7 @@ def test_releases_page_has_a_row_per_release_and_a_column_per_unwinder(site: Pat
     for version, commit in COMMITS.items():
         row = text[text.index(f'<tr id="{commit}"') :].split("</tr>")[0]
         assert f'<th scope="row">{version}' in row
-        assert row.count("</td>") == 3 + 5
+        assert row.count("</td>") == 3 + 6
     newest = text[text.index(f'id="{COMMITS["50.0.1"]}"') :].split("</tr>")[0]
     for part in ("68,043", "changed the cost", pins.Registration.SECTIONS, "/releases/tag/50.0.1"):
         assert part in newest
@@ -432,7 +432,7 @@ def test_text_from_results_is_escaped(tmp_path: Path, history: History) -> None:
     hostile.left_out = [evil]
     report = build_report(hostile)
     text = write_answer(tmp_path, hostile)
-    pages.write_releases(tmp_path, "p", report, pins.load_pins())
+    pages.write_releases(tmp_path, "p", report, hostile)
     hostile.left_out = []
     assert evil not in text
     assert evil not in (tmp_path / "releases.html").read_text()

@@ -4,13 +4,15 @@
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from packaging.version import Version
 
 from scripts.cost import advice, model, rates
 from scripts.cost.advice import Decision, Load
+from scripts.cost.benefit import Backtrace, Benefit, Embedder, describe_loss, find_benefit
+from scripts.cost.benefit import Basis as Inference
 from scripts.cost.macos import registers_sections
 from scripts.cost.platforms import Platform
 from scripts.cost.rates import UNKNOWN_MACHINE, Curve
@@ -86,7 +88,9 @@ def key_of(platform: Platform) -> str:
     return platform.name.lower().replace("_", "-")
 
 
-def build_calculator_data(releases: Sequence[str]) -> dict[str, Any]:
+def build_calculator_data(
+    releases: Sequence[str], backtraces: Mapping[str, Backtrace] | None = None
+) -> dict[str, Any]:
     """Return the data of `calculator.js`, in types that JSON has."""
     return {
         "threshold": advice.THRESHOLD,
@@ -102,6 +106,7 @@ def build_calculator_data(releases: Sequence[str]) -> dict[str, Any]:
         "bases": {basis.name: basis.value for basis in advice.Basis},
         "unsureMacos": advice.UNSURE_MACOS,
         "newest": major_of(releases[-1]),
+        "library": [benefit._asdict() for benefit in build_library_benefits(backtraces or {})],
         "macos": MACOS,
         "platforms": [
             {
@@ -115,6 +120,37 @@ def build_calculator_data(releases: Sequence[str]) -> dict[str, Any]:
         ],
         "eras": [era_data(era) for era in model_eras(releases)],
     }
+
+
+class LibraryBenefit(NamedTuple):
+    """What unwind info gives to users of the released library, from one major release on.
+
+    Attributes:
+        first: the major release.
+        is_nothing: whether turning unwind info off gives up nothing.
+        linux, mac: what turning it off gives up, in words. On macOS that is inferred.
+    """
+
+    first: int
+    is_nothing: bool
+    linux: str
+    mac: str
+
+
+def build_library_benefits(backtraces: Mapping[str, Backtrace]) -> list[LibraryBenefit]:
+    """Return the benefits by release, from recorded backtraces, oldest first."""
+    benefits: list[LibraryBenefit] = []
+    for release, backtrace in backtraces.items():
+        found = find_benefit(Embedder.C_API, release, backtrace)
+        entry = LibraryBenefit(
+            major_of(release),
+            found.benefit is Benefit.NOTHING,
+            describe_loss(found),
+            describe_loss(found._replace(basis=Inference.INFERRED)),
+        )
+        if not benefits or benefits[-1][1:] != entry[1:]:
+            benefits.append(entry)
+    return benefits
 
 
 def curve_data(curve: Curve) -> dict[str, Any]:

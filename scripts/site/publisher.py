@@ -41,7 +41,7 @@ class GapPage(OutputPublisher):
             write_thumbnails(site, graphs, benchmarks, report.series[0])
         else:
             pages.write_empty(site, conf.project, history)
-        pages.write_releases(site, conf.project, shown, history.releases, count_regressions(site))
+        pages.write_releases(site, conf.project, shown, history, count_regressions(site))
         pages.write_redirect(site)
         cls.problems = list(report.problems)
         if not history.measured:

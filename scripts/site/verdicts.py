@@ -8,9 +8,9 @@ from scripts.base.numbers import format_milliseconds_range
 from scripts.cost.advice import Advice, Decision, Load, advise
 from scripts.cost.platforms import Platform
 
-# Typical loads. 17 FDEs are a module of 8 exported functions, 106 one of wasmtime#10287, and 497 a
-# parser of 210 KB.
-EXAMPLES = [Load(20, 497), Load(1000, 17), Load(1000, 106), Load(1000, 497)]
+# Typical loads. 106 FDEs are a module of wasmtime#10287, and 497 a parser of 210 KB.
+EXAMPLES = [Load(20, 497), Load(1000, 106), Load(1000, 497)]
+SMALLEST = Load(1, 17)
 SIZES = (100, 500)  # FDEs per module for which a condition says how many modules are too many
 MANY = 1_000_000  # modules, or FDEs per module, above which no limit is worth saying
 MODULES = 1000  # modules loaded where a condition is about the FDEs of each
@@ -67,7 +67,8 @@ def build_verdict(platform: Platform, release: str, *, macos: str = "") -> Verdi
     if first.cost is None:
         return Verdict(first.decision, [], [], first.gives, first.notes)
     conditions = find_conditions(advise_on)
-    decisions = {answer.decision for answer in answers.values()}
+    # a single small module may be kept where every example is not
+    decisions = {answer.decision for answer in (*answers.values(), advise_on(SMALLEST))}
     examples = [
         Example(name_load(load), format_milliseconds_range(*answer.cost), answer.decision)
         for load, answer in answers.items()
@@ -117,7 +118,9 @@ def describe_limits(sentence: str, advise_on: Callable[[Load], Advice], load: Lo
     if keep == MANY:
         return ""
     off = find_last(lambda size: decide(size) is not Decision.TURN_OFF) + 1
-    from_size = f", turn it off from {round_up(off):,} on" if off <= MANY else ""
+    from_size = f", turn it off from {round_up(off):,}" if off <= MANY else ""
+    if keep == 0:
+        return f"With modules of {load.fdes:,} FDEs, measure{from_size}."
     return sentence.format(f"{round_down(keep):,}", from_size)
 
 

@@ -77,9 +77,21 @@
     return { platform, isMac, macos, era: findEra(model, fields.release.value), release: Number(fields.release.value) };
   }
 
-  function showVerdict({ platform, isMac, macos, era }) {
-    const { verdicts, gives } = model.eras[era].platforms[platform];
-    const verdict = verdicts[Math.min(macos, verdicts.length - 1)];
+  // Users of the released library lose nothing in releases whose backtraces never reach wasm frames.
+  function adviseLibraryUsers(verdict, gives, { platform, isMac, era, release }) {
+    const benefit = model.library.findLast((entry) => entry.first <= release);
+    const isFixed = model.eras[era].platforms[platform].decision !== null;
+    if (["rust", "cli"].includes(fields.language.value) || !benefit || isFixed) return [verdict, gives];
+    const loss = isMac ? benefit.mac : benefit.linux;
+    if (!benefit.is_nothing || !model.platforms[platform].scans) return [verdict, loss];
+    const answer = model.words[model.decisions.TURN_OFF];
+    return [{ ...verdict, kind: "off", answer, conditions: ["With any load: nothing is lost in this release."] }, loss];
+  }
+
+  function showVerdict({ platform, isMac, macos, era, release }) {
+    const { verdicts, gives: rustGives } = model.eras[era].platforms[platform];
+    const own = verdicts[Math.min(macos, verdicts.length - 1)];
+    const [verdict, gives] = adviseLibraryUsers(own, rustGives, { platform, isMac, era, release });
     document.getElementById("macos").hidden = !isMac;
     const box = document.querySelector(".verdict");
     box.hidden = false;
