@@ -61,7 +61,7 @@ def test_sentences_say_what_is_lost_and_how_it_is_known() -> None:
     inferred = describe_loss(Finding(Benefit.NOTHING, Basis.INFERRED, False))
     assert "(inferred)" in inferred
     assert "profiler" not in inferred
-    behind = "and everything behind them"
+    behind = "and all behind them"
     assert behind in describe_loss(measured[Benefit.ALL])
     assert behind not in describe_loss(measured[Benefit.WASM_FRAMES])
     assert "It is unknown" in describe_loss(UNKNOWN)

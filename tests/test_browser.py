@@ -193,7 +193,7 @@ def test_page_has_the_answer_without_javascript(size: Any, browser: Browser, sit
     opened.goto((site / "index.html").as_uri())
     assert is_on_screen(opened, "h1")
     answers = opened.locator("table.no-script").inner_text()
-    assert answers.count("Turn unwind info off") == 1
+    assert answers.count("Turn unwind info off. With any load.") == 2
     assert answers.count("Unwind info cannot be turned off") == 2
     assert opened.locator("#code code:visible").count() == 10
     assert opened.locator("svg.chart:visible").count() >= 1
@@ -274,6 +274,10 @@ def test_verdict_and_code_follow_the_choice(page: Page, address: str) -> None:
     assert build_verdict(Platform.APPLE_SILICON, "50.0.1", macos="12").sentences[0] in (
         verdict.inner_text()
     )
+    page.locator("[name=language]").select_option("python")
+    page.locator("[name=release]").select_option("30")
+    page.locator("[name=platform]").select_option("Linux with LLVM libunwind")
+    assert "With any load: nothing is lost in this release." in verdict.inner_text()
     page.locator("[name=platform]").select_option("Windows")
     assert "cannot be turned off" in verdict.inner_text()
     assert not page.locator("#code").is_visible()

@@ -9,8 +9,14 @@ import pytest
 
 from scripts.base.numbers import format_milliseconds
 from scripts.cost.advice import Decision, Load, advise, libgcc_limits
+from scripts.cost.benefit import Backtrace
 from scripts.cost.platforms import Platform
-from scripts.site.calculator import FAMILIES, MACOS, build_calculator_data, model_eras
+from scripts.site.calculator import (
+    MACOS,
+    build_calculator_data,
+    build_library_benefits,
+    model_eras,
+)
 from scripts.site.verdicts import ANY_LOAD, DEPENDS, build_verdict
 
 from .conftest import COMMITS, ROOT, skip_missing
@@ -43,31 +49,28 @@ def test_calculator_gives_the_same_advice_as_python() -> None:
     data = build_calculator_data(RELEASES)
     answers = run_script(
         "calculator.js",
-        "cases.map(([p, e, m, family, modules, fdes, residents]) => {"
-        " const load = {modules, fdes, residents};"
-        " const advice = advise(model, p, e, load, model.macos[m], family);"
+        "cases.map(([p, e, m, modules, fdes, residents]) => {"
+        " const advice = advise(model, p, e, {modules, fdes, residents}, model.macos[m]);"
         " return {...advice, text: advice.cost && formatRange(advice.cost)}; })",
         model=data,
         cases=[
-            [platform, era, macos, family, *load]
+            [platform, era, macos, *load]
             for platform in range(len(Platform))
             for era in range(len(data["eras"]))
             for macos in range(len(MACOS))
-            for family in FAMILIES
             for load in LOADS
         ],
     )
     expected = [
-        (platform, era.last, macos["version"], embedder, load)
+        (platform, era.last, macos["key"], load)
         for platform in Platform
         for era in model_eras(RELEASES)
         for macos in MACOS
-        for embedder in FAMILIES.values()
         for load in LOADS
     ]
     assert len(answers) == len(expected) > 1000
-    for answer, (platform, release, macos, embedder, load) in zip(answers, expected, strict=True):
-        wanted = advise(platform, release, load, macos=macos, embedder=embedder)
+    for answer, (platform, release, macos, load) in zip(answers, expected, strict=True):
+        wanted = advise(platform, release, load, macos=macos)
         assert answer["decision"] == wanted.decision.value, (platform, release, load)
         assert answer["basis"] == wanted.basis.value
         assert answer["gives"] == wanted.gives
@@ -221,21 +224,21 @@ def test_a_range_of_fdes_is_too_close_to_call_if_its_ends_differ() -> None:
     case = {"modules": 1000, "unload": "all", "residents": 0}
     answers = run_script(
         "calculator.js inputs.js",
-        "spans.map((fdes) => adviseSpan(model, platform, era, {...load, fdes}))",
+        "spans.map((fdes) => adviseSpan(model, platform, era, {...load, fdes}, model.macos[0]))",
         model=data, platform=platform, era=era, load=case,
-        spans=[{"low": 3, "high": 9000}, {"low": 3, "high": 4}, {"low": 3, "high": None},
+        spans=[{"low": 17, "high": 9000}, {"low": 17, "high": 20}, {"low": 17, "high": None},
                {"low": 9000, "high": None}],
     )  # fmt: skip
     assert [answer["decision"] for answer in answers] == [
         "too close to call", "keep it", "unknown", "turn it off"
     ]  # fmt: skip
-    low, high = (advise(Platform.INTEL_MAC, RELEASES[-1], Load(1000, fdes)) for fdes in (3, 9000))
+    low, high = (advise(Platform.INTEL_MAC, RELEASES[-1], Load(1000, fdes)) for fdes in (17, 9000))
     assert low.cost
     assert high.cost
     assert answers[0]["cost"] == pytest.approx([low.cost.low, high.cost.high])
 
 
-@pytest.mark.parametrize("macos", [version["version"] for version in MACOS])
+@pytest.mark.parametrize("macos", ["", *(version["key"] for version in MACOS)])
 @pytest.mark.parametrize("platform", Platform)
 @pytest.mark.parametrize("release", [era.last for era in model_eras(RELEASES)])
 def test_conditions_of_a_verdict_are_those_of_the_advice(
@@ -324,3 +327,18 @@ def test_links_to_comparisons_are_in_order_and_say_what_is_unknown(
     assert [*read["choice"].values()] == choice
     assert problem in " ".join(read["problems"])
     assert bool(problem) == bool(read["problems"])
+
+
+def test_benefits_of_the_released_library_change_where_backtraces_do() -> None:
+    backtraces = {
+        "22.0.0": Backtrace(0, 0), "23.0.0": Backtrace(5, 0), "30.0.0": Backtrace(0, 0),
+        "36.0.0": Backtrace(0, 0), "37.0.0": Backtrace(5, 1), "50.0.1": Backtrace(5, 1),
+    }  # fmt: skip
+    benefits = build_library_benefits(backtraces)
+    assert [(benefit.first, benefit.is_nothing) for benefit in benefits] == [
+        (22, True), (23, False), (30, True), (37, False),
+    ]  # fmt: skip
+    assert "(measured)" in benefits[0].linux
+    assert "(inferred)" in benefits[0].mac
+    assert "Nothing is lost" in benefits[0].linux
+    assert build_library_benefits({}) == []

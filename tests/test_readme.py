@@ -105,7 +105,12 @@ def parse_command(command: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, An
         assert flag == "-m"
         return dict(vars(parse_arguments(module, rest, monkeypatch)))
     assert tool == "pytest"
-    assert arguments in ([], ["-m", ""], ["-n0", "-s", "tests/test_messages.py"])
+    assert arguments in (
+        [],
+        ["-m", ""],
+        ["-n0", "-s", "tests/test_messages.py"],
+        ["-n0", "-s", "-m", "slow", "tests/check_rates.py"],
+    )
     return {}
 
 

@@ -117,8 +117,8 @@ def describe_loss(finding: Finding) -> str:
         return f"{loss} {PROFILERS}" if finding.serves_profilers else loss
     frames = "the wasm frames"
     if finding.benefit is Benefit.ALL:
-        frames += " and everything behind them"
+        frames += " and all behind them"
     return (
-        f"Without unwind info, native backtraces inside the process lose {frames}{source}. "
+        f"Without unwind info, native backtraces inside the process lose {frames}{source}; "
         "gdb, perf and Wasmtime's own backtraces do not need it."
     )

@@ -61,25 +61,26 @@ def fit_entries(history: History, eras: Sequence[Era]) -> list[Fit]:
 def read_curves(history: History) -> dict[str, Curves]:
     """Return the rates by table size of each machine that measured a busy process, by its name.
 
-    The newest measured release of each kind of registration counts.
+    The newest measured release of each kind of registration counts. A machine that lacks one of
+    them, or has single samples, is left out.
     """
     samples: dict[str, dict[str, dict[str, dict[int, tuple[float, ...]]]]] = {}
     for row in history.rows:
-        if row.benchmark.startswith(f"{BUSY} ") and row.series.unwinder.family == "libunwind":
+        is_libunwind = row.series.unwinder.family == "libunwind"
+        # a rate is between the quartiles of the samples
+        if row.benchmark.startswith(f"{BUSY} ") and is_libunwind and len(row.samples) > 1:
             of_release = samples.setdefault(row.series.machine, {}).setdefault(row.release, {})
             of_release.setdefault(row.benchmark, {})[int(row.shape)] = row.samples
     curves = {}
     for machine, by_release in samples.items():
         newest: dict[Registration, Busy] = {}
         for release, found in by_release.items():
-            busy = Busy(
-                estimate_fixture_fdes(8, release),
-                found.get(f"{BUSY}{ON}", {}),
-                found.get(f"{BUSY}{OFF}", {}),
-            )
+            on, off = found.get(f"{BUSY}{ON}", {}), found.get(f"{BUSY}{OFF}", {})
+            on = {fdes: times for fdes, times in on.items() if fdes in off}
+            busy = Busy(estimate_fixture_fdes(8, release), on, off)
             newest[find_registration(release)] = busy
-        if len(newest) == 2:
-            curves[machine] = curves_from_busy(
-                newest[Registration.FUNCTIONS], newest[Registration.SECTIONS]
-            )
+        functions = newest.get(Registration.FUNCTIONS)
+        sections = newest.get(Registration.SECTIONS)
+        if functions and sections and functions.on.keys() & sections.on.keys():
+            curves[machine] = curves_from_busy(functions, sections)
     return curves

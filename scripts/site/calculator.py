@@ -4,15 +4,15 @@
 """
 
 import itertools
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from packaging.version import Version
 
 from scripts.cost import advice, model, rates
 from scripts.cost.advice import Decision, Load
-from scripts.cost.benefit import Embedder
+from scripts.cost.benefit import Backtrace, Benefit, Embedder, describe_loss, find_benefit
+from scripts.cost.benefit import Basis as Inference
 from scripts.cost.macos import registers_sections
 from scripts.cost.platforms import Platform
 from scripts.cost.rates import UNKNOWN_MACHINE, Curve
@@ -20,7 +20,6 @@ from scripts.releases.pins import Registration
 from scripts.report.words import format_span
 from scripts.site.verdicts import DECISIONS, Verdict, build_verdict
 
-FAMILIES = {"rust": Embedder.RUST, "c-api": Embedder.C_API}  # by name in the data
 KINDS = {  # CSS classes by decision; one that depends on the load has the class "either"
     Decision.KEEP: "keep",
     Decision.TURN_OFF: "off",
@@ -29,28 +28,15 @@ KINDS = {  # CSS classes by decision; one that depends on the load has the class
 }
 
 
-# versions of macOS with the same answer: a label, and a version of each kind; "" is a current one
-CURRENT_MACOS = "26"
+CURRENT_MACOS = "13.3"
+# Versions of macOS with the same answer, by what Apple's SDKs say. The key is that of a link.
 MACOS = [
-    {
-        "key": "current",
-        "label": "current",
-        "version": "",
-        "sections": registers_sections(CURRENT_MACOS),
-    },
-    {
-        "key": "13.3",
-        "label": "13.3 or later",
-        "version": "13.3",
-        "sections": registers_sections("13.3"),
-    },
-    {
-        "key": "13.0",
-        "label": "13.0 to 13.2",
-        "version": "13.0",
-        "sections": registers_sections("13.0"),
-    },
-    {"key": "12", "label": "11 or 12", "version": "12", "sections": registers_sections("12")},
+    {"key": version, "name": name, "sections": registers_sections(version)}
+    for version, name in (
+        (CURRENT_MACOS, "13.3 or later"),
+        ("13.0", "13.0 to 13.2"),
+        ("12", "11 or 12"),
+    )
 ]
 
 
@@ -102,20 +88,11 @@ def key_of(platform: Platform) -> str:
     return platform.name.lower().replace("_", "-")
 
 
-def kind_of(decision: Decision | None) -> str:
-    """Return the CSS class of a decision; None is one that depends on the load."""
-    return KINDS.get(decision, "either") if decision else "either"
-
-
-def build_calculator_data(releases: Sequence[str]) -> dict[str, Any]:
-    """Return the data of the page's scripts, in types that JSON has.
-
-    The eras are those of a Rust program; `families` has the parts that differ by who compiled
-    Wasmtime, in the same order. Texts that occur often are in a list, and named by their position.
-    """
-    texts, verdicts = dict[str, int](), dict[str, int]()
-    eras = model_eras(releases)
-    data = {
+def build_calculator_data(
+    releases: Sequence[str], backtraces: Mapping[str, Backtrace] | None = None
+) -> dict[str, Any]:
+    """Return the data of `calculator.js`, in types that JSON has."""
+    return {
         "threshold": advice.THRESHOLD,
         "curves": [curve_data(curve) for curve in (UNKNOWN_MACHINE.low, UNKNOWN_MACHINE.high)],
         "steps": rates.STEPS,
@@ -127,10 +104,10 @@ def build_calculator_data(releases: Sequence[str]) -> dict[str, Any]:
         "words": {decision.value: DECISIONS[decision] for decision in Decision},
         "decisions": {decision.name: decision.value for decision in Decision},
         "bases": {basis.name: basis.value for basis in advice.Basis},
-        "olderMacos": advice.OLDER_MACOS,
         "unsureMacos": advice.UNSURE_MACOS,
-        "macos": MACOS,
         "newest": major_of(releases[-1]),
+        "library": [benefit._asdict() for benefit in build_library_benefits(backtraces or {})],
+        "macos": MACOS,
         "platforms": [
             {
                 "key": key_of(platform),
@@ -141,26 +118,39 @@ def build_calculator_data(releases: Sequence[str]) -> dict[str, Any]:
             }
             for platform in Platform
         ],
-        "eras": [
-            {
-                "major": major_of(era.first),
-                "label": era.label,
-                "sections": model.find_registration(era.last) is Registration.SECTIONS,
-            }
-            for era in eras
-        ],
-        "families": {
-            name: [
-                [
-                    platform_data(platform, era.last, embedder, texts, verdicts)
-                    for platform in Platform
-                ]
-                for era in eras
-            ]
-            for name, embedder in FAMILIES.items()
-        },
+        "eras": [era_data(era) for era in model_eras(releases)],
     }
-    return {**data, "texts": list(texts), "verdicts": [json.loads(text) for text in verdicts]}
+
+
+class LibraryBenefit(NamedTuple):
+    """What unwind info gives to users of the released library, from one major release on.
+
+    Attributes:
+        first: the major release.
+        is_nothing: whether turning unwind info off gives up nothing.
+        linux, mac: what turning it off gives up, in words. On macOS that is inferred.
+    """
+
+    first: int
+    is_nothing: bool
+    linux: str
+    mac: str
+
+
+def build_library_benefits(backtraces: Mapping[str, Backtrace]) -> list[LibraryBenefit]:
+    """Return the benefits by release, from recorded backtraces, oldest first."""
+    benefits: list[LibraryBenefit] = []
+    for release, backtrace in backtraces.items():
+        found = find_benefit(Embedder.C_API, release, backtrace)
+        entry = LibraryBenefit(
+            major_of(release),
+            found.benefit is Benefit.NOTHING,
+            describe_loss(found),
+            describe_loss(found._replace(basis=Inference.INFERRED)),
+        )
+        if not benefits or benefits[-1][1:] != entry[1:]:
+            benefits.append(entry)
+    return benefits
 
 
 def curve_data(curve: Curve) -> dict[str, Any]:
@@ -171,37 +161,45 @@ def curve_data(curve: Curve) -> dict[str, Any]:
     }
 
 
-def platform_data(
-    platform: Platform,
-    release: str,
-    embedder: Embedder,
-    texts: dict[str, int],
-    verdicts: dict[str, int],
-) -> dict[str, Any]:
+def kind_of(decision: Decision | None) -> str:
+    """Return the CSS class of a decision; None is one that depends on the load."""
+    return KINDS.get(decision, "either") if decision else "either"
+
+
+def era_data(era: ModelEra) -> dict[str, Any]:
+    """Return the data of an era, with its advice by platform."""
+    release = era.last
+    return {
+        "major": major_of(era.first),
+        "label": era.label,
+        "sections": model.find_registration(release) is Registration.SECTIONS,
+        "platforms": [platform_data(platform, release) for platform in Platform],
+    }
+
+
+def platform_data(platform: Platform, release: str) -> dict[str, Any]:
     """Return the parts of the advice that do not depend on the load.
 
-    The decision is None if it depends on the load, and so is the cost. The benefit, and the
-    verdicts are positions in `texts` and `verdicts`, which grow: one verdict for each entry of
-    MACOS where it matters, or else only one.
+    The decision is None if it depends on the load, and so is the cost.
     """
-    small, large = (
-        advice.advise(platform, release, load, macos=CURRENT_MACOS, embedder=embedder)
-        for load in (Load(1, 1), Load(10**6, 10**6))
-    )
-    by_sections = model.find_registration(release) is Registration.SECTIONS
-    versions = [macos["version"] for macos in MACOS] if platform.is_mac and by_sections else [""]
-    shown = [
-        json.dumps(verdict_data(build_verdict(platform, release, macos=macos, embedder=embedder)))
-        for macos in versions
-    ]
+    small = advice.advise(platform, release, Load(1, 1), macos=CURRENT_MACOS)
+    large = advice.advise(platform, release, Load(10**6, 10**6), macos=CURRENT_MACOS)
     return {
         "decision": small.decision.name if small.decision is large.decision else None,
         "hasCost": small.cost is not None,
         "cost": small.cost if small.cost == large.cost else None,
-        "gives": texts.setdefault(small.gives, len(texts)),
+        "gives": small.gives,
         "notes": small.notes,
-        "verdicts": [verdicts.setdefault(text, len(verdicts)) for text in shown],
+        "verdicts": [verdict_data(verdict) for verdict in build_verdicts(platform, release)],
     }
+
+
+def build_verdicts(platform: Platform, release: str) -> list[Verdict]:
+    """Return the verdict for each macOS of MACOS where it matters, or else only one."""
+    by_sections = model.find_registration(release) is Registration.SECTIONS
+    matters = platform.is_mac and by_sections
+    versions = [version["key"] for version in MACOS] if matters else [""]
+    return [build_verdict(platform, release, macos=version) for version in versions]
 
 
 def verdict_data(verdict: Verdict) -> dict[str, Any]:

@@ -43,14 +43,14 @@ def move_grid(site: Path) -> None:
     write_atomically(error, error.read_text(encoding="utf-8").replace("</body>", HINT))
 
 
-def hide_benchmarks(benchmarks: Any, graphs: Any) -> None:
-    """Leave benchmarks without values, and the ids of libraries, out of asv's page.
+def hide_benchmarks(benchmarks: Any) -> None:
+    """Leave benchmarks without a meaning in a graph out of asv's page.
 
     asv writes the page's list of benchmarks after all publishers, from the same dictionary.
     """
-    for name in list(benchmarks):
-        if TRACKED.get(name) == LIBRARY or not graphs.get_graph_group(name):
-            del benchmarks[name]
+    for name, short in TRACKED.items():
+        if short == LIBRARY:
+            benchmarks.pop(name, None)
 
 
 def count_regressions(site: Path) -> int:

@@ -18,12 +18,13 @@ from scripts.base.files import write_atomically
 from scripts.base.numbers import format_milliseconds_range
 from scripts.cost import advice
 from scripts.cost.advice import Load
+from scripts.cost.benefit import Backtrace
 from scripts.cost.platforms import Platform
 from scripts.cost.wasm import build_rules
 from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
-from scripts.releases.pins import Release
 from scripts.report import tables, words
+from scripts.report.benefits import read_backtraces
 from scripts.report.build import Report, Series
 from scripts.report.matrix import LOADS, MAIN, Cell
 from scripts.report.recent import describe_recent
@@ -78,7 +79,7 @@ def write_answer(
         benefits=collect_benefits(pinned),
         changes=change_table.build_change_rows(report),
         functions=list(change_table.function_lines(report)),
-        model=calculator.build_calculator_data(pinned),
+        model=calculator.build_calculator_data(pinned, choose_backtraces(history)),
         verdicts=calculator.build_verdict_table(pinned),
         rules=build_rules(),
         first_of_newest=calculator.first_of_major(pinned),
@@ -87,7 +88,7 @@ def write_answer(
             for name in dict.fromkeys(series.key.machine for series in report.series)
         ],
         settings=SETTINGS,
-        languages={setting.key: setting for setting in SETTINGS}.values(),
+        languages={setting.key: setting.language for setting in SETTINGS},
         recent=describe_recent(report),
         busy=busy
         and (
@@ -107,6 +108,12 @@ def write_answer(
     )
 
 
+def choose_backtraces(history: History) -> dict[str, Backtrace]:
+    """Return the recorded backtraces of the series with the most releases, by release."""
+    recorded = read_backtraces(history).values()
+    return max(recorded, key=len, default={})
+
+
 def write_data(site: Path, report: Report) -> None:
     """Write every number of the report, as JSON and as CSV."""
     write_atomically(site / "gap.json", tables.to_json(report))
@@ -121,7 +128,7 @@ def write_empty(site: Path, project: str, history: History) -> None:
 
 
 def write_releases(
-    site: Path, project: str, report: Report, pinned: list[Release], regressions: int = 0
+    site: Path, project: str, report: Report, history: History, regressions: int = 0
 ) -> None:
     """Write the page of releases. The id of a row is the commit id, to which asv's pages link.
 
@@ -131,7 +138,7 @@ def write_releases(
         site / RELEASES,
         project=project,
         columns=releases.select_columns(report),
-        rows=releases.build_rows(report, pinned),
+        rows=releases.build_rows(report, history.releases, choose_backtraces(history)),
         values=releases.build_comparison(report),
         recent=describe_recent(report),
         regressions=regressions,

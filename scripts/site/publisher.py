@@ -10,6 +10,7 @@ from scripts.releases.repo import ReleaseRepo
 from scripts.report import words
 from scripts.report.build import build_report
 from scripts.site import pages
+from scripts.site.busy_chart import build_busy_chart
 from scripts.site.charts import name_series
 from scripts.site.grid import count_regressions, hide_benchmarks, move_grid, write_thumbnails
 
@@ -33,14 +34,14 @@ class GapPage(OutputPublisher):
         report = build_report(history)
         shown = name_series(report, history)
         move_grid(site)
-        hide_benchmarks(benchmarks, graphs)
+        hide_benchmarks(benchmarks)
         if report.series:
-            pages.write_answer(site, conf.project, shown, history)
+            pages.write_answer(site, conf.project, shown, history, build_busy_chart(report))
             pages.write_data(site, report)
             write_thumbnails(site, graphs, benchmarks, report.series[0])
         else:
             pages.write_empty(site, conf.project, history)
-        pages.write_releases(site, conf.project, shown, history.releases, count_regressions(site))
+        pages.write_releases(site, conf.project, shown, history, count_regressions(site))
         pages.write_redirect(site)
         cls.problems = list(report.problems)
         if not history.measured:

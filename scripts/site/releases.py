@@ -1,8 +1,10 @@
 """The table of releases, and the data to compare two of them."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from scripts.base.numbers import format_count, format_ratio
+from scripts.cost.benefit import Backtrace, Embedder, find_benefit
 from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, REGISTER
 from scripts.history.rows import Row, SeriesKey
 from scripts.releases.pins import Release
@@ -17,12 +19,22 @@ COMPARED = {  # in the order of the comparison: exact counts first
 
 
 class ReleaseRow(NamedTuple):
-    """One release, with a cell for each unwinder."""
+    """One release, with a cell for each unwinder.
+
+    Attributes:
+        release: the pin.
+        addresses: links by project.
+        fdes: FDEs of a module of the main shape.
+        cells: the cost with each unwinder.
+        gives: what unwind info gives to users of the released library, or `n/a`.
+        changed: whether the cost changed.
+    """
 
     release: Release
     addresses: dict[str, str]
     fdes: str
     cells: list[str]
+    gives: str
     changed: bool
 
 
@@ -35,7 +47,9 @@ def select_columns(report: Report) -> list[Series]:
     return list(columns.values())
 
 
-def build_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
+def build_rows(
+    report: Report, releases: list[Release], backtraces: Mapping[str, Backtrace]
+) -> list[ReleaseRow]:
     """Return every release, newest first, with its count at the main shape, or else its gap."""
     values = {(row.series, row.release, row.benchmark): row for row in at_main_shape(report)}
     changed = {change.release for change in report.changes}
@@ -49,7 +63,12 @@ def build_rows(report: Report, releases: list[Release]) -> list[ReleaseRow]:
                 fdes.add(format_count(entries.value))
         addresses = release_addresses(release.version)
         fdes_text = " or ".join(sorted(fdes))
-        rows.append(ReleaseRow(release, addresses, fdes_text, cells, release.version in changed))
+        gives = "n/a"
+        if release.version in backtraces:
+            backtrace = backtraces[release.version]
+            gives = find_benefit(Embedder.C_API, release.version, backtrace).benefit.value
+        is_changed = release.version in changed
+        rows.append(ReleaseRow(release, addresses, fdes_text, cells, gives, is_changed))
     return rows
 
 

@@ -19,7 +19,6 @@ class Setting(NamedTuple):
         language: the display name.
         code: the line.
         source: the address of its definition, where it was looked up.
-        family: who compiled Wasmtime, a name in `scripts.site.calculator.FAMILIES`.
         on_mac: a line before it that limits it to macOS, if the language has one.
         first, last: the major releases of Wasmtime that it is for; 0 means no limit.
     """
@@ -28,7 +27,6 @@ class Setting(NamedTuple):
     language: str
     code: str
     source: str
-    family: str = "c-api"
     on_mac: str = ""
     first: int = 0
     last: int = 0
@@ -44,7 +42,7 @@ class Setting(NamedTuple):
 SETTINGS = [
     Setting(
         "rust", "Rust", "config.native_unwind_info(false);", f"{PULL}/4643",
-        "rust", on_mac='#[cfg(target_os = "macos")]',
+        on_mac='#[cfg(target_os = "macos")]',
     ),
     Setting(
         "c", "C", "wasmtime_config_native_unwind_info_set(config, false);", f"{PULL}/6896", first=13
@@ -69,10 +67,9 @@ SETTINGS = [
     Setting(
         "ruby", "Ruby", "Wasmtime::Engine.new(native_unwind_info: false)",
         f"{BYTECODE_ALLIANCE}/wasmtime-rb/blob/main/ext/src/ruby_api/engine.rs",
-        "rust",  # the gem compiles the Rust crate
     ),
     Setting(
         "cli", "Command line", "wasmtime run -C native-unwind-info=n my_module.wasm",
-        f"{PULL}/9494", "rust", first=27,
+        f"{PULL}/9494", first=27,
     ),
 ]  # fmt: skip

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from scripts.base.numbers import format_milliseconds_range
 from scripts.cost.advice import Advice, Decision, Load, advise
-from scripts.cost.benefit import UNRECORDED, Backtrace, Embedder
 from scripts.cost.platforms import Platform
 from scripts.report.matrix import LOADS
 
@@ -78,18 +77,11 @@ class Verdict:
         return [condition.text for condition in self.conditions] + self.notes
 
 
-def build_verdict(
-    platform: Platform,
-    release: str,
-    *,
-    macos: str = "",
-    embedder: Embedder = Embedder.RUST,
-    backtrace: Backtrace = UNRECORDED,
-) -> Verdict:
-    """Return the verdict for a platform and a release; for the arguments see `advise`."""
+def build_verdict(platform: Platform, release: str, *, macos: str = "") -> Verdict:
+    """Return the verdict for a platform, a release, and a version of macOS."""
 
     def advise_on(load: Load) -> Advice:
-        return advise(platform, release, load, macos=macos, embedder=embedder, backtrace=backtrace)
+        return advise(platform, release, load, macos=macos)
 
     answers = {name: advise_on(load) for name, (load, _) in LOADS.items()}
     first = next(iter(answers.values()))

@@ -1,18 +1,18 @@
 // The calculation of scripts/cost/advice.py. `model` has its constants and sentences.
 
-// `macos` is an entry of model.macos, which only matters on a Mac; `family` is who compiled Wasmtime.
-function advise(model, platformIndex, eraIndex, load, macos = model.macos[0], family = "rust") {
+// `macos` is an entry of model.macos, which only matters on a Mac.
+function advise(model, platformIndex, eraIndex, load, macos = model.macos[0]) {
   const platform = model.platforms[platformIndex];
   const era = model.eras[eraIndex];
-  const advice = model.families[family][eraIndex][platformIndex];
-  const gives = model.texts[advice.gives];
+  const advice = era.platforms[platformIndex];
+  const { gives } = advice;
   if (!advice.hasCost) {
     const { decision, notes } = advice;
     return { decision: model.decisions[decision], cost: null, basis: model.bases.NONE, gives, notes };
   }
   const cost = advice.cost ?? estimateCost(model, platform, findRegistrations(platform, era, macos), load);
   const decision = model.decisions[advice.decision ?? decide(model, cost)];
-  const notes = noteLimits(model, platform, era, load, macos, advice.notes);
+  const notes = noteLimits(model, platform, era, macos, advice.notes);
   return { decision, cost, basis: model.bases.ESTIMATED, gives, notes };
 }
 
@@ -80,11 +80,8 @@ function estimateCost(model, platform, registrations, load) {
   return [(low * model.instructionNs[0]) / 1e6, (high * model.instructionNs[1]) / 1e6];
 }
 
-function noteLimits(model, platform, era, load, macos, notes) {
-  if (!platform.isMac || !era.sections) return notes;
-  if (macos.version !== "") return macos.sections === "unknown" ? [model.unsureMacos] : [];
-  const older = formatRange(estimateCost(model, platform, [false], load));
-  return [model.olderMacos.replace("{cost}", older)];
+function noteLimits(model, platform, era, macos, notes) {
+  return platform.isMac && era.sections && macos.sections === "unknown" ? [model.unsureMacos] : notes;
 }
 
 function formatCount(value) {

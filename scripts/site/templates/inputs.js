@@ -67,10 +67,10 @@ function describeContents(rules, contents, release) {
 }
 
 // The advice for a range of FDEs. It is too close to call if the ends differ.
-function adviseSpan(model, platform, era, { fdes, modules, unload, residents }, macos, family) {
+function adviseSpan(model, platform, era, { fdes, modules, unload, residents }, macos) {
   const adviseFor = (size) => advise(model, platform, era, unload === "one"
     ? { modules: 1, fdes: size, residents: residents + (modules - 1) * size }
-    : { modules, fdes: size, residents }, macos, family);
+    : { modules, fdes: size, residents }, macos);
   const least = adviseFor(fdes.low);
   if (fdes.low === fdes.high || !least.cost) return least;
   if (fdes.high === null) {

@@ -74,14 +74,24 @@
     const platform = fields.platform.selectedIndex;
     const isMac = model.platforms[platform].isMac;
     const macos = isMac ? fields.macos.selectedIndex : 0;
-    const { family } = fields.language.selectedOptions[0].dataset;
-    const era = findEra(model, fields.release.value);
-    const fixed = model.families[family][era][platform];
-    return { platform, isMac, macos, era, family, fixed, release: Number(fields.release.value) };
+    return { platform, isMac, macos, era: findEra(model, fields.release.value), release: Number(fields.release.value) };
   }
 
-  function showVerdict({ isMac, macos, fixed }) {
-    const verdict = model.verdicts[fixed.verdicts[macos] ?? fixed.verdicts[0]];
+  // Users of the released library lose nothing in releases whose backtraces never reach wasm frames.
+  function adviseLibraryUsers(verdict, gives, { platform, isMac, era, release }) {
+    const benefit = model.library.findLast((entry) => entry.first <= release);
+    const isFixed = model.eras[era].platforms[platform].decision !== null;
+    if (["rust", "ruby", "cli"].includes(fields.language.value) || !benefit || isFixed) return [verdict, gives];
+    const loss = isMac ? benefit.mac : benefit.linux;
+    if (!benefit.is_nothing || !model.platforms[platform].scans) return [verdict, loss];
+    const answer = model.words[model.decisions.TURN_OFF];
+    return [{ ...verdict, kind: "off", answer, conditions: ["With any load: nothing is lost in this release."] }, loss];
+  }
+
+  function showVerdict({ platform, isMac, macos, era, release }) {
+    const { verdicts, gives: rustGives } = model.eras[era].platforms[platform];
+    const own = verdicts[Math.min(macos, verdicts.length - 1)];
+    const [verdict, gives] = adviseLibraryUsers(own, rustGives, { platform, isMac, era, release });
     document.getElementById("macos").hidden = !isMac;
     const box = document.querySelector(".verdict");
     box.hidden = false;
@@ -98,12 +108,13 @@
     const table = document.getElementById("examples");
     table.hidden = !rows.length;
     table.querySelector("tbody").replaceChildren(...rows);
-    showText("gives", model.texts[fixed.gives]);
+    showText("gives", gives);
   }
 
-  function showCode({ isMac, fixed, release }) {
+  function showCode({ platform, isMac, release }) {
+    const isFixed = model.eras.at(-1).platforms[platform].decision === "FIXED";
     const code = document.getElementById("code");
-    code.hidden = fixed.decision === "FIXED";
+    code.hidden = isFixed;
     let isFound = false;
     for (const setting of code.querySelectorAll("[data-language]")) {
       const { language, first, last } = setting.dataset;
@@ -121,7 +132,7 @@
     showText("parts", `= ${describeContents(rules, contents, release)}`);
   }
 
-  function showAnswer({ platform, macos, era, family }) {
+  function showAnswer({ platform, macos, era }) {
     const fdes = readField("fdes", parseFdes);
     const modules = readField("modules", parseCount);
     const residents = readField("residents", (text) => parseCount(text, 0));
@@ -135,7 +146,7 @@
       showList("notes", []);
       return;
     }
-    const advice = adviseSpan(model, platform, era, load, model.macos[macos], family);
+    const advice = adviseSpan(model, platform, era, load, model.macos[macos]);
     const least = advice.isLeast ? "at least " : "";
     answer.dataset.kind = model.kinds[advice.decision];
     showText("decision", model.words[advice.decision]);

@@ -1,7 +1,8 @@
 """The advice is a claim about a stopwatch: predicted costs of real modules, measured directly.
 
-The modules come from npm packages and are no fixtures. `uv run pytest -n0 -s -m slow
-tests/test_rates_measured.py` prints the table.
+The modules come from npm packages and are no fixtures. Run it on a quiet machine, for about seven
+minutes: `uv run pytest -n0 -s -m slow tests/check_rates.py`. It is not part of the test suite,
+because other tests at the same time would evict the tables that it times.
 """
 
 import hashlib
