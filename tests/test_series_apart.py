@@ -1,5 +1,7 @@
 """Series apart from the cost: memory left, and what unwind info gives."""
 
+from dataclasses import replace
+
 from benchmarks._axis import LLVM
 from scripts.cost.benefit import Benefit
 from scripts.history.benchmarks import BOTTOM_ON, BUSY, FRAMES_ON, MEMORY, OFF, ON
@@ -7,7 +9,7 @@ from scripts.history.rows import Row, SeriesKey
 from scripts.report.benefits import find_benefits, read_backtraces
 from scripts.report.build import build_report, exit_code_of
 
-from .histories import LINUX, make_counts, make_history
+from .histories import LINUX, MAC, make_counts, make_history, make_times
 
 KEY = SeriesKey(LINUX.name, LLVM)
 RELEASES = ("36.0.0", "37.0.0", "47.0.1", "48.0.0", "49.0.0", "50.0.1")
@@ -54,3 +56,15 @@ def test_machine_that_measured_a_busy_process_has_rules_of_its_own() -> None:
     report = build_report(make_history([*FLAT, *rows]))
     curves = report.curves[LINUX.name]
     assert [round(point.nanoseconds, 2) for point in curves.high.first] == [0.99, 1.0]
+
+
+def test_mac_that_contradicts_the_sdks_is_a_problem() -> None:
+    old = replace(MAC, os="macOS 12", sections=True)
+    history = make_history(make_times({"49.0.0": 9.0, "50.0.1": 1.0}), old)
+    (problem,) = build_report(history).problems
+    assert problem.startswith(
+        "mac (macOS 12) registers sections, but fixtures/macos_libunwind.json"
+    )
+    new = replace(MAC, sections=True)
+    history = make_history(make_times({"49.0.0": 9.0, "50.0.1": 1.0}), new)
+    assert build_report(history).problems == []

@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import pytest
 
+from scripts.cost.advice import registers_nothing
+from scripts.cost.platforms import Platform
+
 from .conftest import DEADLINE, ROOT, environment, skip_missing
 
 MODULES = 20
@@ -147,3 +150,5 @@ def test_static_libunwind_is_used_from_27_0_0_on(
     release = install(version)
     assert register(release, shim, libunwind) == dynamic
     assert register(release, shim, libunwind, HIDE="1") == static
+    is_nothing = registers_nothing(Platform.STATIC_LIBUNWIND, version)
+    assert is_nothing == (static.warnings == static.calls > 0), "the advice says otherwise"

@@ -175,7 +175,7 @@ def build_report(
         ],
         shapes=[shape] if shape else shapes,
         not_measured=[*words.na_lines(history), *unchecked_machines(history)],
-        problems=[*history.left_out, *broken_laws(history)],
+        problems=[*history.left_out, *broken_laws(history), *words.contradicted_macs(history)],
         mac_registration=words.describe_mac_registration(history.releases),
         recorded_macs=list(words.recorded_mac_lines(history)),
         releases=[release.version for release in history.releases],

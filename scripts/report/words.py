@@ -1,6 +1,7 @@
 """Report wording shared by all output formats."""
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from benchmarks._axis import Unwinder
 from scripts.base.numbers import format_count, format_milliseconds, format_number, format_ratio
 from scripts.cost.advice import Decision, find_benefit
 from scripts.cost.benefit import Benefit
+from scripts.cost.macos import Answer, registers_sections
 from scripts.cost.platforms import Platform, name_unwinder
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
 from scripts.history.machine import Machine
@@ -255,3 +257,18 @@ def recorded_mac_lines(history: History) -> Iterator[str]:
             if not machine.sections:
                 how = f"{Registration.FUNCTIONS.value}, like 49.0.0"
             yield f"{machine.name}: from 50.0.0 on, Wasmtime registers {how}."
+
+
+def contradicted_macs(history: History) -> Iterator[str]:
+    """Yield a sentence for each Mac whose libunwind is not as Apple's SDKs say."""
+    for machine in history.machines.values():
+        version = re.search(r"\d+(\.\d+)*", machine.os)
+        if not machine.is_mac or machine.sections is None or version is None:
+            continue
+        expected = registers_sections(version[0])
+        if expected is not Answer.UNKNOWN and (expected is Answer.YES) != machine.sections:
+            verb = "registers" if machine.sections else "cannot register"
+            yield (
+                f"{machine.name} ({machine.os}) {verb} sections, but fixtures/macos_libunwind.json "
+                "says otherwise. Run `uv run python -m scripts.releases.update_sdks`."
+            )

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from scripts.base.numbers import format_count, format_number, format_ratio
+from scripts.base.numbers import format_count, format_interval, format_number, format_ratio
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
 from scripts.history.read import History
-from scripts.report import words
+from scripts.report import tables, words
 from scripts.report.build import Report, Series
-from scripts.report.changes import Era
+from scripts.report.changes import Era, Value
 from scripts.site.links import address_of
 from scripts.site.staircase import Line, Mark, Plateau, Point, Staircase
 
@@ -128,10 +128,11 @@ def build_hints(
 ) -> dict[str, str]:
     """Return the numbers of each release as text: counts, and times if they were measured."""
     names = {series.key: name for name, series in drawn.items()}
-    values: dict[tuple[str, str], dict[str, float]] = {}
+    values: dict[tuple[str, str], dict[str, Value]] = {}
     for row in report.rows:
         if row.shape == MAIN_SHAPE and row.series in names:
-            values.setdefault((row.release, names[row.series]), {})[row.benchmark] = row.value
+            of_series = values.setdefault((row.release, names[row.series]), {})
+            of_series[row.benchmark] = Value(row.value, row.low, row.high)
     hints = {}
     for release in releases:
         numbers = [format_hint(line.name, values.get((release, line.name), {})) for line in lines]
@@ -139,13 +140,18 @@ def build_hints(
     return hints
 
 
-def format_hint(name: str, values: dict[str, float]) -> str:
+def format_hint(name: str, values: dict[str, Value]) -> str:
     """Return the numbers of a series in a release, or nothing if there are none."""
     parts = []
     if DEREGISTER in values:
-        parts.append(f"{format_count(values[DEREGISTER])} instructions per module")
-    if EXTRA in values:
-        parts.append(f"{format_number(values[EXTRA])} ms added by unwind info per 1000 modules")
-    if GAP in values:
-        parts.append(f"{format_ratio(values[GAP])} the time without unwind info")
+        parts.append(f"{format_count(values[DEREGISTER].value)} instructions per module")
+    extra, gap = values.get(EXTRA), values.get(GAP)
+    if gap and tables.is_noise(GAP, gap):
+        interval = format_interval(gap.low, gap.high)
+        parts.append(f"time within noise ({interval} times that without unwind info)")
+        return f"{name}: {', '.join(parts)}"
+    if extra:
+        parts.append(f"{format_number(extra.value)} ms added by unwind info per 1000 modules")
+    if gap:
+        parts.append(f"{format_ratio(gap.value)} the time without unwind info")
     return f"{name}: {', '.join(parts)}" if parts else ""

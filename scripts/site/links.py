@@ -10,6 +10,7 @@ from scripts.report.changes import UpstreamChange
 WASMTIME = "https://github.com/bytecodealliance/wasmtime"
 WASMTIME_PY = "https://github.com/bytecodealliance/wasmtime-py"
 # `#14304` and `wasmtime#14304`, but not `wasmCloud#5555`
+ISSUES = {2808, 6541, 8897, 10287, 11344}  # numbers in our sentences that are no pull requests
 PULL = re.compile(r"(?<!\w)(?:wasmtime)?#(\d{3,6})\b")
 
 
@@ -23,8 +24,8 @@ def link_pulls(sentence: str) -> Markup:
     parts: list[str] = []
     end = 0
     for match in PULL.finditer(sentence):
-        # GitHub redirects /pull/ to /issues/ if the number is that of an issue
-        link = Markup('<a href="{}">{}</a>').format(f"{WASMTIME}/pull/{match[1]}", match[0])
+        kind = "issues" if int(match[1]) in ISSUES else "pull"
+        link = Markup('<a href="{}">{}</a>').format(f"{WASMTIME}/{kind}/{match[1]}", match[0])
         parts += [sentence[end : match.start()], link]
         end = match.end()
     return Markup("").join([*parts, sentence[end:]])
