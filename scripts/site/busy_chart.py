@@ -24,7 +24,7 @@ def build_busy_chart(report: Report) -> LineChart | None:
                 x_title="FDEs of other modules, which stay loaded",
                 y_title="milliseconds to unload one module",
                 curves=curves,
-                threshold=(THRESHOLD, "above 0.1 ms, turn unwind info off"),
+                threshold=(THRESHOLD, "0.1 ms, the limit"),
             )
     return None
 

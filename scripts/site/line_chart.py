@@ -1,5 +1,6 @@
 """A chart with both axes logarithmic: a line for each series, and a threshold."""
 
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -101,12 +102,29 @@ class _Drawing:
         return drawn
 
     def draw_threshold(self) -> list[Markup]:
+        """Return the line of the threshold, with its label at the end where no curve is near."""
         value, label = self.chart.threshold
         y = self.y(value)
+        width = len(label) * LETTER
+        places = {"start": (LEFT + 4, LEFT + 4 + width), "end": (self.width - width, self.width)}
+        anchor = max(places, key=lambda name: self.find_distance(*places[name], y - 9))
+        at = places[anchor][0 if anchor == "start" else 1]
         return [
             line(LEFT, y, self.width, y, class_="rule"),
-            text(self.width, y - 5, label, class_="tick", text_anchor="end"),
+            text(at, y - 5, label, class_="tick halo", text_anchor=anchor),
         ]
+
+    def find_distance(self, left: float, right: float, y: float) -> float:
+        """Return the vertical distance of a label from the nearest curve."""
+        distances = [float(self.height)]
+        for curve in self.chart.curves:
+            at = [(self.x(x), self.y(value)) for x, value in curve.points]
+            for (x1, y1), (x2, y2) in itertools.pairwise(at):
+                for x in (left, (left + right) / 2, right, x1, x2):
+                    if x1 <= x <= x2 and left <= x <= right:
+                        share = (x - x1) / (x2 - x1)
+                        distances.append(abs(y1 + share * (y2 - y1) - y))
+        return min(distances)
 
     def draw_curve(self, curve: Curve, colour: int) -> list[Markup]:
         at = [(self.x(x), self.y(y)) for x, y in curve.points]
