@@ -29,7 +29,7 @@ class Embedder(Enum):
     """Who compiled the Wasmtime that a program uses; the value names the program."""
 
     RUST = "Rust"
-    C_API = "C, Python, Go, .NET or Ruby"
+    C_API = "C, Python, Go or .NET"
 
 
 class Basis(Enum):
