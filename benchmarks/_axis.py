@@ -19,6 +19,7 @@ class Unwinder(NamedTuple):
             function tables of Windows.
         sections: whether it can register a whole section at once; None if the host decides.
         stand_in: the macOS versions that it stands in for, or nothing if it is no stand-in.
+        by_default: whether asv.conf.json has it, so that every run measures it if it is installed.
     """
 
     option: str
@@ -27,6 +28,7 @@ class Unwinder(NamedTuple):
     family: Family
     sections: bool | None = None
     stand_in: str = ""
+    by_default: bool = True
 
 
 LIBGCC = Unwinder("system", "Linux", "libgcc", "libgcc", sections=True)
@@ -38,7 +40,7 @@ LLVM = Unwinder(
 # Not among the values in asv.conf.json: `UNWINDER=libunwind-by-function uv run asv run` selects it.
 BY_FUNCTION = Unwinder(
     "libunwind-by-function", "Linux", "libunwind without section functions", "libunwind",
-    sections=False, stand_in="macOS 11 and 12",
+    sections=False, stand_in="macOS 11 and 12", by_default=False,
 )  # fmt: skip
 
 UNWINDERS = (LIBGCC, APPLE, WINDOWS, LLVM, BY_FUNCTION)

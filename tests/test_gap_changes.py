@@ -4,16 +4,18 @@ import itertools
 
 import numpy as np
 import pytest
+from asv.config import Config
 
-from benchmarks._axis import APPLE, LIBGCC, LLVM
+from benchmarks._axis import APPLE, BY_FUNCTION, LIBGCC, LLVM, UNWINDERS
 from scripts.base.exits import CHANGED, UNKNOWN
 from scripts.history.benchmarks import DEREGISTER, EXTRA, FUNCTION, GAP, TIME_OFF, TIME_ON
 from scripts.history.read import History
 from scripts.history.rows import RESAMPLES, Row, SeriesKey, derive_gaps, resample, round_value
 from scripts.report import words
-from scripts.report.build import exit_code_of
+from scripts.report.build import build_report, exit_code_of
 from scripts.report.changes import find_changes, judge_newest, split_eras, split_series
 
+from .conftest import ROOT
 from .histories import (
     LINUX,
     MAC,
@@ -251,3 +253,18 @@ def test_cause_of_a_change_is_not_taken_from_the_release_before_it() -> None:
     history = make_history(make_counts({"22.0.0": 300.0, "49.0.0": 100.0}))
     (change,) = find_changes(history, next(iter(split_series(history).values())))
     assert [cause["pull_request"] for cause in change.causes] == [9479]
+
+
+def test_unwinder_of_special_runs_may_lag_behind() -> None:
+    usual = make_counts({"48.0.0": 7.0, "49.0.0": 7.0, "50.0.1": 7.0})
+    special = make_counts({"48.0.0": 9.0, "49.0.0": 9.0}, unwinder=BY_FUNCTION)
+    report = build_report(make_history([*usual, *special], newest="50.0.1"))
+    assert {verdict.release: verdict.unknown for verdict in report.verdicts} == {
+        "50.0.1": "", "49.0.0": "",
+    }  # fmt: skip
+    assert exit_code_of(report.verdicts, "50.0.1") == 0
+
+
+def test_default_unwinders_are_those_of_the_configuration() -> None:
+    axis = Config.load(str(ROOT / "asv.conf.json")).matrix["env_nobuild"]["UNWINDER"]
+    assert {unwinder.option for unwinder in UNWINDERS if unwinder.by_default} == {*axis}

@@ -117,8 +117,12 @@ def invent_results(source: Path, target: Path, release: Release, factor: float) 
 
 
 def newest_results(folder: Path) -> list[Path]:
-    """Return the result files of a machine's newest release, one for each unwinder."""
-    by_release = [sorted(folder.glob(f"{commit[:8]}-*.json")) for commit in COMMITS.values()]
+    """Return the result files of a machine's newest release, one for each unwinder of a run."""
+    by_release = [
+        [path for option in ("libunwind", "system")
+         for path in folder.glob(f"{commit[:8]}-*UNWINDER{option}.json")]
+        for commit in COMMITS.values()
+    ]  # fmt: skip
     newest = [files for files in by_release if files][-1]
     assert len(newest) == 2
     return newest

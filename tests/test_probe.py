@@ -721,7 +721,8 @@ def test_three_modules_are_measured_under_two_builds(probe_cache: Path) -> None:
     ]
     for result in results:
         assert result["counts"]["instructions_to_remove"][str(result["counted"])] > 0
-        assert result["advice"]["1000"]["decision"] == "keep it"
+        if (result["module"], result["build"]) == (ONE.name, NEWEST):
+            assert result["advice"]["1000"]["decision"] == "keep it"
         assert result["extra_ms_range"][0] <= result["extra_ms"] <= result["extra_ms_range"][1]
 
 

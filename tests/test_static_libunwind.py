@@ -34,7 +34,7 @@ os.write(2, b"loading\\n")
 modules = [Module.deserialize(engine, image) for _ in range({MODULES})]
 os.write(2, b"loaded\\n")
 after = [ctypes.c_int.in_dll(shim, name).value for name in names]
-print(*(new - old for new, old in zip(after, before)))
+print(*(new - old for new, old in zip(after, before)), flush=True)
 os._exit(0)
 """
 # Hides libunwind from dlsym if HIDE is set, and counts registrations. libunwind follows it in

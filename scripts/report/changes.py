@@ -226,7 +226,10 @@ def explain_functions(rows: Sequence[Row], before: str, now: str) -> dict[str, t
 
 def judge_newest(history: History, rows: Sequence[Row], changes: Sequence[Change]) -> Verdict:
     """Return whether the newest release of a series changed the cost, or why that is unknown."""
-    newest = history.newest[rows[0].series.machine]
+    series = rows[0].series
+    newest = history.newest[series.machine]
+    if not series.unwinder.by_default:  # a run that leaves it out misses nothing
+        newest = rows[-1].release
     benchmark = choose_benchmark(rows)
     costs = [row for row in rows if row.benchmark == benchmark]
     now = {row.shape: row for row in costs if row.release == newest}
