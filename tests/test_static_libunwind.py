@@ -76,7 +76,7 @@ void __unw_add_dynamic_eh_frame_section(uintptr_t section) {
 
 
 class Registered(NamedTuple):
-    """What one module registers, and how often libunwind warns about it.
+    """Registrations of one module, and libunwind's warnings about it.
 
     Attributes:
         calls: calls of `__register_frame`, which takes one FDE, or a whole section if wasmtime

@@ -3,21 +3,18 @@
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from benchmarks._axis import Unwinder
 from scripts.base.numbers import format_count, format_milliseconds, format_number, format_ratio
-from scripts.cost.advice import Decision, find_benefit
-from scripts.cost.benefit import Benefit
 from scripts.cost.macos import Answer, registers_sections
-from scripts.cost.platforms import Platform, name_unwinder
+from scripts.cost.platforms import name_unwinder
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
 from scripts.history.machine import Machine
 from scripts.history.read import History
 from scripts.history.rows import SeriesKey
 from scripts.releases.pins import Registration, Release
 from scripts.report.changes import GAP_FACTOR, Change, Era, Verdict
-from scripts.report.matrix import Cell, Column, MeasuredCost
+from scripts.report.matrix import MeasuredCost
 
 METHOD = (
     "A change is a release whose count differs by 1 % or more from that of the release before, or "
@@ -129,34 +126,6 @@ def describe_basis(history: History, verdict: Verdict) -> str:
     has_mac = any(machine.is_mac for machine in history.machines.values())
     basis = f"Basis: {machine}. {unwinder.name} stands in for Apple's"
     return f"{basis}." if has_mac else f"{basis}; no Mac is recorded."
-
-
-class PlatformAdvice(NamedTuple):
-    """The decision for a platform in a span of releases, for the main load."""
-
-    decision: Decision
-    span: str
-    is_lossless: bool  # whether nothing is lost by turning unwind info off
-
-
-def merge_columns(
-    platform: Platform, columns: Sequence[Column], cells: Sequence[Cell]
-) -> list[PlatformAdvice]:
-    """Return the advice for a platform by releases, with neighbouring equal decisions merged."""
-    merged = []
-    decided = zip(columns, cells, strict=True)
-    for decision, group in itertools.groupby(decided, lambda pair: pair[1].decision):
-        pairs = list(group)
-        span = format_span(pairs[0][0].first, pairs[-1][0].last)
-        finding = find_benefit(platform, pairs[-1][1].release)
-        is_lossless = finding.benefit is Benefit.NOTHING
-        merged.append(PlatformAdvice(decision, span, is_lossless))
-    return merged
-
-
-def describe_decision(decision: Decision) -> str:
-    """Return a decision as a clause on unwind info."""
-    return "turn unwind info off" if decision is Decision.TURN_OFF else decision.value
 
 
 def describe_measured(cost: MeasuredCost) -> str:
