@@ -6,6 +6,7 @@ Only this file handles differences between wasmtime-py releases.
 import functools
 import os
 import platform
+import struct
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,9 @@ from ._unwinder import require_unwinder
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 EH_FRAME = ".eh_frame"  # the section of a compiled module that holds its FDEs
+COMPONENT = b"\0asm\x0d"  # the first bytes of a component; those of a module are \0asm\1
+IMAGE_FLAGS = 48  # offset of e_flags in the header of an ELF file with 64 bits
+COMPONENT_FLAG = 2  # of images: `EF_WASMTIME_COMPONENT` in Wasmtime's crates/environ/src/obj.rs
 AVX512 = ("bitalg", "dq", "f", "vbmi", "vl")  # processor features that compiled code may use
 
 
@@ -129,7 +133,7 @@ def check_unwind_info(image: bytes | bytearray, unwind_info: UnwindInfo) -> None
 @functools.cache
 def compile_image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
     """Compile a wasm module for the processor of this host; return its image, an ELF file."""
-    return Module(make_engine(unwind_info), wasm.read_bytes()).serialize()
+    return compile_binary(make_engine(unwind_info), wasm.read_bytes()).serialize()
 
 
 def compile_portable_image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
@@ -140,7 +144,33 @@ def compile_portable_image(wasm: Path, unwind_info: UnwindInfo) -> bytearray:
     """
     libc = "gnu" if platform.libc_ver()[0] else "musl"
     portable = make_engine(unwind_info, f"{platform.machine()}-unknown-linux-{libc}")
-    return Module(portable, wasm.read_bytes()).serialize()
+    return compile_binary(portable, wasm.read_bytes()).serialize()
+
+
+def compile_binary(engine: Engine, content: bytes) -> Module:
+    """Compile a module or a component, which has the same methods.
+
+    Raises:
+        NotImplementedError: this release has no components.
+    """
+    binary = content if content.startswith(b"\0asm") else wasmtime.wat2wasm(content)
+    compiled: Module = choose_class(binary.startswith(COMPONENT))(engine, binary)
+    return compiled
+
+
+def choose_class(is_component: bool) -> Any:
+    """Return the class of components or of modules.
+
+    Raises:
+        NotImplementedError: this release has no components: 39.0.0 is the first that has.
+    """
+    if not is_component:
+        return Module
+    try:
+        from wasmtime.component import Component
+    except ImportError:
+        raise NotImplementedError("wasmtime-py has components since 39.0.0") from None
+    return Component
 
 
 def count_image_fdes(image: BinaryIO) -> int:
@@ -153,7 +183,9 @@ def count_image_fdes(image: BinaryIO) -> int:
 
 def load_image(count: int, image: bytes | bytearray, unwind_info: UnwindInfo) -> list[Module]:
     """Load a compiled image `count` times, with the same code and unwind tables as by compiling."""
-    return [Module.deserialize(make_engine(unwind_info), image) for _ in range(count)]
+    (flags,) = struct.unpack_from("<I", image, IMAGE_FLAGS)
+    loaded_class = choose_class(flags == COMPONENT_FLAG)
+    return [loaded_class.deserialize(make_engine(unwind_info), image) for _ in range(count)]
 
 
 def drop_all(modules: list[Module], count: int) -> None:

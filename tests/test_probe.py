@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -76,7 +77,7 @@ def measure(
     monkeypatch: pytest.MonkeyPatch,
     answer: Callable[[dict[str, Any], Case], Answer | None],
     *,
-    builds: Sequence[str] = ("49.0.0", "50.0.1"),
+    builds: Sequence[str | WasmtimeBuild] = ("49.0.0", "50.0.1"),
     modules: Sequence[Input] = (Input(ONE, "one.wasm"), Input(EIGHT, "eight.wasm")),
     unwinders: Sequence[HostUnwinder] = (LIBGCC_12,),
     events: list[str] | None = None,
@@ -96,9 +97,11 @@ def measure(
     monkeypatch.setattr(flow, "find_counting_problem", lambda: "")
     monkeypatch.setattr(flow, "hold_machine", lambda _: events.append("lock"))
     measured = []
-    settings = Request(
-        [WasmtimeBuild(name, "", name) for name in builds], unwinders, **{"against": True} | request
-    )
+    measured_builds = [
+        build if isinstance(build, WasmtimeBuild) else WasmtimeBuild(build, "", build)
+        for build in builds
+    ]
+    settings = Request(measured_builds, unwinders, **{"against": True} | request)
     try:
         for module in flow.measure_modules(modules, settings):
             measured.append(module)
@@ -188,13 +191,47 @@ def test_a_release_that_does_not_look_for_libunwind_is_left_out_there(
     )  # fmt: skip
     stand_in, system = measured.results
     assert not stand_in.error
-    assert "18.0.2 does not look for libunwind" in " ".join(output.list_notes([stand_in]))
+    reason = "18.0.2 was not measured: it does not look for libunwind (19.0.0 and later do)."
+    assert output.list_notes([stand_in]) == [reason]
     assert system.verdict
     (measured,) = measure(
         monkeypatch, lambda *_: None, builds=["18.0.2"], unwinders=[LIBUNWIND],
         modules=[Input(ONE, "one.wasm")], against=False, only_unwinder=True,
     )  # fmt: skip
-    assert measured.results[0].error.startswith("18.0.2 does not look for libunwind")
+    assert measured.results[0].error.startswith("it does not look for libunwind")
+
+
+def test_a_component_is_measured_where_the_release_can_compile_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "wasmtime/component"
+    package.mkdir(parents=True)
+    new = WasmtimeBuild("39.0.0", str(tmp_path), "39.0.0")
+    (measured,) = measure(
+        monkeypatch, lambda *_: None, builds=["38.0.0", new], against=False,
+        modules=[Input(tmp_path / "c.wasm", "c.wasm", is_component=True)],
+    )  # fmt: skip
+    assert [bool(result.verdict) for result in measured.results] == [False, True]
+    assert output.list_notes(measured.results)[0] == (
+        "38.0.0 was not measured: its Python package cannot compile components "
+        "(39.0.0 and later can)."
+    )
+    assert cli.decide_exit_code([measured], None, output.Output("table")) == 0
+
+
+@pytest.mark.parametrize(
+    ("fdes", "said"), [(17, "17 (agrees)"), (18, "17 (differs)")], ids=["agrees", "differs"]
+)
+def test_the_table_says_whether_the_bytes_predict_the_fdes_of_the_image(
+    fdes: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = FACTS | {"fdes": fdes}
+    (measured,) = measure(
+        monkeypatch, lambda job, _: facts if job["job"] == "compile" else None,
+        builds=["50.0.1"], unwinders=[LIBUNWIND], modules=[Input(EIGHT, "a.wasm")], against=False,
+    )  # fmt: skip
+    rows = {row[0].strip(): row[1:] for row in output.build_rows(measured.results)}
+    assert rows["by the file's bytes"] == [said]
 
 
 # Recorded with LLVM libunwind 19.1.7 on a busy host with two cores of an Intel Xeon: CPU
@@ -286,6 +323,24 @@ def test_a_module_is_compiled_and_timed(tmp_path: Path) -> None:
         times = run_job(INSTALLED, job, **keywords)
     assert all(len(samples) == 2 and min(samples) > 0 for samples in times.values())
     assert times.keys() == {"on", "off"}
+
+
+@posix_only
+def test_a_component_is_compiled_and_timed(tmp_path: Path) -> None:
+    """Three core modules of 8 functions share their function type: 3 × 16 + 1 FDEs."""
+    core = (ROOT / "fixtures/functions-8.wat").read_text(encoding="utf-8").replace("(", "(core ", 1)
+    wasm = tmp_path / "three.wat"
+    wasm.write_text(f"(component {3 * core})", encoding="utf-8")
+    with (tmp_path / "on").open("w+b") as on, (tmp_path / "off").open("w+b") as off:
+        files = {"on": on.fileno(), "off": off.fileno()}
+        run = partial(
+            run_job, INSTALLED, files=[*files.values()], variables={"UNWINDER": "system"},
+            progress=Progress("test"),
+        )  # fmt: skip
+        facts = run({"job": "compile", "wasm": str(wasm), "images": files})
+        assert facts["fdes"] == 49, facts
+        times = run({"job": "time", "modules": 5, "samples": 2, **files})
+    assert all(len(samples) == 2 and min(samples) > 0 for samples in times.values())
 
 
 @posix_only
@@ -700,9 +755,7 @@ def test_invalid_arguments_are_rejected_with_a_reason(
     except SystemExit as error:
         code = error.code
     assert code == 2
-    out, err = capsys.readouterr()
-    assert message in err
-    assert out == ""
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow

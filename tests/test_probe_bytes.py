@@ -22,8 +22,8 @@ def test_prediction_names_the_parts_of_f_and_answers_for_every_platform(
     assert main(["--predict", str(SMALL)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == (
-        "functions-8.wasm, by its bytes: 17 FDEs (8 functions + 8 exported or in tables + 1 types "
-        "+ helpers); up to 21.0.0 25"
+        "functions-8.wasm, by its bytes: 17 FDEs (8 functions + 8 exported or in tables + 1 "
+        "function type + helpers); up to 21.0.0 25"
     )
     for platform in PLATFORMS:
         for span in RELEASES:
@@ -52,6 +52,11 @@ def test_text_and_precompiled_files_are_predicted_too(
     text, image = json.loads(capsys.readouterr().out)
     assert text["fdes_from_22"] == image["fdes_from_22"] == [17, 17]
     assert image["kind"] == "precompiled"
+    # without --predict, the answer comes first, then the reason why it is not measured
+    assert main([str(compiled)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out.startswith("module.cwasm, by its bytes: 17 FDEs, counted in the image")
+    assert "module.cwasm is already compiled, so it is not measured." in printed.err
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,7 @@ from .probe_inputs import (
         ("a.wasm", b"", "is empty."),
         ("a.wasm", b"\0asm", "is truncated, or of an unknown WebAssembly version"),
         ("a.wasm", b"\0asm\x02\0\0\0", "is truncated, or of an unknown WebAssembly version"),
-        ("a.wasm", b"\0asm\x0d\0\x01\0", "is a component, not a core module. Extract its core mod"),
-        ("a.cwasm", b"\x7fELF\x02", "is already compiled (.cwasm). Pass the .wasm file"),
+        ("a.cwasm", b"\x7fELF\x02", "is already compiled, so it is not measured. Pass the .wasm"),
         (
             "a.wasm.gz",
             gzip.compress(EMPTY, mtime=0),
@@ -45,15 +44,15 @@ from .probe_inputs import (
         ("a.wasm.zst", b"\x28\xb5\x2f\xfd", "is compressed with zstd"),
         ("a.wasm.xz", b"\xfd7zXZ\0", "is compressed with xz. Unpack it: `xz --decompress"),
         ("a.wasm.bz2", b"BZh9", "is compressed with bzip2. Unpack it: `bzip2 --decompress"),
-        ("a.wat", b"(component)", "is a component, not a core module. Extract its core mod"),
-        ("a.wasm", b" ;; text\n(; (; ;)\n(component)", "is a component, not a core module."),
         ("a.wasm", EIGHT.read_bytes()[:-1], "is truncated: it has "),
         ("a.wasm", EMPTY + b"\1", "is truncated: it has 9 bytes of at least 10."),
         ("a.wasm", EMPTY + b"\1\x85", "is truncated: it has 10 bytes of at least 11."),
         ("a.whl", b"PK\x03\x04", "is a zip archive"),
         ("a.wasm", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("a.wasm", b"<!DOCTYPE html>", "is a web page"),
-        ("a.wasm", b"\n (module)", "is a module in text format. Rename it to a.wat."),
+        ("a.wasm", b"\0asm\x0d\0\x01\0\1", "is truncated: it has 9 bytes of at least 10."),
+        ("a.wasm", b"\n (module)", "is in text format. Rename it to a.wat."),
+        ("a.wasm", b" ;; text\n(; (; ;)\n(component)", "is in text format. Rename it to a.wat."),
     ],
 )
 def test_a_file_that_is_not_a_module_is_rejected_with_a_remedy(

@@ -49,6 +49,17 @@ class WasmtimeBuild:
     path: str
     release: str
 
+    @property
+    def is_release(self) -> bool:
+        """Whether it is a pinned release, and not a package or library of the user."""
+        return self.name == self.release
+
+    @property
+    def has_components(self) -> bool:
+        """Whether its Python package can compile components: releases from 39.0.0 on."""
+        package = Path(self.path.split(os.pathsep)[0], "wasmtime")
+        return (package / "component").is_dir()
+
 
 def cache_folder() -> Path:
     """Return the folder that keeps installed releases.

@@ -29,9 +29,11 @@ class Case:
 
     def find_problem(self) -> str:
         """Return why the case cannot be measured on any machine, or an empty string."""
-        if self.unwinder.supports(self.build.release):
-            return ""
-        return f"{self.build.name} does not look for libunwind (19.0.0 and later do)"
+        if self.module.is_component and not self.build.has_components:
+            return "its Python package cannot compile components (39.0.0 and later can)"
+        if not self.unwinder.supports(self.build.release):
+            return "it does not look for libunwind (19.0.0 and later do)"
+        return ""
 
     def run(self, job: dict[str, Any], files: dict[str, int], label: str, seconds: float) -> Answer:
         """Run a job in a child process; kill it if it takes far longer than estimated.

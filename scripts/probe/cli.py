@@ -41,10 +41,12 @@ GREW = CHANGED
 
 def probe(options: argparse.Namespace) -> int:
     """Measure all modules and print their results; return the exit code."""
-    if options.predict:
-        return predict(options)
-    modules = find_modules(options.module)
     features = require_features(options.wasm_features)
+    if options.predict or options.format == "table":
+        code = predict(options)  # the first answer, before anything is installed or compiled
+        if options.predict:
+            return code
+    modules = find_modules(options.module)
     unwinders = choose_unwinders(options.unwinder)
     with make_scratch_folder() as scratch:
         request = Request(
@@ -52,8 +54,6 @@ def probe(options: argparse.Namespace) -> int:
             minutes=options.minutes, times=not options.counts_only, features=tuple(features),
             against=bool(options.against), only_unwinder=options.unwinder is not None,
         )  # fmt: skip
-        if options.format == "table":
-            predict(options)  # the first answer, before anything is compiled
         measured = list[ModuleResults]()
         with open_output(options.format) as output:
             for module in measure_modules(modules, request):
@@ -126,7 +126,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "module",
         type=Path,
         nargs="+",
-        help=".wasm or .wat files, or folders of them; with --predict also .cwasm",
+        help=".wasm or .wat files, modules or components, or folders of them; .cwasm files are "
+        "predicted, not measured",
     )
     add(
         "--release",
@@ -164,7 +165,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--predict",
         action="store_true",
-        help="stop after the answer by the file's bytes; also for components and .cwasm files",
+        help="stop after the answer by the file's bytes; needs neither valgrind nor a compiler",
     )
     add("--counts-only", action="store_true", help="count instructions, but measure no times")
     formats = ("table", "markdown", "json")

@@ -4,13 +4,18 @@ See "The probe" in CONTRIBUTING.md.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
+from asv.util import UserError
+from packaging.version import Version
+
+from scripts.cost.wasm import Range as Fdes
 from scripts.probe.builds import WasmtimeBuild, cache_folder
 from scripts.probe.cases import Case
 from scripts.probe.compiling import Compiled, compile_module
 from scripts.probe.counting import UnwinderCounts, count_instructions, plan_counting
+from scripts.probe.from_bytes import read_contents
 from scripts.probe.host_unwinders import HostUnwinder, find_counting_problem
 from scripts.probe.inputs import Input
 from scripts.probe.judging import ModuleVerdict, judge
@@ -56,6 +61,8 @@ class Result:
         prediction: the model's prediction.
         counts, times, verdict: what the stages return.
         growth: growth of each count over that of --against, in percent; None if that one is 0.
+        fdes_by_bytes: FDEs by the file's bytes; None if the build is no release, or if the bytes
+            cannot be read.
         not_counted, not_timed, not_compared: the reason, or an empty string.
         error: what failed, or an empty string.
     """
@@ -67,6 +74,7 @@ class Result:
     times: Times | None = None
     verdict: ModuleVerdict | None = None
     growth: dict[str, float | None] = field(default_factory=dict)
+    fdes_by_bytes: Fdes | None = None
     not_counted: str = ""
     not_timed: str = ""
     not_compared: str = ""
@@ -131,6 +139,7 @@ def measure_modules(modules: Sequence[Input], request: Request) -> Iterator[Modu
 def measure_module(results: Sequence[Result], request: Request, budget: Budget) -> None:
     """Take a module through all stages, under each build and unwinder."""
     counting_problem = find_counting_problem()
+    predict_from_bytes(results)
     with ExitStack() as stack:
         compiled = {
             # The last unwinder is the system's, if it is measured. With it, loading costs least.
@@ -154,6 +163,19 @@ def measure_module(results: Sequence[Result], request: Request, budget: Budget) 
                 if request.times:
                     time_result(result, result.compiled, prediction, request, budget)
                 result.verdict = judge(prediction, request.modules, result.counts, result.times)
+
+
+def predict_from_bytes(results: Sequence[Result]) -> None:
+    """Store the FDEs that the bytes of the module give in the results of pinned releases.
+
+    A file that cannot be read this way is still measured.
+    """
+    with suppress(UserError):
+        contents = read_contents(results[0].case.module.path)
+        for result in results:
+            build = result.case.build
+            if build.is_release:
+                result.fdes_by_bytes = contents.predict(Version(build.release).major)
 
 
 def predict_result(result: Result, compiled: Compiled | None, request: Request) -> None:

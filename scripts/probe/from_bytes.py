@@ -108,7 +108,7 @@ def describe_fdes(contents: Contents) -> str:
         return f"{new.low:,} FDEs, counted in the image"
     parts = (
         f"{contents.functions:,} functions + {contents.escaping:,} exported or in tables + "
-        f"{contents.types:,} types + helpers"
+        f"{contents.types:,} function type{'' if contents.types == 1 else 's'} + helpers"
     )
     return f"{format_fdes(new)} FDEs ({parts}); up to 21.0.0 {format_fdes(old)}"
 

@@ -11,15 +11,11 @@ from asv.util import UserError
 
 SUFFIXES = (".wasm", ".wat")
 MAGIC = b"\0asm"
-VERSION = b"\x01\0\0\0"
-COMPONENT = (
-    "a component, not a core module. Extract its core modules: `wasm-tools component unbundle "
-    "{path} --threshold 0 --module-dir FOLDER`"
-)
+MODULE = MAGIC + b"\x01\0\0\0"
+COMPONENT = MAGIC + b"\x0d\0\x01\0"
 # Files that are often mistaken for modules: their first bytes, and their kind with the remedy.
 OTHER_FORMATS = {
-    MAGIC + b"\x0d\0\x01\0": COMPONENT,
-    b"\x7fELF": "already compiled (.cwasm). Pass the .wasm file that it was compiled from",
+    b"\x7fELF": "already compiled, so it is not measured. Pass the .wasm file, or add --predict",
     b"PK\x03\x04": "a zip archive. Unpack it: `unzip {path}`",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself. Fetch it: `git lfs pull`",
     b"BC\xc0\xde": "LLVM bitcode. Link it to a module first: wasm-ld",
@@ -45,11 +41,13 @@ class Input:
         path: the file.
         name: unique among the modules of the call: the file name, with parent folders if needed.
         problem: why the file cannot be probed, or an empty string.
+        is_component: whether it is a component, which not every release can compile from Python.
     """
 
     path: Path
     name: str
     problem: str = ""
+    is_component: bool = False
 
 
 def find_modules(paths: Sequence[Path]) -> list[Input]:
@@ -63,7 +61,9 @@ def find_modules(paths: Sequence[Path]) -> list[Input]:
         for file in list_modules(path) if path.is_dir() else [path]:
             resolved = file.resolve() if file.is_file() else file
             if resolved not in modules:
-                modules[resolved] = Input(file.absolute(), file.name, find_problem(file))
+                problem = find_problem(file)
+                is_component = not problem and starts_component(file.read_bytes())
+                modules[resolved] = Input(file.absolute(), file.name, problem, is_component)
     if all(module.problem for module in modules.values()):
         raise UserError("\n".join(module.problem for module in modules.values()))
     names = shorten_paths([module.path for module in modules.values()])
@@ -88,7 +88,7 @@ def find_problem(path: Path) -> str:
         return f"Cannot read {path}: {error.strerror}."
     if not content:
         return f"{path} is empty. Download or build it again."
-    if content.startswith(MAGIC + VERSION):
+    if content.startswith((MODULE, COMPONENT)):
         return find_truncation(path, content)
     for magic, (command, suffix) in COMPRESSED.items():
         if content.startswith(magic):
@@ -100,22 +100,24 @@ def find_problem(path: Path) -> str:
             return f"{path} is {kind.format(path=shlex.quote(str(path)))}."
     if content.startswith(MAGIC):
         return f"{path} is truncated, or of an unknown WebAssembly version. Download it again."
-    text = skip_comments(content)
-    if text.startswith(b"(component"):
-        return f"{path} is {COMPONENT.format(path=shlex.quote(str(path)))}."
     if path.suffix.lower() == ".wat":
         return ""
-    if text.startswith(b"(module"):
-        return f"{path} is a module in text format. Rename it to {path.with_suffix('.wat').name}."
+    if skip_comments(content).startswith((b"(module", b"(component")):
+        return f"{path} is in text format. Rename it to {path.with_suffix('.wat').name}."
     return f"{path} is not WebAssembly: it does not start with \\0asm."
 
 
-def find_truncation(path: Path, content: bytes) -> str:
-    """Return that a module ends within a section, or an empty string if it does not.
+def starts_component(content: bytes) -> bool:
+    """Return whether a file is a component, in binary or text format."""
+    return content.startswith(COMPONENT) or skip_comments(content).startswith(b"(component")
 
-    wasmtime finds what else is wrong with a module.
+
+def find_truncation(path: Path, content: bytes) -> str:
+    """Return that a file ends within a section, or an empty string if it does not.
+
+    wasmtime finds what else is wrong with it.
     """
-    end = len(MAGIC + VERSION)
+    end = len(MODULE)
     while end < len(content):
         number = SIZE.match(content, end + 1)  # after the byte with the kind of the section
         if number is None and len(content) - end > MAX_SIZE_BYTES:

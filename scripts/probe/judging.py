@@ -24,11 +24,13 @@ class ModuleVerdict:
     Attributes:
         requested: the number of loaded modules for which advice is requested.
         advice: advice by number of loaded modules: the requested number, 20 and 1000.
+        estimated: milliseconds per module estimated for the number of modules that was timed.
         disagreement: how times and estimate differ, as a sentence, or an empty string.
     """
 
     requested: int
     advice: dict[int, Advice]
+    estimated: Range | None = None
     disagreement: str = ""
 
 
@@ -43,7 +45,7 @@ def judge(
             prediction.unwinder.platform, prediction.release, Load(modules, prediction.fdes),
             measured=cost if is_measured else None, estimated=cost,
         )  # fmt: skip
-    disagreement = ""
+    estimated, disagreement = None, ""
     if times:
         estimated = estimate_cost(prediction, times.modules, counts)
         if not confirms(times, estimated):
@@ -53,7 +55,7 @@ def judge(
                 f"{'counts' if counts else 'model'} and the known processors give "
                 f"{format_milliseconds_range(*estimated)}."
             )
-    return ModuleVerdict(requested, advice, disagreement)
+    return ModuleVerdict(requested, advice, estimated, disagreement)
 
 
 def find_cost(

@@ -24,6 +24,7 @@ from scripts.cost.benefit import Benefit
 from scripts.cost.platforms import Platform
 from scripts.measuring import machines
 from scripts.probe.flow import ModuleResults, Result
+from scripts.probe.from_bytes import format_fdes
 from scripts.probe.judging import USUAL_MODULES
 
 STEPS = {"deregister": "instructions_to_remove", "register": "instructions_to_register"}
@@ -188,13 +189,14 @@ def describe_advice(advice: Advice) -> str:
 
 
 def build_rows(results: Sequence[Result]) -> Rows:
-    """Return at most 15 rows with a cell for each build, without rows that have no value."""
+    """Return at most 17 rows with a cell for each build, without rows that have no value."""
     verdict = next((result.verdict for result in results if result.verdict), None)
     if verdict is None:
         return []
     numbers = sorted(verdict.advice)
     fdes = [format_count(result.compiled.fdes if result.compiled else None) for result in results]
     rows = [["functions in the unwind table (FDEs)", *fdes]]
+    rows.append(["  by the file's bytes", *(compare_fdes(result) for result in results)])
     rows += build_count_rows(results, verdict.requested)
     for number in numbers:
         verdicts = [result.verdict for result in results]
@@ -204,6 +206,15 @@ def build_rows(results: Sequence[Result]) -> Rows:
     return [
         [label, *(cell or "n/a" for cell in cells)] for label, *cells in rows if has_value(cells)
     ]
+
+
+def compare_fdes(result: Result) -> str:
+    """Return the FDEs by the file's bytes, and whether those of the image are among them."""
+    if result.fdes_by_bytes is None or result.compiled is None:
+        return ""
+    low, high = result.fdes_by_bytes
+    is_inside = low <= result.compiled.fdes and (high is None or result.compiled.fdes <= high)
+    return f"{format_fdes(result.fdes_by_bytes)} ({'agrees' if is_inside else 'differs'})"
 
 
 def build_count_rows(results: Sequence[Result], modules: int) -> Rows:
@@ -251,6 +262,7 @@ def build_time_rows(results: Sequence[Result]) -> Rows:
         "  without unwind info",
         "  extra",
         "  extra, range",
+        "  extra, estimated",
     )
     columns = [format_times(result) for result in results]
     return [[label, *cells] for label, *cells in zip(labels, *columns, strict=True)]
@@ -276,9 +288,9 @@ def format_percent(value: float | None) -> str:
 
 
 def format_times(result: Result) -> list[str]:
-    """Return the time with unwind info, how many modules were loaded, and the other times."""
+    """Return the time with unwind info, how many modules were loaded, the others, the estimate."""
     if result.times is None:
-        return [""] * 5
+        return [""] * 6
     times = result.times
     digits = 6 if times.on <= 0 else min(max(2 - math.floor(math.log10(times.on)), 0), 6)
     on, off = round(times.on, digits), round(times.off, digits)
@@ -290,7 +302,17 @@ def format_times(result: Result) -> list[str]:
         f"{off:,.{digits}f}",
         "within noise" if within_noise else f"{on - off:,.{digits}f}",
         f"{low} to {high}",
+        compare_times(result),
     ]
+
+
+def compare_times(result: Result) -> str:
+    """Return the estimate for the modules that were timed, and whether times confirm it."""
+    verdict = result.verdict
+    if verdict is None or verdict.estimated is None:
+        return ""
+    estimated = format_milliseconds_range(*verdict.estimated).removesuffix(" ms")
+    return f"{estimated} ({'differs' if verdict.disagreement else 'agrees'})"
 
 
 def list_notes(results: Sequence[Result]) -> list[str]:
@@ -298,10 +320,8 @@ def list_notes(results: Sequence[Result]) -> list[str]:
     notes = list[str]()
     for result in results:
         build, unwinder, verdict = result.case.build, result.case.unwinder, result.verdict
-        if result.not_counted and not result.error:
-            notes.append(f"{build.name} was not counted: {result.not_counted}.")
-        if result.not_timed and not result.error and result.not_timed != result.not_counted:
-            notes.append(f"{build.name} was not timed: {result.not_timed}.")
+        if not result.error:
+            notes += describe_missing(result)
         if result.not_compared:
             notes.append(f"{build.name} is not compared: {result.not_compared}.")
         if verdict is None or result.compiled is None:
@@ -334,6 +354,15 @@ def list_notes(results: Sequence[Result]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
+def describe_missing(result: Result) -> list[str]:
+    """Return why a result was not counted, not timed, or neither."""
+    name, uncounted, untimed = result.case.build.name, result.not_counted, result.not_timed
+    if uncounted and uncounted == untimed:
+        return [f"{name} was not measured: {uncounted}."]
+    reasons = {"counted": uncounted, "timed": untimed}
+    return [f"{name} was not {step}: {reason}." for step, reason in reasons.items() if reason]
+
+
 def build_entries(measured: ModuleResults) -> list[dict[str, Any]]:
     """Return the results of a module as JSON objects; one for a file that is refused."""
     module = measured.module
@@ -357,6 +386,8 @@ def to_json(result: Result) -> dict[str, Any]:
         entry["fdes"] = result.compiled.fdes
         if result.compiled.portable_fdes:
             entry["fdes_counted"] = result.compiled.portable_fdes
+    if result.fdes_by_bytes:
+        entry["fdes_by_bytes"] = list(result.fdes_by_bytes)
     if counts and verdict:
         entry["counted"] = counts.modules
         entry["counts"] = {
