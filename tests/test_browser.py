@@ -313,7 +313,8 @@ def test_dropped_file_is_answered_offline_without_a_request(browser: Browser, si
     opened.get_by_text("eight.wasm").wait_for()
     assert opened.locator("[name=fdes]").input_value() == "17"
     parts = opened.locator("[data-show=parts]")
-    assert parts.inner_text() == "= 8 functions + 8 exported or in tables + 1 types + 0 helpers"
+    expected = "= 8 functions + 8 exported or in tables + 1 function type + 0 helpers"
+    assert parts.inner_text() == expected
     assert "17 FDEs per module" in opened.locator("#calculator .answer").inner_text()
     opened.locator("[name=release]").select_option("21")
     assert opened.locator("[name=fdes]").input_value() == "25"

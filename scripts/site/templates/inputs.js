@@ -50,7 +50,7 @@ function findEra(model, release) {
   return model.eras.findLastIndex((era) => era.major <= Number(release));
 }
 
-// The parts of f, such as `283 functions + 183 exported or in tables + 25 types + 0 to 12 helpers`.
+// The parts of f, such as `283 functions + 183 exported or in tables + 25 function types + 0 to 12 helpers`.
 function describeContents(rules, contents, release) {
   if (contents.kind === "precompiled") return "counted in the compiled file; another release may have a few more or less";
   const span = predictFdes(rules, contents, release);
@@ -63,7 +63,8 @@ function describeContents(rules, contents, release) {
   const others = formatFdes({ low: span.low - known, high: span.high === null ? null : span.high - known });
   const twice = per === 2 ? "2 × " : "";
   return `${formatCount(contents.functions)} functions + ${twice}${formatCount(escaping)} exported or in tables` +
-    ` + ${formatCount(contents.types)} types + ${others} helpers`;
+    ` + ${formatCount(contents.types)} function type${contents.types === 1 ? "" : "s"}` +
+    ` + ${others} helpers`;
 }
 
 // The advice for a range of FDEs. It is too close to call if the ends differ.
