@@ -261,18 +261,23 @@ def test_conditions_of_a_verdict_are_those_of_the_advice(
 
 
 SERIES = {"machine": "m", "unwinder": "u", "benchmark": "b"}
+MEMORY = {**SERIES, "unwinder": "v", "shape": "left", "kind": "memory"}
 COMPARISON: dict[str, Any] = {
     "releases": ["48.0.0", "49.0.0", "50.0.1"],
     "measured": ["48.0.0", "49.0.0", "50.0.1"],
+    "gives": {"48.0.0": "nothing", "49.0.0": "all frames", "50.0.1": "all frames"},
+    "memoryThresholds": [0.25, 500_000],
     "steps": [{"release": "50.0.1", "causes": [{"name": "#14304", "address": "", "what": ""}]}],
     "series": [
-        {**SERIES, "shape": "1000x8", "counted": False, "values": [None, [8, 7, 9], [1, 0.9, 1.1]]},
-        {**SERIES, "shape": "1000x8", "counted": True, "values": [None, 1_156_765, 68_043]},
-        {**SERIES, "shape": "a", "counted": True, "values": [None, 0, 0]},
-        {**SERIES, "shape": "a", "counted": True, "values": [None, 1000, 1005]},
-        {**SERIES, "shape": "a", "counted": True, "values": [None, 1000, 1_963_858]},
-        {**SERIES, "shape": "a", "counted": False, "values": [None, [8, 7, 9], [7, 6, 8]]},
-        {**SERIES, "shape": "a", "machine": "n", "counted": True, "values": [5, 5, None]},
+        {**SERIES, "shape": "1000x8", "kind": "gap", "values": [None, [8, 7, 9], [1, 0.9, 1.1]]},
+        {**SERIES, "shape": "1000x8", "kind": "count", "values": [None, 1_156_765, 68_043]},
+        {**SERIES, "shape": "a", "kind": "count", "values": [None, 0, 0]},
+        {**SERIES, "shape": "a", "kind": "count", "values": [None, 1000, 1005]},
+        {**SERIES, "shape": "a", "kind": "count", "values": [None, 1000, 1_963_858]},
+        {**SERIES, "shape": "a", "kind": "gap", "values": [None, [8, 7, 9], [7, 6, 8]]},
+        {**SERIES, "shape": "a", "machine": "n", "kind": "count", "values": [5, 5, None]},
+        {**MEMORY, "values": [9_000_000, 300_000, 2_050_000]},
+        {**MEMORY, "values": [9_000_000, 5_000_000, 5_600_000]},
     ],
 }
 
@@ -292,11 +297,30 @@ def test_comparison_groups_by_shape_and_says_factors() -> None:
         ["a", "1,005", "+0.5 %"],
         ["a", "0", "no change"],
         ["a", "7×", "within the noise"],
+        ["left", "2.05 MB", "1.75 MB more"],
+        ["left", "5.60 MB", "within the noise"],
     ]
     assert summary == (
         "2 of 4 counts changed by 1 % or more, and 1 by less; "
-        "1 of 2 gaps changed by 1 % or more and beyond the noise."
+        "1 of 2 gaps changed by 1 % or more and beyond the noise; "
+        "the memory left changed in 1 of 2 loads."
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "sentence"),
+    [
+        ("48.0.0", "Unwind info gives all frames in 50.0.1 to a backtrace from a host function "
+         "(C API, on Linux), and gave nothing in 48.0.0."),
+        ("49.0.0", "Unwind info gives the same in both to a backtrace from a host function "
+         "(C API, on Linux): all frames."),
+        ("13.0.0", ""),
+    ],
+)  # fmt: skip
+def test_comparison_says_what_unwind_info_gives(before: str, sentence: str) -> None:
+    said = run_script("compare.js", "describeGives(data, before, '50.0.1')",
+                      data=COMPARISON, before=before)  # fmt: skip
+    assert said == sentence
 
 
 def test_comparison_says_which_series_it_lacks_and_why_costs_changed() -> None:

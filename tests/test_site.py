@@ -21,7 +21,15 @@ from benchmarks._axis import APPLE, LIBGCC, LLVM, Unwinder
 from benchmarks._shapes import HEADLINE
 from scripts.cost.advice import Load, advise, read_reports
 from scripts.cost.platforms import Platform
-from scripts.history.benchmarks import DEREGISTER, GAP, MAIN_SHAPE, TIME_OFF, TIME_ON
+from scripts.history.benchmarks import (
+    BOTTOM_ON,
+    DEREGISTER,
+    FRAMES_ON,
+    GAP,
+    MAIN_SHAPE,
+    TIME_OFF,
+    TIME_ON,
+)
 from scripts.history.machine import Machine
 from scripts.history.read import History, Measured, read_history
 from scripts.history.rows import Row, SeriesKey, derive_gaps
@@ -32,6 +40,7 @@ from scripts.report.recent import describe_recent
 from scripts.site import charts, grid, line_chart, links, pages, picture, settings
 from scripts.site.line_chart import Curve, LineChart, draw_line_chart
 from scripts.site.staircase import (
+    BAND,
     NARROW,
     PICTURE,
     WIDE,
@@ -213,10 +222,40 @@ def test_chart_has_a_line_for_each_unwinder_and_a_link_for_each_change(
         assert linked == [f"{links.WASMTIME}/pull/{pull}" for pull in (8629, 14304)]
         labels = " ".join(text.text or "" for text in drawing.iter(f"{SVG}text"))
         assert all(name in labels for name in NAMES)
-        assert len(list(drawing.iter(f"{SVG}rect"))) == len(chart.releases)
+        areas = [area for area in drawing.iter(f"{SVG}rect") if area.get("class") is None]
+        assert len(areas) == len(chart.releases)
         for text in drawing.iter(f"{SVG}text"):
             assert 0 <= float(text.get("x", "")) <= size[0]
-            assert 0 <= float(text.get("y", "")) <= size[1]
+            assert 0 <= float(text.get("y", "")) <= size[1] + BAND
+
+
+def test_band_below_the_chart_shows_what_unwind_info_gives(
+    report: Report, history: History
+) -> None:
+    chart = charts.build_chart(report, history, DEREGISTER)
+    assert chart is not None
+    assert chart.band is not None
+    assert [(each.first, each.last, each.labels[0]) for each in chart.band.segments] == [
+        ("13.0.0", "14.0.0", "all frames"),
+        ("15.0.0", "22.0.0", "nothing"),
+        ("23.0.0", "27.0.2", "the wasm frames only"),
+        ("28.0.0", "36.0.0", "nothing"),
+        ("37.0.0", "50.0.1", "all frames"),
+    ]
+    assert "nothing in 15.0.0 to 22.0.0" in chart.title
+    for size in (WIDE, NARROW, PICTURE):
+        drawing = ET.fromstring(draw_staircase(chart, size, "wide"))  # noqa: S314
+        segments = [area for area in drawing.iter(f"{SVG}rect") if area.get("class")]
+        assert len(segments) == 5
+        ends = [float(area.get("x", "")) + float(area.get("width", "")) for area in segments]
+        assert ends == sorted(ends)
+        assert ends[-1] <= size[0]
+    without_backtraces = replace(
+        history, rows=[row for row in history.rows if row.benchmark not in (FRAMES_ON, BOTTOM_ON)]
+    )
+    bare = charts.build_chart(report, without_backtraces, DEREGISTER)
+    assert bare is not None
+    assert bare.band is None
 
 
 @pytest.mark.parametrize("is_count", [True, False])

@@ -17,6 +17,7 @@ TIME = "module_teardown.ModuleTeardown.time_teardown"
 # Benchmarks that are measured with unwind info on and off, which is their first parameter. A second
 # parameter is the shape.
 BUSY, MEMORY = "unload", "memory"  # seconds to unload a module, by FDEs that stay; bytes left
+MEMORY_ON = f"{MEMORY}{ON}"
 FRAMES, BOTTOM = "wasm frames", "bottom"  # how far a native backtrace gets
 FRAMES_ON, BOTTOM_ON = f"{FRAMES}{ON}", f"{BOTTOM}{ON}"
 PAIRED = {

@@ -25,6 +25,15 @@ def read_backtraces(history: History) -> dict[SeriesKey, dict[str, Backtrace]]:
     }
 
 
+def choose_backtraces(history: History) -> dict[str, Backtrace]:
+    """Return the recorded backtraces of the series with the most releases, by release.
+
+    The unwinders agree in the releases that both have.
+    """
+    recorded = read_backtraces(history).values()
+    return max(recorded, key=len, default={})
+
+
 def find_benefits(backtraces: dict[str, Backtrace]) -> list[tuple[str, str, Benefit]]:
     """Return the benefit for users of the C API as eras: first release, last release, benefit."""
     found = {

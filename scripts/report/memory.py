@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from packaging.version import Version
 
 from scripts.base.schema import read_json, suggest_restore
-from scripts.history.benchmarks import MEMORY, ON
+from scripts.history.benchmarks import MEMORY_ON
 from scripts.history.memory import MemoryChange, find_memory_changes
 from scripts.history.read import History
 from scripts.history.rows import SeriesKey
@@ -19,7 +19,7 @@ def memory_lines(history: History) -> Iterator[str]:
     """Yield a sentence for each change with unwind info on, by series and load."""
     values: dict[tuple[SeriesKey, str], list[tuple[str, float]]] = {}
     for row in history.rows:
-        if row.benchmark == f"{MEMORY}{ON}":
+        if row.benchmark == MEMORY_ON:
             values.setdefault((row.series, row.shape), []).append((row.release, row.value))
     for ((machine, unwinder), load), by_release in values.items():
         for change in find_memory_changes(by_release):

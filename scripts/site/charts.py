@@ -3,15 +3,25 @@
 from dataclasses import replace
 
 from scripts.base.numbers import format_count, format_interval, format_number, format_ratio
+from scripts.cost.benefit import Benefit
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
 from scripts.history.read import History
 from scripts.report import tables, words
+from scripts.report.benefits import choose_backtraces, find_benefits
 from scripts.report.build import Report, Series
 from scripts.report.changes import Era, Value
 from scripts.site.links import address_of
-from scripts.site.staircase import Line, Mark, Plateau, Point, Staircase
+from scripts.site.staircase import Band, Line, Mark, Plateau, Point, Segment, Staircase
 
 COLOURS = 6  # number of colours in chart.css
+BAND_HEADING = "Unwind info gives backtraces (C API, on Linux):"
+# how a benefit is called in the band, from long to short, and its class in chart.css
+BENEFITS = {
+    Benefit.ALL: (("all frames", "all"), "gives-all"),
+    Benefit.WASM_FRAMES: (("the wasm frames only", "wasm only", "wasm"), "gives-wasm"),
+    Benefit.NOTHING: (("nothing",), "gives-nothing"),
+    Benefit.UNKNOWN: (("unknown", "?"), "gives-nothing"),
+}
 
 
 def name_series(report: Report, history: History) -> Report:
@@ -60,8 +70,9 @@ def build_chart(report: Report, history: History, benchmark: str) -> Staircase |
     measured = {row.release for row in report.rows}
     releases = [release.version for release in history.releases if release.version in measured]
     marks = find_marks(drawn, report.releases)
+    band = build_band(history, releases) if counted else None
     return Staircase(
-        title=describe_chart(lines, counted=counted),
+        title=describe_chart(lines, band, counted=counted),
         releases=releases,
         lines=lines,
         # labels name the effect on the count, so the chart of the gap has none
@@ -69,7 +80,18 @@ def build_chart(report: Report, history: History, benchmark: str) -> Staircase |
         hints=build_hints(report, lines, drawn, releases),
         counted=counted,
         measure=name_measure(counted=counted),
+        band=band,
     )
+
+
+def build_band(history: History, releases: list[str]) -> Band | None:
+    """Return what unwind info gives by release, or None if no backtrace is recorded."""
+    backtraces = choose_backtraces(history)
+    drawn = {release: backtraces[release] for release in releases if release in backtraces}
+    segments = [
+        Segment(first, last, *BENEFITS[benefit]) for first, last, benefit in find_benefits(drawn)
+    ]
+    return Band(BAND_HEADING, segments) if segments else None
 
 
 def find_points(report: Report, series: Series, benchmark: str) -> dict[str, Point]:
@@ -111,7 +133,7 @@ def name_measure(*, counted: bool) -> str:
     return "Time to unload 1000 modules of 8 functions with unwind info, divided by that without"
 
 
-def describe_chart(lines: list[Line], *, counted: bool) -> str:
+def describe_chart(lines: list[Line], band: Band | None, *, counted: bool) -> str:
     """Return a description of the chart for screen readers."""
     values = "; ".join(
         f"{line.name}: "
@@ -120,7 +142,14 @@ def describe_chart(lines: list[Line], *, counted: bool) -> str:
         )
         for line in lines
     )
-    return f"{name_measure(counted=counted)}, by release, on a logarithmic scale. {values}."
+    description = f"{name_measure(counted=counted)}, by release, on a logarithmic scale. {values}."
+    if band is None:
+        return description
+    segments = ", ".join(
+        f"{segment.labels[0]} in {words.format_span(segment.first, segment.last)}"
+        for segment in band.segments
+    )
+    return f"{description} {band.heading} {segments}."
 
 
 def build_hints(

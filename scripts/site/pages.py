@@ -18,13 +18,12 @@ from scripts.base.files import write_atomically
 from scripts.base.numbers import format_milliseconds_range
 from scripts.cost import advice
 from scripts.cost.advice import Load
-from scripts.cost.benefit import Backtrace
 from scripts.cost.platforms import Platform
 from scripts.cost.wasm import build_rules
 from scripts.history.benchmarks import DEREGISTER, GAP, TIME, TRACKED
 from scripts.history.read import History
 from scripts.report import tables, words
-from scripts.report.benefits import read_backtraces
+from scripts.report.benefits import choose_backtraces
 from scripts.report.build import Report, Series
 from scripts.report.matrix import LOADS, MAIN, Cell
 from scripts.report.recent import describe_recent
@@ -108,12 +107,6 @@ def write_answer(
     )
 
 
-def choose_backtraces(history: History) -> dict[str, Backtrace]:
-    """Return the recorded backtraces of the series with the most releases, by release."""
-    recorded = read_backtraces(history).values()
-    return max(recorded, key=len, default={})
-
-
 def write_data(site: Path, report: Report) -> None:
     """Write every number of the report, as JSON and as CSV."""
     write_atomically(site / "gap.json", tables.to_json(report))
@@ -134,12 +127,13 @@ def write_releases(
 
     `regressions` is how many asv's own step detector found.
     """
+    backtraces = choose_backtraces(history)
     write_page(
         site / RELEASES,
         project=project,
         columns=releases.select_columns(report),
-        rows=releases.build_rows(report, history.releases, choose_backtraces(history)),
-        values=releases.build_comparison(report),
+        rows=releases.build_rows(report, history.releases, backtraces),
+        values=releases.build_comparison(report, backtraces),
         recent=describe_recent(report),
         regressions=regressions,
     )

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from scripts.base.numbers import format_count, format_ratio
 from scripts.cost.benefit import Backtrace, Embedder, find_benefit
-from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, REGISTER
+from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, MEMORY_ON, REGISTER
+from scripts.history.memory import ABSOLUTE_THRESHOLD, RELATIVE_THRESHOLD
 from scripts.history.rows import Row, SeriesKey
 from scripts.releases.pins import Release
 from scripts.report.build import Report, Series
@@ -16,6 +17,8 @@ COMPARED = {  # in the order of the comparison: exact counts first
     REGISTER: "instructions to register a module",
     GAP: "gap",
 }
+KINDS = {GAP: "gap", MEMORY_ON: "memory"}  # all others are counts
+LEFT_AFTER = "memory left after "  # in the place of a shape
 
 
 class ReleaseRow(NamedTuple):
@@ -84,11 +87,11 @@ def format_cost(counted: Row | None, gap: Row | None) -> str:
     return format_ratio(gap.value) if gap is not None else "n/a"
 
 
-def build_comparison(report: Report) -> dict[str, Any]:
+def build_comparison(report: Report, backtraces: Mapping[str, Backtrace]) -> dict[str, Any]:
     """Return all values by which two releases can be compared, in types that JSON has.
 
-    The values of a series are a list with one entry for each release: a count, or a gap with its
-    range.
+    The values of a series are a list with one entry for each release: a count, a gap with its
+    range, or bytes.
     """
     releases = report.releases
     names = {series.key: series.name for series in report.series}
@@ -100,14 +103,15 @@ def build_comparison(report: Report) -> dict[str, Any]:
             values = lists.setdefault(key, [None] * len(releases))
             ranged = [row.value, row.low, row.high]
             values[at[row.release]] = ranged if row.benchmark == GAP else round(row.value, 1)
+        elif row.benchmark == MEMORY_ON and row.series in names:
+            key = (row.benchmark, row.series, f"{LEFT_AFTER}{row.shape}")
+            values = lists.setdefault(key, [None] * len(releases))
+            values[at[row.release]] = round(row.value)
+    shapes = list(dict.fromkeys([MAIN_SHAPE, *report.shapes, *(shape for *_, shape in lists)]))
     measured = {row.release for row in report.rows}
     in_order = sorted(
         lists.items(),
-        key=lambda item: (
-            item[0][2] != MAIN_SHAPE,
-            report.shapes.index(item[0][2]),
-            list(names).index(item[0][1]),
-        ),
+        key=lambda item: (shapes.index(item[0][2]), list(names).index(item[0][1])),
     )
     return {
         "releases": releases,
@@ -121,12 +125,17 @@ def build_comparison(report: Report) -> dict[str, Any]:
                 "machine": series.machine,
                 "unwinder": names[series],
                 "shape": shape,
-                "benchmark": COMPARED[benchmark],
-                "counted": benchmark != GAP,
+                "benchmark": COMPARED.get(benchmark, "with unwind info"),
+                "kind": KINDS.get(benchmark, "count"),
                 "values": values,
             }
             for (benchmark, series, shape), values in in_order
         ],
+        "gives": {
+            release: find_benefit(Embedder.C_API, release, backtrace).benefit.value
+            for release, backtrace in backtraces.items()
+        },
+        "memoryThresholds": [RELATIVE_THRESHOLD, ABSOLUTE_THRESHOLD],
     }
 
 

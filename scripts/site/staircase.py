@@ -1,4 +1,7 @@
-"""The chart of a cost by release, with a step and a label above the plot for each change."""
+"""The chart of a cost by release, with a step and a label above the plot for each change.
+
+A band below the plot may show what unwind info gives in the same releases.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +18,8 @@ HEADER = 28  # height above a picture, for the measure
 GAP = 28  # minimum distance of the labels of two changes
 SMALLEST = 1e-9  # values below it have no place on a logarithmic scale
 LETTER = 7.2  # maximum width of a letter of the labels
+BAND = 44  # height that the band adds: its heading, its segments and the space above
+SEGMENT = 18  # height of a segment of the band
 
 
 class Point(NamedTuple):
@@ -59,6 +64,28 @@ class Mark(NamedTuple):
     pulls: dict[str, str]  # addresses by name
 
 
+class Segment(NamedTuple):
+    """A part of the band: releases, and what unwind info gives in them.
+
+    Attributes:
+        first, last: its releases.
+        labels: the same text from long to short, so that one of them has room.
+        kind: its class in chart.css.
+    """
+
+    first: str
+    last: str
+    labels: tuple[str, ...]
+    kind: str
+
+
+class Band(NamedTuple):
+    """The band below the plot, with its heading."""
+
+    heading: str
+    segments: list[Segment]
+
+
 @dataclass(frozen=True)
 class Staircase:
     """The content of a chart, independent of its size.
@@ -70,6 +97,7 @@ class Staircase:
         hints: the text to show when a pointer is on a release.
         measure: what the values are, which a picture has above the chart.
         counted: whether values are exact counts, which are drawn as steps; gaps are points.
+        band: what unwind info gives, if it is recorded.
     """
 
     title: str
@@ -79,6 +107,7 @@ class Staircase:
     hints: dict[str, str]
     counted: bool = True
     measure: str = ""
+    band: Band | None = None
 
 
 def draw_staircase(chart: Staircase, size: tuple[int, int], kind: str) -> Markup:
@@ -118,6 +147,7 @@ class _Drawing:
 
     def __init__(self, chart: Staircase, width: int, height: int) -> None:
         self.chart, self.width, self.height = chart, width, height
+        self.full_height = height + BAND if chart.band else height
         self.step = (width - LEFT) / len(chart.releases)
         self.at = {release: LEFT + i * self.step for i, release in enumerate(chart.releases)}
         ends = [
@@ -155,8 +185,9 @@ class _Drawing:
             element("g", *plot, aria_hidden="true"),
             *self.draw_marks(),
             element("g", *names, aria_hidden="true"),
+            *self.draw_band(),
             element("g", *areas, class_="hints", aria_hidden="true"),
-            class_=f"chart {kind}", viewBox=f"0 {-header} {self.width} {self.height + header}",
+            class_=f"chart {kind}", viewBox=f"0 {-header} {self.width} {self.full_height + header}",
             width=self.width if header else None,
             xmlns="http://www.w3.org/2000/svg", role="group", aria_label=self.chart.title,
         )  # fmt: skip
@@ -305,6 +336,26 @@ class _Drawing:
             )
             drawn.append(text(at, y + 16, mark.label, class_="mark", text_anchor=place.anchor))
         return drawn
+
+    def draw_band(self) -> list[Markup]:
+        """Return the band with its heading, or nothing if the chart has none."""
+        if self.chart.band is None:
+            return []
+        top = self.full_height - SEGMENT
+        drawn = [text(LEFT, top - 7, self.chart.band.heading, class_="tick")]
+        for segment in self.chart.band.segments:
+            left, right = self.at[segment.first], self.at[segment.last] + self.step
+            drawn.append(
+                element(
+                    "rect", x=left + 0.5, y=top + 0.5, width=right - left - 1, height=SEGMENT - 1,
+                    class_=f"segment {segment.kind}",
+                )
+            )  # fmt: skip
+            room = right - left - 4
+            label = next((each for each in segment.labels if len(each) * LETTER <= room), "")
+            middle = (left + right) / 2
+            drawn.append(text(middle, top + 13, label, class_=segment.kind, text_anchor="middle"))
+        return [element("g", *drawn, class_="band", aria_hidden="true")]
 
     def draw_hints(self, *, with_text: bool) -> list[Markup]:
         """Return an area for each release, which shows its numbers under a pointer."""

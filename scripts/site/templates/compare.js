@@ -1,6 +1,8 @@
 // The comparison of two releases: by shape, exact counts before gaps, the largest change first.
+// Memory comes last, and what unwind info gives is a sentence.
 
 const CHANGED = 0.01; // relative difference from which on a count is a change
+const KINDS = ["count", "gap", "memory"];
 
 // The rows with a value in both releases, in the order of the table.
 function compareReleases(data, from, to, { machine = "", unwinder = "" } = {}) {
@@ -10,17 +12,23 @@ function compareReleases(data, from, to, { machine = "", unwinder = "" } = {}) {
     if ((machine && series.machine !== machine) || (unwinder && series.unwinder !== unwinder)) continue;
     const [old, now] = [series.values[before], series.values[after]];
     if (old == null || now == null) continue;
-    const [oldValue, newValue] = series.counted ? [old, now] : [old[0], now[0]];
-    // if the ranges of two gaps overlap, the difference may be noise
-    const isCertain = series.counted || now[1] === null || now[1] > old[2] || now[2] < old[1];
+    const [oldValue, newValue] = series.kind === "gap" ? [old[0], now[0]] : [old, now];
     const row = { ...series, old: oldValue, now: newValue };
-    row.level = isCertain ? findLevel(row) : "same";
+    row.level = isCertain(data, series.kind, old, now) ? findLevel(row) : "same";
     rows.push(row);
   }
   const shapes = [...new Set(data.series.map((series) => series.shape))];
   return rows.sort((left, right) =>
-    shapes.indexOf(left.shape) - shapes.indexOf(right.shape) || right.counted - left.counted ||
-    factorOf(right) - factorOf(left));
+    shapes.indexOf(left.shape) - shapes.indexOf(right.shape) ||
+    KINDS.indexOf(left.kind) - KINDS.indexOf(right.kind) || factorOf(right) - factorOf(left));
+}
+
+// Whether two values differ by more than noise, if they differ at all.
+function isCertain(data, kind, old, now) {
+  if (kind === "count") return true;
+  if (kind === "gap") return now[1] === null || now[1] > old[2] || now[2] < old[1]; // ranges that do not overlap
+  const [relative, absolute] = data.memoryThresholds;
+  return Math.abs(now - old) > absolute && Math.abs(now - old) > relative * old;
 }
 
 function factorOf({ old, now }) {
@@ -39,12 +47,16 @@ function formatNumber(value) {
 }
 
 function formatValue(row, value) {
-  return row.counted ? value.toLocaleString("en-US", { maximumFractionDigits: 0 }) : `${formatNumber(value)}×`;
+  if (row.kind === "memory") return `${(value / 1e6).toFixed(2)} MB`;
+  return row.kind === "count" ? value.toLocaleString("en-US", { maximumFractionDigits: 0 }) : `${formatNumber(value)}×`;
 }
 
 // The change of a row, such as `17 times cheaper`, `+0.23 %` or `no change`.
 function describeChange(row) {
-  if (row.level === "same") return row.counted ? "no change" : "within the noise";
+  if (row.level === "same") return row.kind === "count" ? "no change" : "within the noise";
+  if (row.kind === "memory") {
+    return `${formatValue(row, Math.abs(row.now - row.old))} ${row.now > row.old ? "more" : "less"}`;
+  }
   if (!row.now) return "free";
   if (!row.old) return "no longer free";
   const isDearer = row.now > row.old;
@@ -53,16 +65,20 @@ function describeChange(row) {
 }
 
 function summarize(rows) {
-  const count = (isCount, level) => rows.filter((row) => row.counted === isCount && row.level === level).length;
-  const counts = rows.filter((row) => row.counted).length;
-  const gaps = rows.length - counts;
+  const count = (kind, level = "") =>
+    rows.filter((row) => row.kind === kind && (!level || row.level === level)).length;
+  const [counts, gaps, memory] = KINDS.map((kind) => count(kind));
   const parts = [];
   if (counts) {
-    const little = count(true, "little");
-    parts.push(`${count(true, "changed")} of ${counts} counts changed by 1 % or more` +
+    const little = count("count", "little");
+    parts.push(`${count("count", "changed")} of ${counts} counts changed by 1 % or more` +
       (little ? `, and ${little} by less` : ", and no other changed"));
   }
-  if (gaps) parts.push(`${count(false, "changed")} of ${gaps} gaps changed by 1 % or more and beyond the noise`);
+  if (gaps) parts.push(`${count("gap", "changed")} of ${gaps} gaps changed by 1 % or more and beyond the noise`);
+  if (memory) {
+    const changed = count("memory", "changed");
+    parts.push(changed ? `the memory left changed in ${changed} of ${memory} loads` : "the memory left did not change");
+  }
   return parts.length ? `${parts.join("; ")}.` : "No series has values of both releases.";
 }
 
@@ -73,6 +89,15 @@ function findSteps(data, from, to) {
     const at = data.releases.indexOf(step.release);
     return at > before && at <= after;
   });
+}
+
+// What unwind info gives in the two releases, as a sentence, if it is recorded.
+function describeGives(data, from, to) {
+  const [before, after] = [data.gives[from], data.gives[to]];
+  if (!before || !after) return "";
+  const what = "to a backtrace from a host function (C API, on Linux)";
+  if (before === after) return `Unwind info gives the same in both ${what}: ${after}.`;
+  return `Unwind info gives ${after} in ${to} ${what}, and gave ${before} in ${from}.`;
 }
 
 // The machines and unwinders that lack a value of one of the releases.
@@ -192,7 +217,8 @@ function orderChoice(data, choice) {
     for (const name of names) form.elements[name].value = choice[name];
     const rows = compareReleases(data, choice.from, choice.to, choice);
     const same = rows.filter((row) => row.level === "same");
-    form.querySelector("output").textContent = summarize(rows);
+    const sentences = [summarize(rows), describeGives(data, choice.from, choice.to)];
+    form.querySelector("output").textContent = sentences.join(" ").trim();
     fillTable("differing", rows.filter((row) => row.level !== "same"));
     fillTable("same", same);
     form.querySelector("summary").textContent = `${same.length} values that did not change, or by less than the noise`;
