@@ -24,6 +24,7 @@ from scripts.base.schema import parse_json, read_json
 from scripts.history.read import read_history
 from scripts.report import tables, words
 from scripts.report.build import Report, Series, build_report
+from scripts.report.changes import COUNT_THRESHOLD
 
 # labels
 CHANGED = "gap-moved"
@@ -102,7 +103,6 @@ def build_gap_title(changed: Sequence[Series]) -> str:
     return f"{changed[0].verdict.release} {'; '.join(clauses)}"
 
 
-UPSTREAM_PERCENT = 1.0  # counts are exact, so a difference of 1 % is a change
 COUNTS = {  # name in the probe's JSON: name in the issue
     "instructions_to_remove": "instructions to deregister",
     "instructions_to_register": "instructions to register",
@@ -166,9 +166,8 @@ def build_upstream_issue(path: Path) -> Issue | None:
         ProbeOutputError: the file is not the probe's JSON.
     """
     release, differences = read_differences(path)
-    changed = [
-        difference for difference in differences if abs(difference.percent) >= UPSTREAM_PERCENT
-    ]
+    smallest = 100 * COUNT_THRESHOLD
+    changed = [difference for difference in differences if abs(difference.percent) >= smallest]
     changed.sort(key=lambda difference: abs(difference.percent), reverse=True)
     if not changed:
         print(f"No count of Wasmtime's dev release differs from {release} by 1 % or more.")

@@ -6,6 +6,7 @@ resolves the newest versions and writes them, so that every later clone installs
 passed the tests. `uv.lock` is not committed, because it contains the URL of a package index.
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ BLOCK = re.compile(r"^constraint-dependencies = \[.*?^\]$", re.MULTILINE | re.DO
 
 def main() -> int:
     """Resolve without the old constraints, then write new ones."""
+    argparse.ArgumentParser(prog="python -m scripts.constraints", description=__doc__).parse_args()
     text = PROJECT.read_text(encoding="utf-8")
     unconstrained = BLOCK.sub("", text)
     with tempfile.TemporaryDirectory() as folder:

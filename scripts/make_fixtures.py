@@ -4,6 +4,7 @@ The recorded history depends on their bytes: if a module changes, every benchmar
 a new version. Run `python -m scripts.make_fixtures` only to add a size.
 """
 
+import argparse
 from pathlib import Path
 
 from wasmtime import wat2wasm
@@ -56,6 +57,9 @@ def save_module(name: str, text: str) -> None:
 
 def main() -> None:
     """Write all modules."""
+    argparse.ArgumentParser(
+        prog="python -m scripts.make_fixtures", description=__doc__
+    ).parse_args()
     for functions in EXPORTED:
         save_module(f"functions-{functions}", write_module(functions))
         print(f"functions-{functions}: {functions} functions, {EXPORTED[functions]} exported")

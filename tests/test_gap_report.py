@@ -67,6 +67,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write results like the recorded ones, for libunwind and libgcc; return their folder."""
     folder = repository(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     write_results(folder, STORY, counts=COUNTS)
     flat = dict.fromkeys(STORY, FLAT)
     write_results(folder, flat, unwinder="system", counts=dict.fromkeys(STORY, LIBGCC))
@@ -138,8 +139,28 @@ def test_short_report_fits_a_terminal_and_starts_with_the_answer(
     assert "instead of 1,156,765 in 49.0.0" in first
     shown = "\n".join(lines)
     assert re.search(r"19.0.0 to 21.0.0 +2,501,125", shown)
+    assert "Last five releases: " in shown
+    assert not any(line.endswith(" ") for line in lines)
     assert "All go, up to 49.0.0: keep below f × T = " in shown
     assert "libgcc 12" not in shown  # one table
+
+
+@pytest.mark.parametrize("arguments", [("--details",), ("--releases",)])
+def test_details_have_whole_numbers_in_a_narrow_terminal(
+    arguments: tuple[str, ...],
+    results: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert results
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run(capsys, *arguments)[1].splitlines()
+    assert "linux-x86_64, LLVM libunwind (macOS path), 1x2000" in lines
+    assert any("16,331,575" in line for line in lines)
+    assert not any("…" in line for line in lines)
+    assert max(map(len, lines)) <= 80
+    monkeypatch.delenv("COLUMNS")
+    assert "1x2000  " in run(capsys, *arguments)[1]  # one table of all shapes
 
 
 def test_local_machine_comes_first_in_the_short_report(
@@ -291,12 +312,15 @@ def test_mistyped_name_is_an_error_with_a_suggestion(
     assert suggestion in error
 
 
-def test_filters_do_not_change_the_headline(
-    results: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_filters_limit_what_is_shown(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert results
-    full, filtered = run_json(capsys), run_json(capsys, "--since", "49.0.0", "--shape", "1x2000")
-    assert filtered["headline"] == full["headline"]
+    full, recent = run_json(capsys), run_json(capsys, "--since", "49.0.0")
+    assert recent["headline"] == full["headline"]
+    filtered = run_json(capsys, "--since", "49.0.0", "--shape", "1x2000")
+    assert filtered["headline"][0] == (
+        "macOS: 50.0.1 (#14304) made deregistering a module 1,611 times cheaper: 10,066 "
+        "instructions instead of 16,218,616 in 49.0.0 (shape 1x2000)."
+    )
     assert {row["release"] for row in filtered["rows"]} == {"49.0.0", "50.0.1"}
     assert {row["shape"] for row in filtered["rows"]} == {"1x2000"}
     assert run_json(capsys, "--size", "8")["rows"] == run_json(capsys, "--shape", "1000x8")["rows"]

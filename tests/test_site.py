@@ -564,9 +564,24 @@ def test_line_chart_has_every_point_and_its_threshold(size: tuple[int, int]) -> 
     assert {"ms", "FDEs", "too much", *(curve.name for curve in curves)} <= set(texts)
 
 
+def test_feed_has_an_entry_for_the_newest_release(tmp_path: Path, history: History) -> None:
+    feed = tmp_path / "regressions.xml"
+    feed.write_text('<feed xmlns="http://www.w3.org/2005/Atom"><title>a</title></feed>')
+    line = describe_recent(build_report(history))
+    grid.add_to_feed(tmp_path, "wasmtime-py", history.releases[-1], line)
+    root = ET.parse(feed).getroot()  # noqa: S314
+    atom = "{http://www.w3.org/2005/Atom}"
+    (entry,) = root.iter(f"{atom}entry")
+    assert entry.findtext(f"{atom}title") == f"50.0.1: {line}"
+    assert entry.findtext(f"{atom}id") == "tag:wasmtime-py.asv,2026-10-22:/50.0.1"
+    unchanged = feed.read_text()
+    grid.add_to_feed(tmp_path, "wasmtime-py", history.releases[-1], "")
+    assert feed.read_text() == unchanged
+
+
 def test_line_of_recent_releases_names_growth_and_falls(history: History) -> None:
     assert describe_recent(build_report(history)) == (
-        "Last five releases: no cost grew by 1 % or more; 4x real program +0.23 % in 46.0.1; "
+        "Last five releases: no cost grew by 1 % or more; real program +0.23 % in 46.0.1; "
         "50.0.1 17 times cheaper (#14304)."
     )
     key = SeriesKey("linux-x86_64", LLVM)

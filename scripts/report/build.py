@@ -142,7 +142,8 @@ def build_report(
     headline: list[str] = []
     if all_series:
         first = all_series[0]
-        headline = words.write_headline(history, first.eras_of(MAIN_SHAPE), first.verdict)
+        about = shape or MAIN_SHAPE
+        headline = words.write_headline(history, first.eras_of(about), first.verdict, about)
     newest = history.releases[-1].version
     if headline and newest not in history.newest_by_machine(machine):
         headline[0] += f" {newest} has not been measured yet."
@@ -174,7 +175,7 @@ def build_report(
             if shape in (None, row.shape) and position(row.release) >= oldest
         ],
         shapes=[shape] if shape else shapes,
-        not_measured=[*words.na_lines(history), *unchecked_machines(history)],
+        not_measured=[*words.na_lines(history, oldest), *unchecked_machines(history)],
         problems=[*history.left_out, *broken_laws(history), *words.contradicted_macs(history)],
         mac_registration=words.describe_mac_registration(history.releases),
         recorded_macs=list(words.recorded_mac_lines(history)),

@@ -1,6 +1,7 @@
 """The command line of the report."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,7 +20,7 @@ CHECK = (
     "exit with 0 if the newest pinned release did not change the cost, 1 if it did, 2 on any "
     "error, 3 if that is unknown, for example because it was not measured yet"
 )
-SHORT_WIDTH, DETAILS_WIDTH = 80, 200  # columns, if standard output is not a terminal
+SHORT_WIDTH, DETAILS_WIDTH = 80, 200  # columns, in a pipe, unless COLUMNS is set
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -57,6 +58,11 @@ def parse_shape(name: str) -> str:
     return by_functions.get(name, name)
 
 
+def choose_width(width: int) -> int | None:
+    """Return a width for output to a pipe; None if rich knows it from a terminal or COLUMNS."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else width
+
+
 def require_rows(history: History) -> None:
     """Check that the history has values.
 
@@ -83,7 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # a file that was left out may be the reason why a name is unknown
         print(*left_out, error, sep="\n", file=sys.stderr)
         return FAILED
-    is_terminal = sys.stdout.isatty()
     if options.format == "json":
         print(tables.to_json(report), end="")
     elif options.format == "csv":
@@ -93,8 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif options.format == "markdown":
         print(tables.to_markdown(report, releases=options.releases), end="")
     elif options.details or options.releases:
-        console = Console(width=None if is_terminal else DETAILS_WIDTH)
+        console = Console(width=choose_width(DETAILS_WIDTH))
         tables.print_details(report, console, releases=options.releases)
     else:
-        tables.print_short(report, Console(width=None if is_terminal else SHORT_WIDTH))
+        tables.print_short(report, Console(width=choose_width(SHORT_WIDTH)))
     return exit_code_of(report.verdicts, report.newest) if options.check else 0

@@ -25,6 +25,11 @@ class Step(NamedTuple):
     new: float
 
     @property
+    def load(self) -> str:
+        """What the count is of: a shape, or the real program, of which 4 copies are loaded."""
+        return self.shape.removeprefix("4x ")
+
+    @property
     def growth(self) -> float:
         """The relative difference; above 0 if the cost grew."""
         if not self.old:
@@ -43,11 +48,11 @@ def describe_recent(report: Report) -> str:
     if grown:
         most = max(grown, key=lambda step: step.growth)
         others = len({(step.release, step.shape) for step in grown}) - 1
-        parts = [f"{most.shape} {format_growth(most)} in {most.release} with {most.name}"]
+        parts = [f"{most.load} {format_growth(most)} in {most.release} with {most.name}"]
         parts += [f"{others} more costs grew by 1 % or more"] * (others > 0)
     if little:
         most = max(little, key=lambda step: step.growth)
-        parts.append(f"{most.shape} {format_growth(most)} in {most.release}")
+        parts.append(f"{most.load} {format_growth(most)} in {most.release}")
     parts += describe_falls(report, steps)
     return f"Last {NUMBERS.get(RECENT, RECENT)} releases: {'; '.join(parts)}."
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from scripts.report import words
 from scripts.report.build import Report, Series
 from scripts.report.changes import Change, Value
 from scripts.report.matrix import Cell, MeasuredCost
+from scripts.report.recent import describe_recent
 
 COLUMNS = {  # benchmarks by column heading
     "deregister": DEREGISTER,
@@ -66,23 +68,31 @@ def build_era_table(series: Series, shapes: Sequence[str], *, ranges: bool) -> T
         if not era.known:
             since = "unknown"
         rows.append([releases, *[era.shape] * (len(shapes) > 1), *cells, since])
-    only_shape = f", {shapes[0]}" if len(shapes) == 1 else ""
-    return TableText(f"{series.key.machine}, {series.name}{only_shape}", head, rows)
+    return TableText(name_table(series, shapes), head, rows)
 
 
-def build_release_table(report: Report, series: Series) -> TableText:
+def build_release_table(
+    report: Report, series: Series, shapes: Sequence[str], *, ranges: bool
+) -> TableText:
     """Return a table of the releases of one series, with a row for each release and shape."""
     by_release: dict[tuple[str, str], dict[str, Value]] = {}
     for row in report.rows:
-        if row.series == series.key and row.shape in report.shapes:
+        if row.series == series.key and row.shape in shapes:
             values = by_release.setdefault((row.release, row.shape), {})
             values[row.benchmark] = Value(row.value, row.low, row.high)
-    rows = [
-        [*key, *(format_value(name, values.get(name), True) for name in COLUMNS.values())]
-        for key, values in by_release.items()
-        if {DEREGISTER, GAP} & values.keys()
-    ]
-    return TableText(f"{series.key.machine}, {series.name}", ["release", "shape", *COLUMNS], rows)
+    rows = []
+    for (release, shape), values in by_release.items():
+        if {DEREGISTER, GAP} & values.keys():
+            cells = [format_value(name, values.get(name), ranges) for name in COLUMNS.values()]
+            rows.append([release, *[shape] * (len(shapes) > 1), *cells])
+    head = ["release", *["shape"] * (len(shapes) > 1), *COLUMNS]
+    return TableText(name_table(series, shapes), head, rows)
+
+
+def name_table(series: Series, shapes: Sequence[str]) -> str:
+    """Return the title of a table: the series, and the shape if it is the only one."""
+    only_shape = f", {shapes[0]}" if len(shapes) == 1 else ""
+    return f"{series.key.machine}, {series.name}{only_shape}"
 
 
 def format_value(benchmark: str, value: Value | None, ranges: bool) -> str:
@@ -117,7 +127,8 @@ def select_short_series(report: Report) -> list[Series]:
 def print_short(report: Report, console: Console) -> None:
     """Print the short report, at most 25 lines of 80 columns. It does not rely on colour."""
     say = make_line_printer(console)
-    for line in report.headline:
+    answer, *_, basis = report.headline * 2  # the table has the times between them
+    for line in dict.fromkeys([answer, basis, describe_recent(report)]):
         say(line)
     shapes = report.shapes if len(report.shapes) == 1 else [MAIN_SHAPE]
     for series in select_short_series(report):
@@ -143,11 +154,11 @@ def describe_exceptions() -> str:
 def print_details(report: Report, console: Console, *, releases: bool) -> None:
     """Print the full report: all series and shapes, advice by platform, changes and problems."""
     say = make_line_printer(console)
-    for line in report.headline:
+    for line in [*report.headline, describe_recent(report)]:
         say(line)
     for series in report.series:
-        table = build_era_table(series, report.shapes, ranges=True)
-        print_table(build_release_table(report, series) if releases else table, console)
+        for table in choose_tables(report, series, console, releases=releases):
+            print_table(table, console)
     say(LEGEND)
     for heading, sentences in build_sections(report).items():
         say("")
@@ -156,17 +167,57 @@ def print_details(report: Report, console: Console, *, releases: bool) -> None:
             say(f"  {sentence}")
 
 
+def choose_tables(
+    report: Report, series: Series, console: Console, *, releases: bool
+) -> Iterator[TableText]:
+    """Yield one table of a series with ranges, or a narrow one for each shape if it is too wide."""
+
+    def build(shapes: Sequence[str], *, ranges: bool) -> TableText:
+        if releases:
+            return build_release_table(report, series, shapes, ranges=ranges)
+        return build_era_table(series, shapes, ranges=ranges)
+
+    whole = build(report.shapes, ranges=True)
+    if measure_width(whole, console) <= console.width:
+        yield whole
+        return
+    for shape in report.shapes:
+        table = build([shape], ranges=False)
+        if table.rows:
+            yield table
+
+
 def make_line_printer(console: Console) -> Any:
     """Return a function that prints a line, wrapped at spaces to the width of the console."""
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
+        indent = line[: len(line) - len(line.lstrip())]
+        wrapped = textwrap.fill(
+            line, console.width, subsequent_indent=indent, break_long_words=False,
+            break_on_hyphens=False,
+        )  # fmt: skip
+        console.print(wrapped, highlight=False, markup=False, soft_wrap=True)
 
     return say
 
 
 def print_table(table: TableText, console: Console) -> None:
-    """Print a table with names aligned left and numbers right."""
+    """Print a table with names aligned left and numbers right. No number is ever cut off."""
+    width = measure_width(table, console)
+    console.print()
+    with console.capture() as capture:
+        console.print(lay_out(table), width=width, crop=False)
+    for line in capture.get().splitlines():
+        console.out(line.rstrip(), highlight=False)
+
+
+def measure_width(table: TableText, console: Console) -> int:
+    """Return how many columns a table needs."""
+    return console.measure(lay_out(table), options=console.options.update(width=1000)).maximum
+
+
+def lay_out(table: TableText) -> Table:
+    """Return a table for printing."""
     grid = Table(
         title=table.title, title_style="bold", title_justify="left", box=None, pad_edge=False
     )
@@ -175,8 +226,7 @@ def print_table(table: TableText, console: Console) -> None:
         grid.add_column(column, justify="left" if left else "right", no_wrap=True)
     for row in table.rows:
         grid.add_row(*row)
-    console.print()
-    console.print(grid)
+    return grid
 
 
 def build_sections(report: Report) -> dict[str, list[str]]:
@@ -248,10 +298,12 @@ def matrix_lines(report: Report) -> Iterator[str]:
 
 def to_markdown(report: Report, *, releases: bool = False) -> str:
     """Return the full report as Markdown, for a pull request or an issue."""
-    lines = [*report.headline, ""]
+    lines = [*report.headline, describe_recent(report), ""]
     for series in report.series:
         table = build_era_table(series, report.shapes, ranges=True)
-        title, head, rows = build_release_table(report, series) if releases else table
+        if releases:
+            table = build_release_table(report, series, report.shapes, ranges=True)
+        title, head, rows = table
         ruled = (head, ["---", *["--:"] * (len(head) - 1)], *rows)
         lines += [f"### {title}", "", *(f"| {' | '.join(row)} |" for row in ruled), ""]
     lines += [LEGEND, ""]
@@ -264,6 +316,7 @@ def to_json(report: Report) -> str:
     """Return all values and conclusions as JSON."""
     content = {
         "headline": report.headline,
+        "recent": describe_recent(report),
         "series": [to_json_value(series) for series in report.series],
         "columns": to_json_value(report.columns),
         "matrix": {

@@ -37,10 +37,17 @@ def format_span(first: str, last: str) -> str:
     return " to ".join(dict.fromkeys((first, last)))
 
 
-def write_headline(history: History, eras: Sequence[Era], verdict: Verdict) -> list[str]:
-    """Return the headline: the newest change in instructions and in time, and its basis."""
+def name_load(shape: str) -> str:
+    """Return a shape in words, such as `1000 modules of 8 functions`; others by their name."""
+    return MAIN if shape == MAIN_SHAPE else f"shape {shape}"
+
+
+def write_headline(
+    history: History, eras: Sequence[Era], verdict: Verdict, shape: str = MAIN_SHAPE
+) -> list[str]:
+    """Return the headline on a shape: the newest change in cost and in time, and its basis."""
     if not eras:
-        return [f"No cost was measured for {MAIN}."]
+        return [f"No cost was measured for {name_load(shape)}."]
     where = name_headline_platform(history, verdict.series)
     now, before = eras[-1], next((era for era in eras[-2::-1] if era.known), None)
     if not now.known or now.last != verdict.release:
@@ -68,8 +75,9 @@ def describe_cost_change(before: Era | None, now: Era) -> str:
     show, unit = (format_count, " instructions") if counted else (format_ratio, " the time without")
     cost = f"{show(now.values[benchmark].value)}{unit}"
     action = "deregistering a module" if counted else "unloading modules with unwind info"
+    load = name_load(now.shape)
     if before is None or now.change is None or benchmark not in before.values:
-        return f"in {format_span(now.first, now.last)}, {action} takes {cost} ({MAIN})."
+        return f"in {format_span(now.first, now.last)}, {action} takes {cost} ({load})."
     old, new = now.change.shapes.get(
         now.shape, (before.values[benchmark].value, now.values[benchmark].value)
     )
@@ -77,7 +85,7 @@ def describe_cost_change(before: Era | None, now: Era) -> str:
     earlier = f"{show(old)} in {now.change.previous}"
     return (
         f"{now.change.release}{reasons} made {action} {compare_costs(old, new)}: "
-        f"{cost} instead of {earlier} ({MAIN})."
+        f"{cost} instead of {earlier} ({load})."
     )
 
 
@@ -205,12 +213,16 @@ def describe_own_verdict(verdict: Verdict) -> str:
     return f"{verdict.release} {changed} the cost{against}."
 
 
-def na_lines(history: History) -> Iterator[str]:
-    """Yield a line for each series, with its releases that have no values."""
+def na_lines(history: History, oldest: int = 0) -> Iterator[str]:
+    """Yield a line for each series, with its releases that have no values.
+
+    `oldest` is the position of the first release that is looked at.
+    """
     with_values = {(row.series, row.release) for row in history.rows}
     by_series: dict[SeriesKey, list[str]] = {}
     for measured in sorted(history.measured, key=lambda item: history.positions[item.release]):
-        if (measured.series, measured.release) not in with_values:
+        is_shown = history.positions[measured.release] >= oldest
+        if is_shown and (measured.series, measured.release) not in with_values:
             by_series.setdefault(measured.series, []).append(measured.release)
     for (machine, unwinder), releases in by_series.items():
         name = name_unwinder(history.machines[machine], unwinder)

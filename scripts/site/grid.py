@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from asv.graph import Graph
 from asv.util import UserError, geom_mean_na
+from markupsafe import Markup
 
 from scripts.base.files import write_atomically
 from scripts.history.benchmarks import LIBRARY, TRACKED
+from scripts.releases.pins import Release
 from scripts.report.build import Series
 from scripts.site.pages import FRONT, RELEASES
 
@@ -41,6 +43,29 @@ def move_grid(site: Path) -> None:
         entries = feed.read_text(encoding="utf-8")
         write_atomically(feed, entries.replace(f"{FRONT}#", f"{GRID}#"))
     write_atomically(error, error.read_text(encoding="utf-8").replace("</body>", HINT))
+
+
+def add_to_feed(site: Path, project: str, release: Release, line: str) -> None:
+    """Add an entry to asv's feed of regressions, which is empty if there are none.
+
+    Args:
+        site: the published site.
+        project: its name.
+        release: the newest release, which gives the entry its id, so that a reader sees it once.
+        line: what the last releases changed; nothing is added without it.
+    """
+    feed = site / FEED
+    if not line or not feed.exists():
+        return
+    entry = Markup(
+        "<entry><id>tag:{project}.asv,{day}:/{release}</id><title>{release}: {line}</title>"
+        "<updated>{time}</updated><link href='{page}'/><content>{line}</content></entry>"
+    ).format(
+        project=project, day=release.time[:10], time=release.time, release=release.version,
+        line=line, page=RELEASES,
+    )  # fmt: skip
+    entries = feed.read_text(encoding="utf-8")
+    write_atomically(feed, entries.replace("</feed>", f"{entry}</feed>"))
 
 
 def hide_benchmarks(benchmarks: Any) -> None:

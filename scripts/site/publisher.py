@@ -9,10 +9,17 @@ from scripts.history.read import read_history
 from scripts.releases.repo import ReleaseRepo
 from scripts.report import words
 from scripts.report.build import build_report
+from scripts.report.recent import describe_recent
 from scripts.site import pages
 from scripts.site.busy_chart import build_busy_chart
 from scripts.site.charts import name_series
-from scripts.site.grid import count_regressions, hide_benchmarks, move_grid, write_thumbnails
+from scripts.site.grid import (
+    add_to_feed,
+    count_regressions,
+    hide_benchmarks,
+    move_grid,
+    write_thumbnails,
+)
 
 
 class GapPage(OutputPublisher):
@@ -41,6 +48,7 @@ class GapPage(OutputPublisher):
             write_thumbnails(site, graphs, benchmarks, report.series[0])
         else:
             pages.write_empty(site, conf.project, history)
+        add_to_feed(site, conf.project, history.releases[-1], describe_recent(report))
         pages.write_releases(site, conf.project, shown, history, count_regressions(site))
         pages.write_redirect(site)
         cls.problems = list(report.problems)
