@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.base.files import write_atomically
@@ -19,9 +20,10 @@ PROJECT = Path("pyproject.toml")
 BLOCK = re.compile(r"^constraint-dependencies = \[.*?^\]$", re.MULTILINE | re.DOTALL)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Resolve without the old constraints, then write new ones."""
-    argparse.ArgumentParser(prog="python -m scripts.constraints", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m scripts.constraints", description=__doc__)
+    parser.parse_args(arguments)
     text = PROJECT.read_text(encoding="utf-8")
     unconstrained = BLOCK.sub("", text)
     with tempfile.TemporaryDirectory() as folder:

@@ -5,6 +5,7 @@ a new version. Run `python -m scripts.make_fixtures` only to add a size.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from wasmtime import wat2wasm
@@ -55,11 +56,10 @@ def save_module(name: str, text: str) -> None:
     path.with_suffix(".wasm").write_bytes(wat2wasm(text))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write all modules."""
-    argparse.ArgumentParser(
-        prog="python -m scripts.make_fixtures", description=__doc__
-    ).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m scripts.make_fixtures", description=__doc__)
+    parser.parse_args(arguments)
     for functions in EXPORTED:
         save_module(f"functions-{functions}", write_module(functions))
         print(f"functions-{functions}: {functions} functions, {EXPORTED[functions]} exported")

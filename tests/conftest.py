@@ -74,6 +74,12 @@ def accept_interrupts() -> None:
         signal.signal(signal.SIGHUP, lambda *_: None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def have_no_width() -> None:
+    """Remove the width of the terminal, which pytest-xdist sets and commands would wrap to."""
+    os.environ.pop("COLUMNS", None)
+
+
 @pytest.fixture(autouse=True)
 def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run each test in the root folder, because paths such as `pins.PINS` are relative to it."""

@@ -67,7 +67,6 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write results like the recorded ones, for libunwind and libgcc; return their folder."""
     folder = repository(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COLUMNS", raising=False)
     write_results(folder, STORY, counts=COUNTS)
     flat = dict.fromkeys(STORY, FLAT)
     write_results(folder, flat, unwinder="system", counts=dict.fromkeys(STORY, LIBGCC))

@@ -205,6 +205,7 @@ def print_table(table: TableText, console: Console) -> None:
     """Print a table with names aligned left and numbers right. No number is ever cut off."""
     width = measure_width(table, console)
     console.print()
+    console.out(table.title, style="bold", highlight=False)
     with console.capture() as capture:
         console.print(lay_out(table), width=width, crop=False)
     for line in capture.get().splitlines():
@@ -217,10 +218,8 @@ def measure_width(table: TableText, console: Console) -> int:
 
 
 def lay_out(table: TableText) -> Table:
-    """Return a table for printing."""
-    grid = Table(
-        title=table.title, title_style="bold", title_justify="left", box=None, pad_edge=False
-    )
+    """Return a table for printing, without its title."""
+    grid = Table(box=None, pad_edge=False)
     for column in table.head:
         left = column in ("release", "releases", "shape", "since")
         grid.add_column(column, justify="left" if left else "right", no_wrap=True)
