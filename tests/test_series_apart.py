@@ -22,9 +22,22 @@ def test_memory_is_a_series_of_its_own_with_its_cause() -> None:
         Row(KEY, release, f"{MEMORY}{ON}", "30 engines", value) for release, value in left.items()
     ]
     report = build_report(make_history([*FLAT, *rows]))
-    more, less = report.memory
-    assert "48.0.0 leaves 2.40 MB, more than the 1.10 MB of 47.0.1 (#13912" in more
-    assert "49.0.0 leaves 0.70 MB, less than the 2.40 MB of 48.0.0 (#14314" in less
+    assert report.memory
+    assert report.memory.short == (
+        "48.0.0 keeps more; 49.0.0 keeps less; "
+        "no other release of 36.0.0 to 50.0.1 changed it (linux)."
+    )
+    more, less = report.memory.lines
+    assert more.startswith(
+        "48.0.0 leaves more memory than 47.0.1 after 30 engines: 2.40 MB instead of 1.10 MB (#13912"
+    )
+    assert less.startswith(
+        "49.0.0 leaves less memory than 48.0.0 after 30 engines: 0.70 MB instead of 2.40 MB (#14314"
+    )
+    assert build_report(make_history(FLAT)).memory is None
+    flat = [row._replace(value=1e6) for row in rows]
+    unchanged = build_report(make_history([*FLAT, *flat])).memory
+    assert unchanged == ("no release of 36.0.0 to 50.0.1 changed it (linux).", [])
     assert report.changes == []
     assert exit_code_of(report.verdicts, "50.0.1") == 0
     assert len(report.series[0].eras) == 1

@@ -24,7 +24,7 @@ from scripts.report.changes import (
 from scripts.report.fit import Fit, fit_entries, read_curves
 from scripts.report.law import broken_laws, unchecked_machines
 from scripts.report.matrix import Cell, Column, build_matrix
-from scripts.report.memory import memory_lines
+from scripts.report.memory import MemorySummary, summarize_memory
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Report:
         fits: nanoseconds per table entry, by machine.
         curves: the rates by table size of machines that measured a busy process.
         benefits: what unwind info gives by release, as sentences.
-        memory: releases that leave more or less memory than the one before, as sentences.
+        memory: releases that leave more or less memory than the one before; None if unrecorded.
         rows: every value, for CSV and JSON.
         shapes: the shapes to show, in order.
         not_measured: releases without values, by series, and machines with unchecked counts.
@@ -81,7 +81,7 @@ class Report:
     fits: list[Fit]
     curves: dict[str, Curves]
     benefits: list[str]
-    memory: list[str]
+    memory: MemorySummary | None
     rows: list[Row]
     shapes: list[str]
     not_measured: list[str]
@@ -168,7 +168,7 @@ def build_report(
         fits=fit_entries(history, eras),
         curves=read_curves(history),
         benefits=list(benefit_lines(history)),
-        memory=list(memory_lines(history)),
+        memory=summarize_memory(history),
         rows=[
             row
             for row in history.rows

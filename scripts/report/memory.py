@@ -3,7 +3,8 @@
 Memory is a series of its own: it starts no era, and does not decide `--check` or the advice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from packaging.version import Version
 
@@ -12,30 +13,71 @@ from scripts.history.benchmarks import MEMORY_ON
 from scripts.history.memory import MemoryChange, find_memory_changes
 from scripts.history.read import History
 from scripts.history.rows import SeriesKey
+from scripts.report import words
 from scripts.report.changes import UPSTREAM, UpstreamChange, UpstreamFile
 
 
-def memory_lines(history: History) -> Iterator[str]:
-    """Yield a sentence for each change with unwind info on, by series and load."""
+class MemoryGroup(NamedTuple):
+    """The same change of memory in several series: a release, a load, and the direction."""
+
+    previous: str
+    release: str
+    load: str
+    is_worse: bool
+
+
+class MemorySummary(NamedTuple):
+    """What the releases changed, in short, and as a sentence for each change."""
+
+    short: str
+    lines: list[str]
+
+
+def summarize_memory(history: History) -> MemorySummary | None:
+    """Return the changes with unwind info on, or None if memory is not recorded."""
     values: dict[tuple[SeriesKey, str], list[tuple[str, float]]] = {}
     for row in history.rows:
         if row.benchmark == MEMORY_ON:
             values.setdefault((row.series, row.shape), []).append((row.release, row.value))
-    for ((machine, unwinder), load), by_release in values.items():
+    if not values:
+        return None
+    groups: dict[MemoryGroup, list[tuple[SeriesKey, MemoryChange]]] = {}
+    for (series, load), by_release in values.items():
         for change in find_memory_changes(by_release):
-            yield f"{machine}, {unwinder.name}, {load}: {describe_memory_change(change)}"
+            group = MemoryGroup(change.previous, change.release, load, change.is_worse)
+            groups.setdefault(group, []).append((series, change))
+    position = history.positions.__getitem__
+    ordered = sorted(groups, key=lambda group: position(group.release))
+    releases = sorted({release for each in values.values() for release, _ in each}, key=position)
+    span = words.format_span(releases[0], releases[-1])
+    steps = [f"{group.release} keeps {'more' if group.is_worse else 'less'}" for group in ordered]
+    other = "no other release" if steps else "no release"
+    parts = [*dict.fromkeys(steps), f"{other} of {span} changed it"]
+    machines = ", ".join(dict.fromkeys(key.machine for key, _ in values))
+    lines = [describe_group(group, groups[group]) for group in ordered]
+    return MemorySummary(f"{'; '.join(parts)} ({machines}).", lines)
 
 
-def describe_memory_change(change: MemoryChange) -> str:
-    """Return a change of the memory left with its known cause."""
+def describe_group(group: MemoryGroup, found: Sequence[tuple[SeriesKey, MemoryChange]]) -> str:
+    """Return the same change of several series as a sentence, with its known causes."""
+    changes = [change for _, change in found]
     causes = "; ".join(
-        f"#{cause['pull_request']}: {cause['what']}" for cause in find_memory_causes(change)
+        f"#{cause['pull_request']}: {cause['what']}" for cause in find_memory_causes(changes[0])
     )
-    verb = "more" if change.is_worse else "less"
+    verb = "more" if group.is_worse else "less"
+    where = ", ".join(f"{machine} with {unwinder.name}" for (machine, unwinder), _ in found)
     return (
-        f"{change.release} leaves {change.after / 1e6:.2f} MB, {verb} than the "
-        f"{change.before / 1e6:.2f} MB of {change.previous} ({causes or 'no cause is known'})"
+        f"{group.release} leaves {verb} memory than {group.previous} after {group.load}: "
+        f"{format_megabytes([change.after for change in changes])} instead of "
+        f"{format_megabytes([change.before for change in changes])} "
+        f"({causes or 'no cause is known'}), on {where}"
     )
+
+
+def format_megabytes(amounts: Sequence[float]) -> str:
+    """Return amounts in bytes as megabytes, such as `1.12 to 1.25 MB`."""
+    ends = dict.fromkeys(f"{amount / 1e6:.2f}" for amount in (min(amounts), max(amounts)))
+    return f"{' to '.join(ends)} MB"
 
 
 def find_memory_causes(change: MemoryChange) -> list[UpstreamChange]:

@@ -273,7 +273,9 @@ def build_sections(report: Report) -> dict[str, list[str]]:
             for rule in advice.describe_rules(curves)
         ],
         "What unwind info gives to users of the C API and wasmtime-py": report.benefits,
-        "Memory left after modules are dropped": report.memory,
+        "Memory left after modules are dropped": (
+            [report.memory.short, *report.memory.lines] if report.memory else []
+        ),
         "Not measured": report.not_measured,
         "Problems": report.problems,
     }
@@ -326,7 +328,7 @@ def to_json(report: Report) -> str:
         "problems": report.problems,
         "not_measured": report.not_measured,
         "benefits": report.benefits,
-        "memory": report.memory,
+        "memory": to_json_value(report.memory),
         "wheels": report.mac_registration,
         "rows": [dict(zip(CSV_COLUMNS, build_csv_row(row), strict=True)) for row in report.rows],
     }
