@@ -258,6 +258,8 @@ def read_caches() -> dict[str, str] | None:
         return {name: size for name, size in sizes.items() if size} or None
     caches = {}
     for folder in sorted(CACHES.glob("index*")):
+        if not (folder / "size").exists():  # qemu does not state it
+            continue
         names = ("level", "type", "size")
         level, kind, size = ((folder / name).read_text("ascii").strip() for name in names)
         caches[f"L{level} {kind}"] = size
