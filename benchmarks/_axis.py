@@ -30,6 +30,11 @@ class Unwinder(NamedTuple):
     stand_in: str = ""
     by_default: bool = True
 
+    @property
+    def is_by_function(self) -> bool:
+        """Whether it can register function by function only, on every host."""
+        return self.sections is False
+
 
 LIBGCC = Unwinder("system", "Linux", "libgcc", "libgcc", sections=True)
 APPLE = Unwinder("system", "macOS", "Apple libunwind", "libunwind")

@@ -10,17 +10,18 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 from asv.config import Config
 from asv.util import UserError
-from msgspec import Meta, Struct
+from msgspec import Struct
 from packaging.version import Version
 
-from scripts.base.schema import parse_json, read_json
+from scripts.base.schema import parse_json
+from scripts.history.dev_build import REGISTER, REMOVE, ProbeOutputError, read_builds
 from scripts.history.read import read_history
 from scripts.report import tables, words
 from scripts.report.build import Report, Series, build_report
@@ -104,36 +105,9 @@ def build_gap_title(changed: Sequence[Series]) -> str:
 
 
 COUNTS = {  # name in the probe's JSON: name in the issue
-    "instructions_to_remove": "instructions to deregister",
-    "instructions_to_register": "instructions to register",
+    REMOVE: "instructions to deregister",
+    REGISTER: "instructions to register",
 }
-
-
-Count = Annotated[float, Meta(ge=0, lt=1e15)]
-
-
-class Build(Struct, frozen=True):
-    """The counts of one module under one build, from the probe's JSON.
-
-    The downloaded library ran in the process that wrote the JSON, so the content is not trusted.
-    """
-
-    build: str
-    module: str
-    modules: Annotated[int, Meta(gt=0, lt=10**6)]  # modules loaded
-    counts: dict[str, dict[str, Count]]
-
-    def __post_init__(self) -> None:
-        """Raise ValueError if a count is missing."""
-        if not all(str(self.modules) in self.counts.get(name, ()) for name in COUNTS):
-            raise ValueError(f"no count with {self.modules} modules loaded")
-
-
-Builds = Annotated[list[Build], Meta(min_length=2, max_length=100)]
-
-
-class ProbeOutputError(UserError):
-    """The file of --upstream is not the probe's JSON."""
 
 
 @dataclass(frozen=True)
@@ -205,32 +179,15 @@ def read_differences(path: Path) -> tuple[str, list[Difference]]:
     Raises:
         ProbeOutputError: the file does not list each module under a pinned release and a library.
     """
-    remedy = "See the log of the job that wrote it."
-    try:
-        builds = read_json(path, Builds, remedy)
-        return builds[0].build, list(compare_builds(builds))
-    except UserError as error:
-        raise ProbeOutputError(str(error)) from error
-    except ValueError as error:
-        raise ProbeOutputError(f"{path} is not the probe's JSON: {error}. {remedy}") from error
-
-
-def compare_builds(builds: Sequence[Build]) -> Iterator[Difference]:
-    """Yield the difference between the two builds of each module, for every count.
-
-    Raises:
-        ValueError: the list does not alternate between a release and a library, module by module.
-    """
-    release = builds[0].build
-    if len(builds) % 2 or not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", release):
-        raise ValueError("it does not have two builds for each module, the first one a release")
-    for before, after in zip(builds[::2], builds[1::2], strict=True):
-        key = before.build, before.module, before.modules
-        if key != (release, after.module, after.modules):
-            raise ValueError("the builds of a module do not belong together")
-        for name, count in COUNTS.items():
-            was, now = (build.counts[name][str(build.modules)] for build in (before, after))
-            yield Difference(sanitize_text(after.module), count, after.modules, was, now)
+    pairs = read_builds(path)
+    differences = [
+        Difference(
+            sanitize_text(after.module), title, after.modules, before.count(name), after.count(name)
+        )
+        for before, after in pairs
+        for name, title in COUNTS.items()
+    ]
+    return pairs[0][0].build, differences
 
 
 def sanitize_text(text: str) -> str:

@@ -6,9 +6,9 @@ from scripts.cost.benefit import (
     UNKNOWN,
     UNRECORDED,
     Backtrace,
-    Basis,
     Benefit,
     Embedder,
+    Evidence,
     Finding,
     describe_loss,
     find_benefit,
@@ -25,7 +25,7 @@ from scripts.cost.benefit import (
     ],
 )
 def test_record_decides_for_users_of_the_c_api(backtrace: Backtrace, benefit: Benefit) -> None:
-    expected = Finding(benefit, Basis.MEASURED)
+    expected = Finding(benefit, Evidence.MEASURED)
     assert find_benefit(Embedder.C_API, "30.0.0", backtrace) == expected
     # a Mac that was measured needs no inference
     measured = find_benefit(Embedder.C_API, "30.0.0", backtrace, apple_silicon=True)
@@ -41,24 +41,24 @@ def test_benefit_is_unknown_without_a_complete_record(backtrace: Backtrace) -> N
 @pytest.mark.parametrize("backtrace", [UNRECORDED, Backtrace(0, 0), Backtrace(5, 1)])
 def test_rust_programs_do_not_depend_on_the_library_in_the_wheels(backtrace: Backtrace) -> None:
     finding = find_benefit(Embedder.RUST, "30.0.0", backtrace)
-    assert finding == Finding(Benefit.ALL, Basis.INFERRED)
+    assert finding == Finding(Benefit.ALL, Evidence.INFERRED)
 
 
 @pytest.mark.parametrize("embedder", Embedder)
 def test_apple_silicon_has_no_benefit_before_50_0_0(embedder: Embedder) -> None:
-    nothing = Finding(Benefit.NOTHING, Basis.INFERRED, serves_profilers=False)
+    nothing = Finding(Benefit.NOTHING, Evidence.INFERRED, serves_profilers=False)
     assert find_benefit(embedder, "49.0.0", apple_silicon=True) == nothing
     assert find_benefit(embedder, "50.0.0", apple_silicon=True) != nothing
     assert find_benefit(embedder, "49.0.0", apple_silicon=False) != nothing
 
 
 def test_sentences_say_what_is_lost_and_how_it_is_known() -> None:
-    measured = {benefit: Finding(benefit, Basis.MEASURED) for benefit in Benefit}
+    measured = {benefit: Finding(benefit, Evidence.MEASURED) for benefit in Benefit}
     nothing = describe_loss(measured[Benefit.NOTHING])
     assert "Nothing is lost for backtraces and exceptions from a host function" in nothing
     assert "(measured)" in nothing
     assert "A profiler inside the process" in nothing
-    inferred = describe_loss(Finding(Benefit.NOTHING, Basis.INFERRED, False))
+    inferred = describe_loss(Finding(Benefit.NOTHING, Evidence.INFERRED, False))
     assert "(inferred)" in inferred
     assert "profiler" not in inferred
     behind = "and all behind them"

@@ -70,7 +70,9 @@ STEPS = {  # every step that runs a shell, and where a test or `.ci/run` runs it
     ADD_SDKS: "here",
     "Download the archive": "here, from a fake gh",
     "Unpack the library": "here",
+    "Name the build": "here",
     "Count the library against the newest pinned release": "here",
+    "Record the counts of the dev release": "here",
     "Open an issue when a count changed upstream": "here",
     TOOLS: "here",
     COMPARE: "here",
@@ -608,6 +610,8 @@ def test_new_sdks_are_added_and_pushed(tmp_path: Path) -> None:
     assert runner.git("status", "--porcelain") == ""
 
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HEADER = "wasmtime-dev-x86_64-linux-c-api/include/wasmtime.h"
 LIB = "wasmtime-dev-x86_64-linux-c-api/lib/libwasmtime.so"  # as in Wasmtime's archives
 
 
@@ -636,11 +640,16 @@ def path_with(program: Path, command: str) -> str:
 
 @linux
 def test_library_is_unpacked_from_the_downloaded_archive(tmp_path: Path) -> None:
-    members = {LIB: b"library", LIB.replace("lib/", "min/lib/"): b"other", "../lib/x": b"other"}
+    members = {
+        LIB: b"library", LIB.replace("lib/", "min/lib/"): b"other", "../lib/x": b"other",
+        HEADER: b'//\n#define WASMTIME_VERSION "51.0.0"\n#define WASMTIME_VERSION_MINOR 0\n',
+    }  # fmt: skip
     archive = shlex.quote(str(write_archive(tmp_path / "archive", members)))
-    # the step runs `gh release download dev --repo … --pattern … --output FILE`
+    # the step runs `gh api …`, and `gh release download dev --repo … --pattern … --output FILE`
     path = path_with(
-        tmp_path / "bin/gh", f'[ "$1 $2 $3" = "release download dev" ]; cp {archive} "$9"'
+        tmp_path / "bin/gh",
+        f'''if [ "$1" = api ]; then echo {COMMIT}; exit; fi
+[ "$1 $2 $3" = "release download dev" ]; cp {archive} "$9"''',
     )
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -651,8 +660,11 @@ def test_library_is_unpacked_from_the_downloaded_archive(tmp_path: Path) -> None
     assert run_step(download, tmp_path, temporary, PATH=path, ARCHIVE="*.xz").returncode == 0
     assert run_step("Unpack the library", tmp_path, temporary).returncode == 0
     assert (temporary / "libwasmtime.so").read_bytes() == b"library"
-    files = {"step.sh", "archive.tar.xz", "libwasmtime.so"}  # nothing else was unpacked
+    files = {"step.sh", "archive.tar.xz", "libwasmtime.so", "commit"}  # nothing else was unpacked
     assert {file.name for file in temporary.iterdir()} == files
+    assert run_step("Name the build", tmp_path, temporary).returncode == 0
+    named = json.loads((temporary / "build.json").read_text())
+    assert named == {"version": "51.0.0", "commit": COMMIT}
 
 
 @linux
@@ -717,6 +729,17 @@ def test_changed_count_in_an_archive_opens_an_upstream_issue(
         assert runner.step(step, PATH=os.environ["PATH"]).returncode == 0
     (issue,) = issues(github)
     assert issue["title"].startswith("Wasmtime's dev release differs from 49.0.0: instructions to ")
+    (runner.temporary / "upstream/build.json").write_text(
+        json.dumps({"version": "50.0.1", "commit": COMMIT})
+    )
+    for _ in range(2):  # the second time there is nothing new to push
+        assert runner.step("Record the counts of the dev release").returncode == 0
+    assert runner.git("log", "--format=%s", "-1", "origin/main") == (
+        "Record the dev build of Wasmtime 50.0.1 at 01234567\n"
+    )
+    recorded = json.loads(runner.git("show", "origin/main:results/dev.json"))
+    # the same as in results/ for the release, which is not pinned in this clone
+    assert recorded["counts"]["libunwind"]["1000x8"]["deregister"] == pytest.approx(68_043, 0.001)
     assert re.search(
         r"\| `functions-8.wasm` \| instructions to deregister \| \d+ \| [\d,]+ \| [\d,]+ ",
         issue["body"],

@@ -32,7 +32,7 @@ class Embedder(Enum):
     C_API = "C, Python, Go or .NET"
 
 
-class Basis(Enum):
+class Evidence(Enum):
     """The source of a benefit."""
 
     MEASURED = "measured"
@@ -57,18 +57,18 @@ class Finding(NamedTuple):
 
     Attributes:
         benefit: how far a backtrace from a host function gets.
-        basis: the source.
+        evidence: the source.
         serves_profilers: whether a profiler inside the process, which interrupts wasm code, gets
             through the wasm frames: it does not need to get through Wasmtime's library first.
     """
 
     benefit: Benefit
-    basis: Basis
+    evidence: Evidence
     serves_profilers: bool = True
 
 
 UNRECORDED = Backtrace(None, None)
-UNKNOWN = Finding(Benefit.UNKNOWN, Basis.NONE)
+UNKNOWN = Finding(Benefit.UNKNOWN, Evidence.NONE)
 
 
 def find_benefit(
@@ -89,12 +89,12 @@ def find_benefit(
     """
     stops_at_wasm = apple_silicon and Version(release) < SIGNED_SINCE
     if None not in backtrace and embedder is Embedder.C_API:
-        return Finding(_read_backtrace(backtrace), Basis.MEASURED, not stops_at_wasm)
+        return Finding(_read_backtrace(backtrace), Evidence.MEASURED, not stops_at_wasm)
     if stops_at_wasm:
-        return Finding(Benefit.NOTHING, Basis.INFERRED, serves_profilers=False)
+        return Finding(Benefit.NOTHING, Evidence.INFERRED, serves_profilers=False)
     # Cargo compiles Wasmtime with unwind tables unless the program sets panic=abort, so nothing
     # but wasm frames can stop a backtrace. The record is of the library in the wheels.
-    return Finding(Benefit.ALL, Basis.INFERRED) if embedder is Embedder.RUST else UNKNOWN
+    return Finding(Benefit.ALL, Evidence.INFERRED) if embedder is Embedder.RUST else UNKNOWN
 
 
 def _read_backtrace(backtrace: Backtrace) -> Benefit:
@@ -106,7 +106,7 @@ def _read_backtrace(backtrace: Backtrace) -> Benefit:
 
 def describe_loss(finding: Finding) -> str:
     """Return what a program loses if it turns unwind info off, as sentences."""
-    source = f" ({finding.basis.value})"
+    source = f" ({finding.evidence.value})"
     if finding.benefit is Benefit.UNKNOWN:
         return "It is unknown how far a native backtrace from a host function gets in this release."
     if finding.benefit is Benefit.NOTHING:

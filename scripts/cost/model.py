@@ -154,12 +154,10 @@ def unload(
     return deregister(fdes, residents + others, 0, registration)
 
 
-def estimate_fdes(functions: int, release: str, exported: int = 0) -> int:
-    """Return the FDEs of a module with one function type. 22.0.0 removed one for each export."""
-    trampolines = 1 if Version(release) >= ONE_TRAMPOLINE_SINCE else 2
-    return functions + trampolines * exported + 1
-
-
 def estimate_fixture_fdes(functions: int, release: str) -> int:
-    """Return the FDEs of the fixture with that many functions."""
-    return estimate_fdes(functions, release, EXPORTED[functions])
+    """Return the FDEs of the fixture with that many functions, which has one function type.
+
+    22.0.0 removed one for each exported function.
+    """
+    trampolines = 1 if Version(release) >= ONE_TRAMPOLINE_SINCE else 2
+    return functions + trampolines * EXPORTED[functions] + 1

@@ -11,6 +11,7 @@ from asv.util import UserError
 from benchmarks._axis import Unwinder, find_unwinder
 from benchmarks._shapes import COUNTED
 from scripts.history.benchmarks import CLOCKED, FDES, LIBRARY, PAIRED, TRACKED
+from scripts.history.dev_build import DevBuild, read_dev_build
 from scripts.history.machine import Machine, read_machines
 from scripts.history.results import Benchmarks, ResultFile, read_benchmarks, read_results
 from scripts.history.rows import Row, SeriesKey, derive_gaps
@@ -39,6 +40,7 @@ class History:
         rows: the values, in the same order; derived values follow the measured ones.
         newest: the newest release of each machine with a result file, even a damaged one.
         left_out: a message for each file that was left out, with path and remedy.
+        dev: the newest counts of Wasmtime's dev release, if they are recorded.
     """
 
     machines: dict[str, Machine] = field(default_factory=dict)
@@ -47,6 +49,7 @@ class History:
     rows: list[Row] = field(default_factory=list)
     newest: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    dev: DevBuild | None = None
 
     @functools.cached_property
     def positions(self) -> dict[str, int]:
@@ -113,6 +116,10 @@ def read_history(conf: Any) -> History:
     history.measured = [files[key][0] for key in order]
     history.rows = [row for key in order for row in files[key][1]]
     history.rows += derive_gaps(history.rows)
+    try:
+        history.dev = read_dev_build(root, history.releases)
+    except UserError as error:
+        history.left_out.append(str(error))
     return history
 
 
@@ -162,7 +169,7 @@ def check_content(
     ]
     (library,) = (name for name, benchmark in TRACKED.items() if benchmark == LIBRARY)
     for _, build, _ in read_values(stored, benchmarks, library):
-        expected = unwinder.option if unwinder.sections is False else unwinder.family
+        expected = unwinder.option if unwinder.is_by_function else unwinder.family
         counted = machine.unwinders.get(f"{int(build):012x}", expected)
         if counted != expected:
             problems.append(f"its unwinder is {unwinder.name}, but {counted} was counted")

@@ -215,7 +215,7 @@ def rank_series(history: History, series: Series) -> tuple[int, ...]:
         machine.is_local,
         not machine.is_mac,
         not unwinder.stand_in,
-        unwinder.sections is False,
+        unwinder.is_by_function,
         machine.emulated,
         not series.has_times,
         -sum(era.releases for era in series.eras_of(MAIN_SHAPE)),

@@ -44,8 +44,8 @@ def fit_entries(history: History, eras: Sequence[Era]) -> list[Fit]:
             continue
         modules, functions = HEADLINE[era.shape][:2]
         fdes = estimate_fixture_fdes(functions, era.last)
-        sections = era.series.unwinder.sections is not False
-        registration = find_registration(era.last, sections=sections)
+        by_function = era.series.unwinder.is_by_function
+        registration = find_registration(era.last, sections=not by_function)
         entries = unload(modules, fdes, registration).entries
         if entries >= MIN_ENTRIES:
             module_ns = era.values[EXTRA].value * 1000  # from ms per 1000 modules
@@ -66,9 +66,10 @@ def read_curves(history: History) -> dict[str, Curves]:
     """
     samples: dict[str, dict[str, dict[str, dict[int, tuple[float, ...]]]]] = {}
     for row in history.rows:
-        is_libunwind = row.series.unwinder.family == "libunwind"
+        unwinder = row.series.unwinder
+        is_usual = unwinder.family == "libunwind" and not unwinder.is_by_function
         # a rate is between the quartiles of the samples
-        if row.benchmark.startswith(f"{BUSY} ") and is_libunwind and len(row.samples) > 1:
+        if row.benchmark.startswith(f"{BUSY} ") and is_usual and len(row.samples) > 1:
             of_release = samples.setdefault(row.series.machine, {}).setdefault(row.release, {})
             of_release.setdefault(row.benchmark, {})[int(row.shape)] = row.samples
     curves = {}

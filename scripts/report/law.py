@@ -34,8 +34,8 @@ def predict_count(row: Row, scan: Scan) -> float | None:
         return 0
     fdes = estimate_fixture_fdes(shape.functions, row.release)
     residents = shape.resident_modules * estimate_fixture_fdes(2000, row.release)
-    sections = row.series.unwinder.sections is not False
-    registration = find_registration(row.release, sections=sections)
+    by_function = row.series.unwinder.is_by_function
+    registration = find_registration(row.release, sections=not by_function)
     cost = unload(shape.modules, fdes, registration, DROPS[shape.order], residents)
     return cost.instructions(scan, registration)
 
@@ -43,7 +43,7 @@ def predict_count(row: Row, scan: Scan) -> float | None:
 def scans_for(machine: Machine, unwinder: Unwinder = LLVM) -> dict[str, Scan]:
     """Return the known builds of libunwind for the processor of a machine."""
     arch = machine.arch.replace("_", "-")
-    known = SCANS_BY_FUNCTION if unwinder.sections is False else SCANS
+    known = SCANS_BY_FUNCTION if unwinder.is_by_function else SCANS
     return {name: scan for name, scan in known.items() if name.endswith(arch)}
 
 

@@ -11,8 +11,7 @@ from packaging.version import Version
 
 from scripts.cost import advice, model, rates
 from scripts.cost.advice import Decision, Load
-from scripts.cost.benefit import Backtrace, Benefit, Embedder, describe_loss, find_benefit
-from scripts.cost.benefit import Basis as Inference
+from scripts.cost.benefit import Backtrace, Benefit, Embedder, Evidence, describe_loss, find_benefit
 from scripts.cost.macos import registers_sections
 from scripts.cost.platforms import Platform
 from scripts.cost.rates import UNKNOWN_MACHINE, Curve
@@ -146,7 +145,7 @@ def build_library_benefits(backtraces: Mapping[str, Backtrace]) -> list[LibraryB
             major_of(release),
             found.benefit is Benefit.NOTHING,
             describe_loss(found),
-            describe_loss(found._replace(basis=Inference.INFERRED)),
+            describe_loss(found._replace(evidence=Evidence.INFERRED)),
         )
         if not benefits or benefits[-1][1:] != entry[1:]:
             benefits.append(entry)

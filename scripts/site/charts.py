@@ -5,6 +5,7 @@ from dataclasses import replace
 from scripts.base.numbers import format_count, format_interval, format_number, format_ratio
 from scripts.cost.benefit import Benefit
 from scripts.history.benchmarks import DEREGISTER, EXTRA, GAP, MAIN_SHAPE
+from scripts.history.dev_build import DEV, DevBuild, count_of
 from scripts.history.read import History
 from scripts.report import tables, words
 from scripts.report.benefits import choose_backtraces, find_benefits
@@ -43,7 +44,7 @@ def select_drawn_series(report: Report, benchmark: str) -> dict[str, Series]:
     """
     drawn: dict[str, Series] = {}
     for series in report.series:
-        if series.key.unwinder.sections is False:
+        if series.key.unwinder.is_by_function:
             continue  # until 49.0.0 its line would hide that of the other stand-in
         if any(benchmark in era.values for era in series.eras_of(MAIN_SHAPE)):
             drawn.setdefault(series.name, series)
@@ -71,17 +72,44 @@ def build_chart(report: Report, history: History, benchmark: str) -> Staircase |
     releases = [release.version for release in history.releases if release.version in measured]
     marks = find_marks(drawn, report.releases)
     band = build_band(history, releases) if counted else None
+    hints = build_hints(report, lines, drawn, releases)
+    unreleased = ""
+    if counted and history.dev and (dev := find_dev_points(history.dev, drawn)):
+        unreleased = DEV
+        releases.append(DEV)
+        hints[DEV] = describe_dev(history.dev, dev)
+        for line in lines:
+            if line.name in dev:
+                line.points[DEV] = Point(dev[line.name])
     return Staircase(
         title=describe_chart(lines, band, counted=counted),
         releases=releases,
         lines=lines,
         # labels name the effect on the count, so the chart of the gap has none
         marks=marks if counted else [mark._replace(label="") for mark in marks],
-        hints=build_hints(report, lines, drawn, releases),
+        hints=hints,
         counted=counted,
         measure=name_measure(counted=counted),
         band=band,
+        unreleased=unreleased,
     )
+
+
+def find_dev_points(dev: DevBuild, drawn: dict[str, Series]) -> dict[str, float]:
+    """Return the counts of Wasmtime's dev release at the main shape, by the name of the series."""
+    counts = {
+        name: count_of(dev, series.key.unwinder.option, MAIN_SHAPE)
+        for name, series in drawn.items()
+    }
+    return {name: count for name, count in counts.items() if count is not None}
+
+
+def describe_dev(dev: DevBuild, counts: dict[str, float]) -> str:
+    """Return the numbers of the dev release as text, which says that it is not released."""
+    about = f"{DEV} (unreleased {dev.version}, commit {dev.commit[:8]}, {dev.date})"
+    lines = [f"{name}: {format_count(count)} instructions per module"
+             for name, count in counts.items()]  # fmt: skip
+    return "\n".join([about, *lines])
 
 
 def build_band(history: History, releases: list[str]) -> Band | None:

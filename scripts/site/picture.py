@@ -22,8 +22,11 @@ FOLDER = Path("docs")
 
 
 def draw_picture(report: Report, history: History, ground: str) -> str:
-    """Return the chart as an SVG file for a light or dark ground, or nothing without counts."""
-    chart = build_chart(report, history, DEREGISTER)
+    """Return the chart as an SVG file for a light or dark ground, or nothing without counts.
+
+    Unreleased builds are left out, because the file would be out of date every week.
+    """
+    chart = build_chart(report, replace(history, dev=None), DEREGISTER)
     if chart is None:
         return ""
     styles = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES[ground])

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from scripts.base.numbers import format_count, format_ratio
 from scripts.cost.benefit import Backtrace, Embedder, find_benefit
 from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, MEMORY_ON, REGISTER
+from scripts.history.dev_build import DevBuild, count_of
 from scripts.history.memory import ABSOLUTE_THRESHOLD, RELATIVE_THRESHOLD
 from scripts.history.rows import Row, SeriesKey
 from scripts.releases.pins import Release
@@ -45,7 +46,7 @@ def select_columns(report: Report) -> list[Series]:
     """Return the most relevant series of each unwinder; the front page has all of them."""
     columns: dict[str, Series] = {}
     for series in report.series:
-        if series.key.unwinder.sections is not False:
+        if not series.key.unwinder.is_by_function:
             columns.setdefault(series.name, series)
     return list(columns.values())
 
@@ -73,6 +74,14 @@ def build_rows(
         is_changed = release.version in changed
         rows.append(ReleaseRow(release, addresses, fdes_text, cells, gives, is_changed))
     return rows
+
+
+def build_dev_cells(report: Report, dev: DevBuild) -> list[str]:
+    """Return the counts of Wasmtime's dev release at the main shape, a cell for each column."""
+    counts = [
+        count_of(dev, series.key.unwinder.option, MAIN_SHAPE) for series in select_columns(report)
+    ]
+    return ["n/a" if count is None else format_count(count) for count in counts]
 
 
 def at_main_shape(report: Report) -> list[Row]:

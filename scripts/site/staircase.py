@@ -98,6 +98,7 @@ class Staircase:
         measure: what the values are, which a picture has above the chart.
         counted: whether values are exact counts, which are drawn as steps; gaps are points.
         band: what unwind info gives, if it is recorded.
+        unreleased: the last of `releases` if it is no release, but a build of the main branch.
     """
 
     title: str
@@ -108,6 +109,12 @@ class Staircase:
     counted: bool = True
     measure: str = ""
     band: Band | None = None
+    unreleased: str = ""
+
+    @property
+    def newest(self) -> int:
+        """The position of the newest release."""
+        return len(self.releases) - (2 if self.unreleased else 1)
 
 
 def draw_staircase(chart: Staircase, size: tuple[int, int], kind: str) -> Markup:
@@ -202,8 +209,8 @@ class _Drawing:
                 text(LEFT - 6, y + 4, format_tick(value), class_="tick", text_anchor="end")
             )
         every = -(-6 * LETTER // self.step)
-        last = len(self.chart.releases) - 1
-        for i, release in enumerate(self.chart.releases):
+        last = self.chart.newest
+        for i, release in enumerate(self.chart.releases[: last + 1]):
             # the newest release always has a label, so leave out the one that would overlap it
             if i == last or (i % every == 0 and last - i >= every):
                 x = min(self.at[release] + self.step / 2, self.width - 3 * LETTER)
@@ -215,7 +222,7 @@ class _Drawing:
         """Return the steps of a series of counts, or the points and ranges of a series of gaps."""
         drawn, corners = [], list[list[tuple[float, float]]]()
         before = ""
-        for release in self.chart.releases:
+        for release in self.chart.releases[: self.chart.newest + 1]:
             if point := line.points.get(release):
                 x, y = self.at[release], self.y(point.value)
                 if self.chart.counted:
@@ -228,7 +235,22 @@ class _Drawing:
         steps = " ".join(map(path, corners))
         if steps:
             drawn.append(element("path", d=steps, class_=f"step s{line.colour}"))
-        return drawn
+        return drawn + self.draw_unreleased(line)
+
+    def draw_unreleased(self, line: Line) -> list[Markup]:
+        """Return the dotted step to the count of a build that is no release, with its name."""
+        name = self.chart.unreleased
+        point = line.points.get(name) if name else None
+        if point is None:
+            return []
+        x, y = self.at[name], self.y(point.value)
+        corners = [(x, y), (x + self.step, y)]
+        if before := line.points.get(self.chart.releases[self.chart.newest]):
+            corners.insert(0, (x, self.y(before.value)))
+        return [
+            element("path", d=path(corners), class_=f"step unreleased s{line.colour}"),
+            text(self.width, y - 8, name, class_=f"name s{line.colour}", text_anchor="end"),
+        ]
 
     def draw_point(self, x: float, y: float, point: Point, colour: int) -> list[Markup]:
         """Return a gap and its range."""
@@ -244,6 +266,10 @@ class _Drawing:
             if release in self.at:
                 y = self.y(point.value)
                 yield Box(self.at[release], y - 4, self.at[release] + self.step, y + 4)
+        name = self.chart.unreleased
+        if before := line.points.get(self.chart.releases[self.chart.newest]) if name else None:
+            ends = sorted(self.y(point.value) for point in (before, line.points.get(name, before)))
+            yield Box(self.at[name] - 4, ends[0], self.at[name] + 4, ends[1])
 
     def draw_label(self, line: Line) -> list[Markup]:
         """Return the value of each era as a label, and the name of the series at its longest era.

@@ -26,7 +26,7 @@
     }
     slider.addEventListener("input", () => choose(Number(slider.value)));
     figure.querySelector(".chooser").hidden = false;
-    choose(hints.length - 1);
+    choose(Number(slider.value));
   }
 })();
 
