@@ -88,7 +88,12 @@ def browser() -> Iterator[Browser]:
     if path is None:
         skip_missing("Chromium is not installed (Debian: chromium)")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        # Chromium puts a socket into TMPDIR, and the path of a socket has at most 107 characters
+        chromium = playwright.chromium.launch(
+            executable_path=path,
+            args=FLAGS,
+            env={**os.environ, "TMPDIR": "/tmp"},  # noqa: S108
+        )
         yield chromium
         chromium.close()
 

@@ -265,7 +265,12 @@ MEMORY = {**SERIES, "unwinder": "v", "shape": "left", "kind": "memory"}
 COMPARISON: dict[str, Any] = {
     "releases": ["48.0.0", "49.0.0", "50.0.1"],
     "measured": ["48.0.0", "49.0.0", "50.0.1"],
-    "gives": {"48.0.0": "nothing", "49.0.0": "all frames", "50.0.1": "all frames"},
+    "gives": {
+        "47.0.1": "unknown",
+        "48.0.0": "nothing",
+        "49.0.0": "all frames",
+        "50.0.1": "all frames",
+    },
     "memoryThresholds": [0.25, 500_000],
     "steps": [{"release": "50.0.1", "causes": [{"name": "#14304", "address": "", "what": ""}]}],
     "series": [
@@ -303,8 +308,16 @@ def test_comparison_groups_by_shape_and_says_factors() -> None:
     assert summary == (
         "2 of 4 counts changed by 1 % or more, and 1 by less; "
         "1 of 2 gaps changed by 1 % or more and beyond the noise; "
-        "the memory left changed in 1 of 2 loads."
+        "1 of 2 values of the memory left changed."
     )
+
+
+def test_comparison_shows_the_digits_in_which_small_counts_differ() -> None:
+    values = run_script(
+        "compare.js", "counts.map((count) => formatValue({kind: 'count'}, count))",
+        counts=[51, 51.9, 52.1, 1047.4],
+    )  # fmt: skip
+    assert values == ["51", "51.9", "52.1", "1,047"]
 
 
 @pytest.mark.parametrize(
@@ -315,6 +328,7 @@ def test_comparison_groups_by_shape_and_says_factors() -> None:
         ("49.0.0", "Unwind info gives the same in both to a backtrace from a host function "
          "(C API, on Linux): all frames."),
         ("13.0.0", ""),
+        ("47.0.1", ""),
     ],
 )  # fmt: skip
 def test_comparison_says_what_unwind_info_gives(before: str, sentence: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from asv.config import Config
 
@@ -24,7 +25,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = {"version": "51.0.0", "commit": COMMIT}
 DEV_BUILD = DevBuild(
     "2026-11-28", "51.0.0", COMMIT, "50.0.1",
-    {"libunwind": {"1000x8": ShapeCounts(deregister=4_321, register=4_062)}},
+    {"libunwind": {"1000x8": ShapeCounts(4_321, 4_062, pinned=68_045)}},
 )  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def test_counts_are_recorded_by_unwinder_and_shape(
     assert capsys.readouterr().out == "Record the dev build of Wasmtime 51.0.0 at 01234567\n"
     recorded = read_dev_build(tmp_path, pins.load_pins())
     assert recorded
-    assert recorded.counts == {"libunwind": {"1000x8": ShapeCounts(4321, 4062.142)}}
+    assert recorded.counts == {"libunwind": {"1000x8": ShapeCounts(4321, 4062.142, 68_043)}}
     assert (recorded.version, recorded.commit, recorded.against) == ("51.0.0", COMMIT, "50.0.1")
 
 
@@ -65,9 +66,12 @@ def test_build_of_a_pinned_version_is_neither_recorded_nor_read(
     [
         (compare("evil.wasm"), NAME, "has a module that is not of fixtures/"),
         (compare("functions-8.wasm\n"), NAME, "has a module that is not of fixtures/"),
+        (compare("functions-\u0668.wasm"), NAME, "has a module that is not of fixtures/"),
+        ([*compare(), *compare()], NAME, "has 1000x8 twice"),
         (compare()[:1], NAME, "upstream.json is damaged"),
         (None, {**NAME, "version": ""}, "build.json is damaged"),
         (None, {**NAME, "version": "51.0.0<script>"}, "build.json is damaged"),
+        (None, {**NAME, "version": "\u0665\u0661.0.0"}, "build.json is damaged"),
         (None, {**NAME, "commit": "main"}, "build.json is damaged"),
         (None, [], "build.json is damaged"),
     ],
@@ -128,6 +132,14 @@ def test_pages_show_the_build_as_unreleased(tmp_path: Path) -> None:
         assert draw_staircase(chart, size, "wide").count("step unreleased") == 1
         assert "step unreleased" not in draw_staircase(bare, size, "wide")
     assert "step unreleased" not in picture.draw_picture(report, history, "light")
+    (counts,) = DEV_BUILD.counts["libunwind"].values()
+    history.dev = msgspec.structs.replace(
+        DEV_BUILD, counts={"libunwind": {"1000x8": msgspec.structs.replace(counts, pinned=76_562)}}
+    )
+    foreign = charts.build_chart(report, history, DEREGISTER)
+    assert foreign
+    assert foreign.unreleased == ""  # counted on another processor than the series
+    history.dev = DEV_BUILD
     gaps = charts.build_chart(report, history, GAP)
     assert gaps
     assert DEV not in gaps.releases  # times were not measured

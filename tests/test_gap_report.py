@@ -138,7 +138,7 @@ def test_short_report_fits_a_terminal_and_starts_with_the_answer(
     assert "instead of 1,156,765 in 49.0.0" in first
     shown = "\n".join(lines)
     assert re.search(r"19.0.0 to 21.0.0 +2,501,125", shown)
-    assert "Last five releases: " in shown
+    assert "50.0.1: no cost grew by 1 % or more" in " ".join(shown.split())
     assert not any(line.endswith(" ") for line in lines)
     assert "All go, up to 49.0.0: keep below f × T = " in shown
     assert "libgcc 12" not in shown  # one table
@@ -158,8 +158,12 @@ def test_details_have_whole_numbers_in_a_narrow_terminal(
     assert any("16,331,575" in line for line in lines)
     assert not any("…" in line for line in lines)
     assert max(map(len, lines)) <= 80
-    monkeypatch.delenv("COLUMNS")
-    assert "1x2000  " in run(capsys, *arguments)[1]  # one table of all shapes
+    assert any(re.match(r"With \d+ columns, there is one table", line) for line in lines)
+    monkeypatch.setenv("COLUMNS", "50")
+    assert "16,331,575" in run(capsys, *arguments)[1]
+    for columns in ("0", "", "wide", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert "1x2000  " in run(capsys, *arguments)[1]  # one table of all shapes
 
 
 def test_local_machine_comes_first_in_the_short_report(

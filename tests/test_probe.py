@@ -217,6 +217,8 @@ def test_a_component_is_measured_where_the_release_can_compile_it(
         "(39.0.0 and later can)."
     )
     assert cli.decide_exit_code([measured], None, output.Output("table")) == 0
+    measured.results.pop()  # only the release that cannot compile it was requested
+    assert cli.decide_exit_code([measured], None, output.Output("table")) == 2
 
 
 @pytest.mark.parametrize(
@@ -756,6 +758,16 @@ def test_invalid_arguments_are_rejected_with_a_reason(
         code = error.code
     assert code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--release", "--against"])
+def test_a_mistyped_release_is_rejected_before_the_first_answer(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([str(EIGHT), option, "45.0.99"]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("45.0.99 is not a pinned release. Did you mean 45.0.0")
+    assert out == ""
 
 
 @pytest.mark.slow

@@ -24,8 +24,8 @@ def test_memory_is_a_series_of_its_own_with_its_cause() -> None:
     report = build_report(make_history([*FLAT, *rows]))
     assert report.memory
     assert report.memory.short == (
-        "48.0.0 keeps more; 49.0.0 keeps less; "
-        "no other release of 36.0.0 to 50.0.1 changed it (linux)."
+        "48.0.0 leaves more memory, 49.0.0 leaves less memory; "
+        "no other measured release from 36.0.0 to 50.0.1 changed the memory left (linux)."
     )
     more, less = report.memory.lines
     assert more.startswith(
@@ -37,7 +37,9 @@ def test_memory_is_a_series_of_its_own_with_its_cause() -> None:
     assert build_report(make_history(FLAT)).memory is None
     flat = [row._replace(value=1e6) for row in rows]
     unchanged = build_report(make_history([*FLAT, *flat])).memory
-    assert unchanged == ("no release of 36.0.0 to 50.0.1 changed it (linux).", [])
+    assert unchanged == (
+        "No measured release from 36.0.0 to 50.0.1 changed the memory left (linux).", []
+    )  # fmt: skip
     assert report.changes == []
     assert exit_code_of(report.verdicts, "50.0.1") == 0
     assert len(report.series[0].eras) == 1

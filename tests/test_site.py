@@ -567,20 +567,39 @@ def test_line_chart_has_every_point_and_its_threshold(size: tuple[int, int]) -> 
 def test_feed_has_an_entry_for_the_newest_release(tmp_path: Path, history: History) -> None:
     feed = tmp_path / "regressions.xml"
     feed.write_text('<feed xmlns="http://www.w3.org/2005/Atom"><title>a</title></feed>')
-    line = describe_recent(build_report(history))
-    grid.add_to_feed(tmp_path, "wasmtime-py", history.releases[-1], line)
+    recent = describe_recent(build_report(history))
+    assert recent
+    grid.add_to_feed(tmp_path, "wasmtime-py", history.releases[-1], recent.text)
     root = ET.parse(feed).getroot()  # noqa: S314
     atom = "{http://www.w3.org/2005/Atom}"
     (entry,) = root.iter(f"{atom}entry")
-    assert entry.findtext(f"{atom}title") == f"50.0.1: {line}"
+    assert entry.findtext(f"{atom}title") == f"50.0.1: {recent.text}"
     assert entry.findtext(f"{atom}id") == "tag:wasmtime-py.asv,2026-10-22:/50.0.1"
-    unchanged = feed.read_text()
-    grid.add_to_feed(tmp_path, "wasmtime-py", history.releases[-1], "")
-    assert feed.read_text() == unchanged
+
+
+def describe_line(history: History, **filters: str) -> str:
+    """Return the line on the last releases."""
+    recent = describe_recent(build_report(history, **filters))
+    assert recent
+    return recent.text
+
+
+def test_line_of_recent_releases_is_about_those_that_were_compared(history: History) -> None:
+    assert describe_line(history, since="48.0.0").startswith("Last two releases: no cost grew")
+    emulated = describe_line(history, machine="debian-12-arm64-emulated")
+    assert emulated.startswith("50.0.1: no cost grew by 1 % or more; 50.0.1 17 times cheaper")
+    newer = replace(history.releases[-1], version="51.0.0")
+    pinned = replace(history, releases=[*history.releases, newer])
+    recent = describe_recent(build_report(pinned))
+    assert recent
+    assert recent.newest == "50.0.1"
+    assert recent.text.startswith("Five releases up to 50.0.1: no cost grew by 1 % or more; real")
+    alone = [row for row in history.rows if row.release == "50.0.1"]
+    assert describe_recent(build_report(replace(history, rows=alone))) is None
 
 
 def test_line_of_recent_releases_names_growth_and_falls(history: History) -> None:
-    assert describe_recent(build_report(history)) == (
+    assert describe_line(history) == (
         "Last five releases: no cost grew by 1 % or more; real program +0.23 % in 46.0.1; "
         "50.0.1 17 times cheaper (#14304)."
     )
@@ -592,7 +611,7 @@ def test_line_of_recent_releases_names_growth_and_falls(history: History) -> Non
         else row
         for row in history.rows
     ]
-    grown = describe_recent(build_report(replace(history, rows=rows)))
+    grown = describe_line(replace(history, rows=rows))
     assert "1000x1 +11 % in 50.0.1" in grown
     assert "no cost grew" not in grown
 

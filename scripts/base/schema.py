@@ -20,9 +20,9 @@ CLEAN = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff<>|`]"
 Text = Annotated[str, Meta(pattern=rf"\A{CLEAN}{{1,200}}\Z")]
 MaybeText = Annotated[str, Meta(pattern=rf"\A{CLEAN}{{0,200}}\Z")]
 Link = Annotated[str, Meta(pattern=r"\Ahttps://[\w./#?=&%-]{1,300}\Z")]
-ReleaseName = Annotated[str, Meta(pattern=r"\A\d{1,4}(\.\d{1,4}){2}(\.post\d{1,4})?\Z")]
+ReleaseName = Annotated[str, Meta(pattern=r"\A[0-9]{1,4}(\.[0-9]{1,4}){2}(\.post[0-9]{1,4})?\Z")]
 Commit = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}\Z")]
-Day = Annotated[str, Meta(pattern=r"\A20\d\d-\d\d-\d\d\Z")]
+Day = Annotated[str, Meta(pattern=r"\A20[0-9]{2}-[0-9]{2}-[0-9]{2}\Z")]
 Number = Annotated[float, Meta(ge=-1e18, le=1e18)]  # neither infinite nor n/a
 
 

@@ -1,7 +1,7 @@
 """`python -m scripts.history.dev_build FOLDER`: record the newest counts of Wasmtime's dev release.
 
 Wasmtime publishes a build of its main branch as the release `dev`. `upstream.yml` counts it every
-week beside the newest pinned release. It is no commit of asv's history: `results/dev.json` holds
+week beside the newest pinned release. asv's history has no commit for it: `results/dev.json` holds
 the newest counts only, until a release of the same version is pinned. FOLDER holds `upstream.json`,
 the probe's JSON, and `build.json`, which names the build.
 """
@@ -28,6 +28,8 @@ DEV = "dev"  # its name among releases
 RECORDED = Path("dev.json")  # in the results folder
 COUNTED_WITH = "libunwind"  # the unwinder of upstream.yml, as UNWINDER names it
 REMEDY = "See the log of the job that wrote it."
+MODULES = {f"functions-{functions}.wasm": functions for functions in (1, 8, 100)}  # it counts these
+SAME_UNWINDER = 0.01  # relative difference of counts up to which the unwinder is the same
 REMOVE, REGISTER = "instructions_to_remove", "instructions_to_register"  # in the probe's JSON
 
 Count = Annotated[float, Meta(ge=0, lt=1e15)]
@@ -69,10 +71,16 @@ class BuildName(Struct, frozen=True):
 
 
 class ShapeCounts(Struct, frozen=True):
-    """Instructions per module of one shape."""
+    """Instructions per module of one shape.
+
+    Attributes:
+        deregister, register: under the dev build.
+        pinned: to deregister under the pinned release, counted beside it with the same unwinder.
+    """
 
     deregister: Count
     register: Count
+    pinned: Count
 
 
 class DevBuild(Struct, frozen=True):
@@ -134,15 +142,17 @@ def build_record(folder: Path, day: str) -> DevBuild:
     except UserError as error:
         raise ProbeOutputError(str(error)) from error
     pairs = read_builds(folder / "upstream.json")
-    counts = {}
-    for _, after in pairs:
-        functions = re.fullmatch(r"functions-(\d{1,5})\.wasm", after.module)
-        if functions is None:
+    counts: dict[str, ShapeCounts] = {}
+    for before, after in pairs:
+        if after.module not in MODULES:
             raise ProbeOutputError(
                 f"{folder / 'upstream.json'} has a module that is not of fixtures/. {REMEDY}"
             )
-        counts[f"{after.modules}x{functions[1]}"] = ShapeCounts(
-            after.count(REMOVE), after.count(REGISTER)
+        shape = f"{after.modules}x{MODULES[after.module]}"
+        if shape in counts:
+            raise ProbeOutputError(f"{folder / 'upstream.json'} has {shape} twice. {REMEDY}")
+        counts[shape] = ShapeCounts(
+            after.count(REMOVE), after.count(REGISTER), before.count(REMOVE)
         )
     return DevBuild(day, name.version, name.commit, pairs[0][0].build, {COUNTED_WITH: counts})
 
@@ -162,10 +172,26 @@ def read_dev_build(results: Path, releases: Sequence[Release]) -> DevBuild | Non
     return recorded if Version(recorded.version) > newest else None
 
 
-def count_of(build: DevBuild | None, unwinder: str, shape: str) -> float | None:
-    """Return the instructions to deregister a module, or None if they were not counted."""
-    counts: Mapping[str, ShapeCounts] = build.counts.get(unwinder, {}) if build else {}
-    return counts[shape].deregister if shape in counts else None
+def find_count(
+    build: DevBuild, unwinder: str, shape: str, recorded: Mapping[str, float]
+) -> float | None:
+    """Return the instructions to deregister a module that belong to a recorded series.
+
+    Args:
+        build: the dev build.
+        unwinder: the unwinder of the series, as UNWINDER names it.
+        shape: the shape of the series.
+        recorded: the counts of the series, by release.
+
+    Returns:
+        None if it was not counted, or if the count of the pinned release beside it shows that it
+        was counted with another build of the unwinder or on another processor than the series.
+    """
+    counts = build.counts.get(unwinder, {}).get(shape)
+    series = recorded.get(build.against)
+    if counts is None or series is None:
+        return None
+    return counts.deregister if abs(counts.pinned - series) <= SAME_UNWINDER * series else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -77,6 +77,17 @@ def cache_folder() -> Path:
     return Path(cache, "wasmtime-teardown")
 
 
+def check_releases(options: Namespace) -> None:
+    """Check the names of releases among the options, before anything takes time.
+
+    Raises:
+        UserError: a release is not pinned.
+    """
+    known = [*(release.version for release in pins.load_pins()), NEWEST]
+    for name in (options.against, options.bindings, *options.release):
+        check_known_name(name or None, known, "pinned release")
+
+
 def choose_builds(options: Namespace, scratch: Path) -> list[WasmtimeBuild]:
     """Return the requested builds, or the newest release; the build of --against comes first.
 

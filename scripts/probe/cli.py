@@ -20,7 +20,7 @@ from asv.util import UserError
 
 from scripts.base.exits import CHANGED, FAILED, UNKNOWN
 from scripts.probe import from_bytes
-from scripts.probe.builds import choose_builds
+from scripts.probe.builds import check_releases, choose_builds
 from scripts.probe.flow import ModuleResults, Request, measure_modules
 from scripts.probe.host_unwinders import choose_unwinders
 from scripts.probe.inputs import find_modules
@@ -41,6 +41,7 @@ GREW = CHANGED
 
 def probe(options: argparse.Namespace) -> int:
     """Measure all modules and print their results; return the exit code."""
+    check_releases(options)
     features = require_features(options.wasm_features)
     if options.predict or options.format == "table":
         code = predict(options)  # the first answer, before anything is installed or compiled
@@ -165,7 +166,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--predict",
         action="store_true",
-        help="stop after the answer by the file's bytes; needs neither valgrind nor a compiler",
+        help="stop after the answer by the file's bytes; needs no valgrind, and measures nothing",
     )
     add("--counts-only", action="store_true", help="count instructions, but measure no times")
     formats = ("table", "markdown", "json")

@@ -99,8 +99,9 @@ class ModuleResults:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the file is refused, or a step failed."""
-        return bool(self.module.problem) or any(result.error for result in self.results)
+        """Whether the file is refused, a step failed, or no build could measure it."""
+        has_verdict = any(result.verdict for result in self.results)
+        return not has_verdict or any(result.error for result in self.results)
 
 
 def measure_modules(modules: Sequence[Input], request: Request) -> Iterator[ModuleResults]:

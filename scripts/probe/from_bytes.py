@@ -107,10 +107,15 @@ def describe_fdes(contents: Contents) -> str:
     if contents.kind is Kind.PRECOMPILED:
         return f"{new.low:,} FDEs, counted in the image"
     parts = (
-        f"{contents.functions:,} functions + {contents.escaping:,} exported or in tables + "
-        f"{contents.types:,} function type{'' if contents.types == 1 else 's'} + helpers"
+        f"{count_things(contents.functions, 'function')} + {contents.escaping:,} exported or in "
+        f"tables + {count_things(contents.types, 'function type')} + helpers"
     )
     return f"{format_fdes(new)} FDEs ({parts}); up to 21.0.0 {format_fdes(old)}"
+
+
+def count_things(number: int, name: str) -> str:
+    """Return a number with its noun, such as `1 function` or `1,970 functions`."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def format_fdes(fdes: Fdes) -> str:

@@ -59,8 +59,11 @@ def parse_shape(name: str) -> str:
 
 
 def choose_width(width: int) -> int | None:
-    """Return a width for output to a pipe; None if rich knows it from a terminal or COLUMNS."""
-    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else width
+    """Return a width for output to a pipe, unless COLUMNS has one; None for a terminal."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit() and int(columns) > 0:
+        return int(columns)
+    return None if sys.stdout.isatty() else width
 
 
 def require_rows(history: History) -> None:

@@ -50,12 +50,15 @@ def summarize_memory(history: History) -> MemorySummary | None:
     ordered = sorted(groups, key=lambda group: position(group.release))
     releases = sorted({release for each in values.values() for release, _ in each}, key=position)
     span = words.format_span(releases[0], releases[-1])
-    steps = [f"{group.release} keeps {'more' if group.is_worse else 'less'}" for group in ordered]
-    other = "no other release" if steps else "no release"
-    parts = [*dict.fromkeys(steps), f"{other} of {span} changed it"]
+    steps = dict.fromkeys(
+        f"{group.release} leaves {'more' if group.is_worse else 'less'} memory" for group in ordered
+    )
+    start = f"{', '.join(steps)}; no other" if steps else "No"
     machines = ", ".join(dict.fromkeys(key.machine for key, _ in values))
     lines = [describe_group(group, groups[group]) for group in ordered]
-    return MemorySummary(f"{'; '.join(parts)} ({machines}).", lines)
+    return MemorySummary(
+        f"{start} measured release from {span} changed the memory left ({machines}).", lines
+    )
 
 
 def describe_group(group: MemoryGroup, found: Sequence[tuple[SeriesKey, MemoryChange]]) -> str:

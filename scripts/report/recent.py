@@ -11,7 +11,7 @@ from scripts.report.build import Report
 from scripts.report.changes import COUNT_THRESHOLD
 
 RECENT = 5  # releases that the line is about
-NUMBERS = {3: "three", 4: "four", 5: "five"}
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 class Step(NamedTuple):
@@ -37,11 +37,25 @@ class Step(NamedTuple):
         return self.new / self.old - 1
 
 
-def describe_recent(report: Report) -> str:
-    """Return the line, or nothing if no two of the last releases were counted."""
-    steps = list(iter_steps(report))
-    if not steps:
-        return ""
+class Recent(NamedTuple):
+    """The line on the last releases.
+
+    Attributes:
+        text: the line.
+        newest: the last of these releases.
+    """
+
+    text: str
+    newest: str
+
+
+def describe_recent(report: Report) -> Recent | None:
+    """Return the line, or None if the newest counted release cannot be compared with another."""
+    all_steps = list(iter_steps(report))
+    compared = find_last_compared(report, {step.release for step in all_steps})
+    if not compared:
+        return None
+    steps = [step for step in all_steps if step.release in compared]
     grown = [step for step in steps if step.growth >= COUNT_THRESHOLD]
     little = [step for step in steps if 0 < step.growth < COUNT_THRESHOLD]
     parts = ["no cost grew by 1 % or more"]
@@ -54,11 +68,37 @@ def describe_recent(report: Report) -> str:
         most = max(little, key=lambda step: step.growth)
         parts.append(f"{most.load} {format_growth(most)} in {most.release}")
     parts += describe_falls(report, steps)
-    return f"Last {NUMBERS.get(RECENT, RECENT)} releases: {'; '.join(parts)}."
+    return Recent(f"{name_releases(report, compared)}: {'; '.join(parts)}.", compared[-1])
+
+
+def find_last_compared(report: Report, compared: set[str]) -> list[str]:
+    """Return the last releases of the history that were compared with the one before each.
+
+    They end with the newest counted release, have no gap, and are `RECENT` at most.
+    """
+    counted = {row.release for row in report.rows if row.benchmark == DEREGISTER}
+    last = list[str]()
+    for release in reversed(report.releases):
+        if release in compared and len(last) < RECENT:
+            last.insert(0, release)
+        elif last or release in counted:
+            break
+    return last
+
+
+def name_releases(report: Report, compared: list[str]) -> str:
+    """Return which releases a line is about, such as `Last five releases`."""
+    newest = compared[-1]
+    if len(compared) == 1:
+        return newest
+    span = f"{NUMBERS[len(compared)]} releases"
+    if newest == report.releases[-1]:
+        return f"Last {span}"
+    return f"{span[0].upper()}{span[1:]} up to {newest}"
 
 
 def iter_steps(report: Report) -> Iterator[Step]:
-    """Yield each pair of neighbouring counts, up to the last releases.
+    """Yield each pair of counts of neighbouring releases.
 
     Where another library was counted, the release did not change the count. Where a release in
     between was not counted, it may have.
@@ -67,7 +107,6 @@ def iter_steps(report: Report) -> Iterator[Step]:
     other_library = {
         (change.series, change.release) for change in report.changes if change.libraries
     }
-    recent = report.releases[-RECENT:]
     counts: dict[tuple[SeriesKey, str], list[tuple[str, float]]] = {}
     position = {release: i for i, release in enumerate(report.releases)}
     for row in sorted(report.rows, key=lambda row: position[row.release]):
@@ -76,7 +115,7 @@ def iter_steps(report: Report) -> Iterator[Step]:
     for (series, shape), values in counts.items():
         for (before, old), (release, new) in itertools.pairwise(values):
             is_next = position[release] == position[before] + 1
-            if is_next and release in recent and (series, release) not in other_library:
+            if is_next and (series, release) not in other_library:
                 yield Step(release, series, names[series], shape, old, new)
 
 

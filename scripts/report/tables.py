@@ -44,6 +44,8 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
+WIDEST = 1000  # columns; no table is wider
+
 # keys of the JSON that differ from the names in the code; readers of the JSON rely on them
 JSON_KEYS = {(Change, "mac_registration"): "wheels", (Cell, "mac_registration"): "way"}
 
@@ -127,8 +129,8 @@ def select_short_series(report: Report) -> list[Series]:
 def print_short(report: Report, console: Console) -> None:
     """Print the short report, at most 25 lines of 80 columns. It does not rely on colour."""
     say = make_line_printer(console)
-    answer, *_, basis = report.headline * 2  # the table has the times between them
-    for line in dict.fromkeys([answer, basis, describe_recent(report)]):
+    # the sentence between answer and basis has times, which are in the table too
+    for line in dict.fromkeys([*report.headline[:1], *report.headline[-1:], *recent_lines(report)]):
         say(line)
     shapes = report.shapes if len(report.shapes) == 1 else [MAIN_SHAPE]
     for series in select_short_series(report):
@@ -154,11 +156,24 @@ def describe_exceptions() -> str:
 def print_details(report: Report, console: Console, *, releases: bool) -> None:
     """Print the full report: all series and shapes, advice by platform, changes and problems."""
     say = make_line_printer(console)
-    for line in [*report.headline, describe_recent(report)]:
+    for line in [*report.headline, *recent_lines(report)]:
         say(line)
-    for series in report.series:
-        for table in choose_tables(report, series, console, releases=releases):
+    tables = [
+        build_table(report, series, report.shapes, releases=releases, ranges=True)
+        for series in report.series
+    ]
+    width = max(map(measure_width, tables), default=0)
+    if width > console.width:
+        tables = [
+            build_table(report, series, [shape], releases=releases, ranges=False)
+            for series in report.series
+            for shape in report.shapes
+        ]
+    for table in tables:
+        if table.rows:
             print_table(table, console)
+    if width > console.width:
+        say(f"With {width} columns, there is one table for each series, with ranges.")
     say(LEGEND)
     for heading, sentences in build_sections(report).items():
         say("")
@@ -167,24 +182,19 @@ def print_details(report: Report, console: Console, *, releases: bool) -> None:
             say(f"  {sentence}")
 
 
-def choose_tables(
-    report: Report, series: Series, console: Console, *, releases: bool
-) -> Iterator[TableText]:
-    """Yield one table of a series with ranges, or a narrow one for each shape if it is too wide."""
+def build_table(
+    report: Report, series: Series, shapes: Sequence[str], *, releases: bool, ranges: bool
+) -> TableText:
+    """Return a table of a series by release or by era."""
+    if releases:
+        return build_release_table(report, series, shapes, ranges=ranges)
+    return build_era_table(series, shapes, ranges=ranges)
 
-    def build(shapes: Sequence[str], *, ranges: bool) -> TableText:
-        if releases:
-            return build_release_table(report, series, shapes, ranges=ranges)
-        return build_era_table(series, shapes, ranges=ranges)
 
-    whole = build(report.shapes, ranges=True)
-    if measure_width(whole, console) <= console.width:
-        yield whole
-        return
-    for shape in report.shapes:
-        table = build([shape], ranges=False)
-        if table.rows:
-            yield table
+def recent_lines(report: Report) -> list[str]:
+    """Return the line on the last releases, if there is one."""
+    recent = describe_recent(report)
+    return [recent.text] if recent else []
 
 
 def make_line_printer(console: Console) -> Any:
@@ -203,18 +213,18 @@ def make_line_printer(console: Console) -> Any:
 
 def print_table(table: TableText, console: Console) -> None:
     """Print a table with names aligned left and numbers right. No number is ever cut off."""
-    width = measure_width(table, console)
+    drawn = io.StringIO()
+    wide = Console(width=WIDEST, file=drawn, force_terminal=console.is_terminal)
+    wide.print(lay_out(table))
     console.print()
     console.out(table.title, style="bold", highlight=False)
-    with console.capture() as capture:
-        console.print(lay_out(table), width=width, crop=False)
-    for line in capture.get().splitlines():
+    for line in drawn.getvalue().splitlines():
         console.out(line.rstrip(), highlight=False)
 
 
-def measure_width(table: TableText, console: Console) -> int:
+def measure_width(table: TableText) -> int:
     """Return how many columns a table needs."""
-    return console.measure(lay_out(table), options=console.options.update(width=1000)).maximum
+    return Console(width=WIDEST).measure(lay_out(table)).maximum
 
 
 def lay_out(table: TableText) -> Table:
@@ -299,7 +309,7 @@ def matrix_lines(report: Report) -> Iterator[str]:
 
 def to_markdown(report: Report, *, releases: bool = False) -> str:
     """Return the full report as Markdown, for a pull request or an issue."""
-    lines = [*report.headline, describe_recent(report), ""]
+    lines = [*report.headline, *recent_lines(report), ""]
     for series in report.series:
         table = build_era_table(series, report.shapes, ranges=True)
         if releases:
@@ -317,7 +327,7 @@ def to_json(report: Report) -> str:
     """Return all values and conclusions as JSON."""
     content = {
         "headline": report.headline,
-        "recent": describe_recent(report),
+        "recent": recent_lines(report),
         "series": [to_json_value(series) for series in report.series],
         "columns": to_json_value(report.columns),
         "matrix": {

@@ -52,10 +52,10 @@ def add_to_feed(site: Path, project: str, release: Release, line: str) -> None:
         site: the published site.
         project: its name.
         release: the newest release, which gives the entry its id, so that a reader sees it once.
-        line: what the last releases changed; nothing is added without it.
+        line: what the last releases changed.
     """
     feed = site / FEED
-    if not line or not feed.exists():
+    if not feed.exists():
         return
     entry = Markup(
         "<entry><id>tag:{project}.asv,{day}:/{release}</id><title>{release}: {line}</title>"

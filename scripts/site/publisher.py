@@ -48,7 +48,9 @@ class GapPage(OutputPublisher):
             write_thumbnails(site, graphs, benchmarks, report.series[0])
         else:
             pages.write_empty(site, conf.project, history)
-        add_to_feed(site, conf.project, history.releases[-1], describe_recent(report))
+        recent = describe_recent(report)
+        if recent and recent.newest == report.newest:  # otherwise a pin waits to be measured
+            add_to_feed(site, conf.project, history.releases[-1], recent.text)
         pages.write_releases(site, conf.project, shown, history, count_regressions(site))
         pages.write_redirect(site)
         cls.problems = list(report.problems)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from scripts.base.numbers import format_count, format_ratio
 from scripts.cost.benefit import Backtrace, Embedder, find_benefit
 from scripts.history.benchmarks import DEREGISTER, FDES, GAP, MAIN_SHAPE, MEMORY_ON, REGISTER
-from scripts.history.dev_build import DevBuild, count_of
+from scripts.history.dev_build import DevBuild, find_count
 from scripts.history.memory import ABSOLUTE_THRESHOLD, RELATIVE_THRESHOLD
 from scripts.history.rows import Row, SeriesKey
 from scripts.releases.pins import Release
@@ -78,10 +78,16 @@ def build_rows(
 
 def build_dev_cells(report: Report, dev: DevBuild) -> list[str]:
     """Return the counts of Wasmtime's dev release at the main shape, a cell for each column."""
-    counts = [
-        count_of(dev, series.key.unwinder.option, MAIN_SHAPE) for series in select_columns(report)
-    ]
-    return ["n/a" if count is None else format_count(count) for count in counts]
+    cells = []
+    for series in select_columns(report):
+        recorded = {
+            row.release: row.value
+            for row in at_main_shape(report)
+            if row.series == series.key and row.benchmark == DEREGISTER
+        }
+        count = find_count(dev, series.key.unwinder.option, MAIN_SHAPE, recorded)
+        cells.append("n/a" if count is None else format_count(count))
+    return cells
 
 
 def at_main_shape(report: Report) -> list[Row]:

@@ -48,7 +48,8 @@ function formatNumber(value) {
 
 function formatValue(row, value) {
   if (row.kind === "memory") return `${(value / 1e6).toFixed(2)} MB`;
-  return row.kind === "count" ? value.toLocaleString("en-US", { maximumFractionDigits: 0 }) : `${formatNumber(value)}×`;
+  if (row.kind === "gap") return `${formatNumber(value)}×`;
+  return value.toLocaleString("en-US", { maximumFractionDigits: value < 1000 ? 1 : 0 });
 }
 
 // The change of a row, such as `17 times cheaper`, `+0.23 %` or `no change`.
@@ -77,7 +78,7 @@ function summarize(rows) {
   if (gaps) parts.push(`${count("gap", "changed")} of ${gaps} gaps changed by 1 % or more and beyond the noise`);
   if (memory) {
     const changed = count("memory", "changed");
-    parts.push(changed ? `the memory left changed in ${changed} of ${memory} loads` : "the memory left did not change");
+    parts.push(changed ? `${changed} of ${memory} values of the memory left changed` : "the memory left did not change");
   }
   return parts.length ? `${parts.join("; ")}.` : "No series has values of both releases.";
 }
@@ -94,7 +95,7 @@ function findSteps(data, from, to) {
 // What unwind info gives in the two releases, as a sentence, if it is recorded.
 function describeGives(data, from, to) {
   const [before, after] = [data.gives[from], data.gives[to]];
-  if (!before || !after) return "";
+  if (!before || !after || [before, after].includes("unknown")) return "";
   const what = "to a backtrace from a host function (C API, on Linux)";
   if (before === after) return `Unwind info gives the same in both ${what}: ${after}.`;
   return `Unwind info gives ${after} in ${to} ${what}, and gave ${before} in ${from}.`;

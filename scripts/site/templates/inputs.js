@@ -62,8 +62,9 @@ function describeContents(rules, contents, release) {
   const known = contents.functions + per * escaping + contents.types;
   const others = formatFdes({ low: span.low - known, high: span.high === null ? null : span.high - known });
   const twice = per === 2 ? "2 × " : "";
-  return `${formatCount(contents.functions)} functions + ${twice}${formatCount(escaping)} exported or in tables` +
-    ` + ${formatCount(contents.types)} function type${contents.types === 1 ? "" : "s"}` +
+  const plural = (count) => (count === 1 ? "" : "s");
+  return `${formatCount(contents.functions)} function${plural(contents.functions)} + ${twice}${formatCount(escaping)} exported or in tables` +
+    ` + ${formatCount(contents.types)} function type${plural(contents.types)}` +
     ` + ${others} helpers`;
 }
 
