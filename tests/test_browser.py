@@ -356,7 +356,8 @@ def test_asv_pages_open_and_link_to_the_answer(page: Page, address: str) -> None
     save_screenshots(page, "asv-grid")
     page.get_by_role("link", name="The answer").click()
     page.wait_for_url(f"{address}index.html")
-    page.locator("#numbers summary").first.click()
+    page.locator("#numbers summary").first.click()  # the tables of all series
+    page.locator("#numbers details.series > summary").first.click()
     page.locator("section a[href*=track_removal]").locator("visible=true").first.click()
     page.wait_for_selector("#main-graph canvas")
     save_screenshots(page, "asv-graph")
