@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from asv.config import Config
+from asv.util import UserError
 
 from scripts.history import dev_build
 from scripts.history.benchmarks import DEREGISTER, GAP
@@ -109,7 +110,26 @@ def test_damaged_record_is_named_and_nothing_else_is_lost(tmp_path: Path) -> Non
     assert history.rows
     (message,) = history.left_out
     assert "dev.json is damaged" in message
-    assert message.endswith("Delete the file: upstream.yml writes it again.")
+    assert message.endswith("Delete it: upstream.yml writes it again.")
+
+
+def test_impossible_day_and_folder_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert record(tmp_path) == 0
+    path = tmp_path / RECORDED
+    path.write_text(path.read_text().replace(json.loads(path.read_text())["date"], "2026-99-99"))
+    with pytest.raises(UserError, match=r"dev\.json is damaged"):
+        read_dev_build(tmp_path, pins.load_pins())
+    path.unlink()
+    path.mkdir()
+    (path / "x").touch()
+    with pytest.raises(UserError, match=r"is not a regular file\. Delete it"):
+        read_dev_build(tmp_path, pins.load_pins())
+    capsys.readouterr()
+    assert record(tmp_path) == 1
+    (message,) = capsys.readouterr().err.splitlines()
+    assert "dev.json cannot be written: " in message
 
 
 def test_pages_show_the_build_as_unreleased(tmp_path: Path) -> None:

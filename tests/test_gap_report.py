@@ -138,7 +138,7 @@ def test_short_report_fits_a_terminal_and_starts_with_the_answer(
     assert "instead of 1,156,765 in 49.0.0" in first
     shown = "\n".join(lines)
     assert re.search(r"19.0.0 to 21.0.0 +2,501,125", shown)
-    assert "50.0.1: no cost grew by 1 % or more" in " ".join(shown.split())
+    assert "50.0.1: no deregister count grew by 1 % or more" in " ".join(shown.split())
     assert not any(line.endswith(" ") for line in lines)
     assert "All go, up to 49.0.0: keep below f × T = " in shown
     assert "libgcc 12" not in shown  # one table

@@ -585,23 +585,30 @@ def describe_line(history: History, **filters: str) -> str:
 
 
 def test_line_of_recent_releases_is_about_those_that_were_compared(history: History) -> None:
-    assert describe_line(history, since="48.0.0").startswith("Last two releases: no cost grew")
+    assert describe_line(history, since="48.0.0").startswith(
+        "Last two releases: no deregister count grew"
+    )
     emulated = describe_line(history, machine="debian-12-arm64-emulated")
-    assert emulated.startswith("50.0.1: no cost grew by 1 % or more; 50.0.1 17 times cheaper")
+    assert emulated.startswith(
+        "50.0.1: no deregister count grew by 1 % or more; 50.0.1 17 times cheaper"
+    )
     newer = replace(history.releases[-1], version="51.0.0")
     pinned = replace(history, releases=[*history.releases, newer])
     recent = describe_recent(build_report(pinned))
     assert recent
     assert recent.newest == "50.0.1"
-    assert recent.text.startswith("Five releases up to 50.0.1: no cost grew by 1 % or more; real")
+    assert recent.text.startswith(
+        "Five releases up to 50.0.1: no deregister count grew by 1 % or more; real"
+    )
     alone = [row for row in history.rows if row.release == "50.0.1"]
     assert describe_recent(build_report(replace(history, rows=alone))) is None
 
 
 def test_line_of_recent_releases_names_growth_and_falls(history: History) -> None:
     assert describe_line(history) == (
-        "Last five releases: no cost grew by 1 % or more; real program +0.23 % in 46.0.1; "
-        "50.0.1 17 times cheaper (#14304)."
+        "Last five releases: no deregister count grew by 1 % or more; real program +0.23 % in "
+        "46.0.1; 50.0.1 17 times cheaper (#14304); 48.0.0 leaves more memory; "
+        "49.0.0 leaves less memory."
     )
     key = SeriesKey("linux-x86_64", LLVM)
     rows = [
@@ -613,7 +620,7 @@ def test_line_of_recent_releases_names_growth_and_falls(history: History) -> Non
     ]
     grown = describe_line(replace(history, rows=rows))
     assert "1000x1 +11 % in 50.0.1" in grown
-    assert "no cost grew" not in grown
+    assert "no deregister count grew" not in grown
 
 
 def test_pictures_are_svg_without_scripts(report: Report, history: History) -> None:

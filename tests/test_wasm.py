@@ -115,6 +115,16 @@ EXACT = {  # under 50.0.1; nothing in these modules may call a helper
     "exported start": 5, "imported start": 3, "active data": 5, "computed global": 2,
 }  # fmt: skip
 COMPONENTS = {
+    "own function": (
+        '(component (core module $m (func (export "f"))) (core instance $i (instantiate $m)) '
+        '(func $f (canon lift (core func $i "f"))) (core func $l (canon lower (func $f))) '
+        '(core module $n (import "" "f" (func))) '
+        '(core instance (instantiate $n (with "" (instance (export "f" (func $l)))))))'
+    ),
+    "destructor of the host": (
+        '(component (import "h" (func $h (param "x" u32))) (core func $l (canon lower (func $h))) '
+        '(type $r (resource (rep i32) (dtor (core func $l)))) (export "r" (type $r)))'
+    ),
     "nothing": "(component)",
     "shared types": (
         '(component (core module (func (export "a")) (func)) (core module (func (export "a"))))'

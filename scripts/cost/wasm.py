@@ -48,6 +48,7 @@ OTHER_FORMATS = {
     b"BC\xc0\xde": "{name} is LLVM bitcode. Link it to a module first: wasm-ld",
     b"!<arch>": "{name} is a static library. Link it to a module first: wasm-ld",
     b"<": "{name} is a web page. Was the download refused?",
+    b"(component": "{name} is a component as text. Translate it first: wasm-tools parse {name}",
     b"(": "{name} is WebAssembly text. Translate it first: wat2wasm {name}",
     b";;": "{name} is WebAssembly text. Translate it first: wat2wasm {name}",
 }
@@ -57,7 +58,7 @@ SENTENCES = {
     "version": "{name} is truncated, or of an unknown WebAssembly version. Download it again.",
     "truncated": "{name} is truncated: it ends after {position} bytes. Download or build it again.",
     "damaged": "{name} cannot be read at byte {position}: it is damaged, or uses a WebAssembly "
-    "proposal that is not known here. Download or build it again.",
+    "proposal that is not known here. Download or build it again, or measure it with the probe.",
     "elf": NOT_AN_IMAGE,
 }
 
@@ -183,9 +184,10 @@ class Contents:
             46.0.0 on.
         certain, possible: uses of helpers, as in `HELPERS`, that certainly or possibly occur.
         trampolines: functions that a component takes from its host, each with two FDEs if used.
-        resources: 1 if a component may have a trampoline to drop resources.
-        linked: whether components in a component call each other. The functions that adapt their
-            calls are not predicted.
+        resources: 1 if a component may have a trampoline to drop resources, 2 if its destructor may
+            be a function of the host, whose type no core module declares.
+        linked: whether a component may call functions of its own, or of components in it. The
+            functions that adapt these calls are not predicted.
         counted: FDEs of a precompiled file.
     """
 
@@ -787,13 +789,17 @@ class Component:
     Attributes:
         modules: core modules.
         components: number of components.
-        trampolines, resources: as of `Contents`.
+        trampolines, resources: as of `Contents`; resources is 1 at most.
+        lifts: whether a function of a core module has become one of the component.
+        calls_itself: whether it may hand such a function to another core module.
     """
 
     modules: list[Module] = field(default_factory=list)
     components: int = 0
     trampolines: int = 0
     resources: int = 0
+    lifts: bool = False
+    calls_itself: bool = False
 
 
 def read_component(reader: Reader, component: Component, depth: int = 1) -> None:
@@ -807,26 +813,32 @@ def read_component(reader: Reader, component: Component, depth: int = 1) -> None
         elif number == 4:
             read_component(section, component, depth + 1)
         elif number == 8:
-            component.trampolines += count_trampolines(section)
+            read_definitions(section, component)
         elif number in (7, 10):
             component.resources = 1  # types and imports may be resources
         elif number > 12:
             raise section.error()
 
 
-def count_trampolines(reader: Reader) -> int:
-    """Count the functions that a canon section defines for core modules, at most."""
+def read_definitions(reader: Reader, component: Component) -> None:
+    """Read a canon section: functions lifted from core modules, and others for core modules.
+
+    Only those for core modules need a trampoline. One that is lowered after another was lifted may
+    be the same function; usually, a component lowers all functions of its host first.
+    """
     definitions = reader.number()
-    lifted = 0  # functions that are lifted from core modules need no trampoline
+    lifted = 0
     for _ in range(definitions):
         kind = reader.byte()
         if kind == 0:
             lifted += 1
+            component.lifts = True
             reader.skip(1)
             reader.number()
             skip_options(reader)
             reader.number()
         elif kind == 1:
+            component.calls_itself = component.calls_itself or component.lifts
             reader.skip(1)
             reader.number()
             skip_options(reader)
@@ -834,7 +846,7 @@ def count_trampolines(reader: Reader) -> int:
             reader.number()
         else:  # a builtin for concurrency, of unknown length: count all that follow
             break
-    return definitions - lifted
+    component.trampolines += definitions - lifted
 
 
 def skip_options(reader: Reader) -> None:
@@ -863,8 +875,8 @@ def combine(kind: Kind, component: Component, reader: Reader) -> Contents:
         certain=frozenset(use for module in modules for use in module.certain),
         possible=frozenset(use for module in modules for use in module.possible),
         trampolines=component.trampolines,
-        resources=component.resources,
-        linked=component.components > 1,
+        resources=component.resources * (2 if component.trampolines else 1),
+        linked=component.components > 1 or component.calls_itself,
     )
 
 

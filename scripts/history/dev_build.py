@@ -10,7 +10,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -100,6 +100,10 @@ class DevBuild(Struct, frozen=True):
     against: ReleaseName
     counts: dict[Text, dict[Text, ShapeCounts]]
 
+    def __post_init__(self) -> None:
+        """Raise ValueError if there is no such day."""
+        date.fromisoformat(self.date)
+
 
 def read_builds(path: Path) -> list[tuple[Build, Build]]:
     """Return each module's counts under a pinned release and under the dev build.
@@ -166,7 +170,9 @@ def read_dev_build(results: Path, releases: Sequence[Release]) -> DevBuild | Non
     path = results / RECORDED
     if not path.exists():
         return None
-    remedy = "Delete the file: upstream.yml writes it again."
+    remedy = "Delete it: upstream.yml writes it again."
+    if not path.is_file():
+        raise UserError(f"{path} is not a regular file. {remedy}")
     recorded = read_json(path, DevBuild, remedy)
     newest = max((Version(release.version) for release in releases), default=Version("0"))
     return recorded if Version(recorded.version) > newest else None
@@ -209,6 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         content = msgspec.json.format(msgspec.json.encode(record), indent=1).decode()
         write_atomically(options.results / RECORDED, f"{content}\n")
+    except OSError as error:
+        print(f"{options.results / RECORDED} cannot be written: {error.strerror}.", file=sys.stderr)
+        return 1
     except UserError as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, ProbeOutputError) else 1

@@ -73,6 +73,7 @@ def predict(options: argparse.Namespace) -> int:
             code = FAILED
             if options.predict:
                 print(error, file=sys.stderr)
+            entries.append({"module": path.name, "error": str(error)})
             continue
         if options.format == "json":
             entries.append(from_bytes.build_entry(path, contents, options.modules))
@@ -177,6 +178,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--modules {options.modules}: must be 1 or more")
     if options.minutes is not None and not 0 < options.minutes < math.inf:
         parser.error(f"--minutes {options.minutes:g}: must be above 0")
+    measuring = {"--python": options.python, "--library": options.library,
+                 "--release": options.release, "--against": options.against}  # fmt: skip
+    if options.predict and (given := [name for name, value in measuring.items() if value]):
+        parser.error(f"--predict measures nothing, so remove {given[0]}")
     if options.bindings and not options.library:
         parser.error("--bindings needs --library")
     if options.fail_above is not None and not (options.against and options.fail_above >= 0):

@@ -17,6 +17,10 @@ from scripts.cost.wasm import Contents, Kind, WasmError, read_wasm
 from scripts.cost.wasm import Range as Fdes
 
 RELEASES = {"up to 49.0.0": "49.0.0", "from 50.0.0 on": "50.0.0"}
+LINKED = (
+    "Its parts call each other. The functions that adapt these calls are not predicted, so "
+    "measure it."
+)
 PLATFORMS = (
     Platform.APPLE_SILICON,
     Platform.INTEL_MAC,
@@ -34,7 +38,7 @@ class Answer:
         platform: where the process runs.
         releases: the span, a key of RELEASES.
         fdes: FDEs of the module in these releases.
-        decision: the recommendation; unknown if the number of FDEs has no upper limit.
+        decision: the recommendation; it may be unknown if the number of FDEs has no upper limit.
         cost: milliseconds per module unloaded, or None.
         advice: the advice for the fewest FDEs, for its other parts.
     """
@@ -89,8 +93,14 @@ def answer(contents: Contents, modules: int) -> Iterator[Answer]:
         for span, release in RELEASES.items():
             fdes = contents.predict(int(release.split(".")[0]))
             least = advise(platform, release, Load(modules, fdes.low))
+            if fdes.high == 0:
+                yield Answer(platform, span, fdes, Decision.KEEP, Range(0, 0), least)
+                continue
             if fdes.high is None:
-                yield Answer(platform, span, fdes, Decision.UNKNOWN, None, least)
+                # with more FDEs it costs more, so a cost that is too high already decides
+                is_clear = least.decision is Decision.TURN_OFF
+                decision = Decision.TURN_OFF if is_clear else Decision.UNKNOWN
+                yield Answer(platform, span, fdes, decision, None, least)
                 continue
             most = advise(platform, release, Load(modules, fdes.high))
             cost, decision = None, least.decision
@@ -128,6 +138,8 @@ def format_fdes(fdes: Fdes) -> str:
 def describe(path: Path, contents: Contents, modules: int) -> list[str]:
     """Return the prediction as lines of text."""
     lines = [f"{path.name}, by its bytes: {describe_fdes(contents)}"]
+    if contents.linked:
+        lines.append(f"  {LINKED}")
     lines.append(f"  {modules:,} loaded and all unloaded, estimated milliseconds per module:")
     for each in answer(contents, modules):
         cost = f" ({format_milliseconds_range(*each.cost)})" if each.cost else ""

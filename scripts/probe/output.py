@@ -147,7 +147,8 @@ def describe_verdicts(results: Sequence[Result]) -> list[str]:
             continue
         requested = result.verdict.requested
         advice = result.verdict.advice[requested]
-        decision = f"{describe_decision(advice)} with {requested:,} modules loaded"
+        loaded = f"{requested:,} {'module' if requested == 1 else 'modules'} loaded"
+        decision = f"{describe_decision(advice)} with {loaded}"
         cost = f"{format_cost(advice)} per module unloaded, {describe_basis(result, advice)}"
         usual = "; ".join(
             f"with {number:,} loaded, {describe_advice(result.verdict.advice[number])}"

@@ -27,10 +27,19 @@ class MemoryGroup(NamedTuple):
 
 
 class MemorySummary(NamedTuple):
-    """What the releases changed, in short, and as a sentence for each change."""
+    """The changes of the memory left.
+
+    Attributes:
+        short: all of them in a sentence.
+        lines: a sentence for each.
+        steps: `leaves more memory` or `leaves less memory`, by release.
+        causes: the upstream changes behind them, by release.
+    """
 
     short: str
     lines: list[str]
+    steps: dict[str, str]
+    causes: dict[str, list[UpstreamChange]]
 
 
 def summarize_memory(history: History) -> MemorySummary | None:
@@ -50,15 +59,16 @@ def summarize_memory(history: History) -> MemorySummary | None:
     ordered = sorted(groups, key=lambda group: position(group.release))
     releases = sorted({release for each in values.values() for release, _ in each}, key=position)
     span = words.format_span(releases[0], releases[-1])
-    steps = dict.fromkeys(
-        f"{group.release} leaves {'more' if group.is_worse else 'less'} memory" for group in ordered
-    )
-    start = f"{', '.join(steps)}; no other" if steps else "No"
+    steps = {
+        group.release: f"leaves {'more' if group.is_worse else 'less'} memory" for group in ordered
+    }
+    named = ", ".join(f"{release} {change}" for release, change in steps.items())
+    start = f"{named}; no other" if steps else "No"
+    causes = {group.release: find_memory_causes(groups[group][0][1]) for group in ordered}
     machines = ", ".join(dict.fromkeys(key.machine for key, _ in values))
     lines = [describe_group(group, groups[group]) for group in ordered]
-    return MemorySummary(
-        f"{start} measured release from {span} changed the memory left ({machines}).", lines
-    )
+    short = f"{start} measured release from {span} changed the memory left ({machines})."
+    return MemorySummary(short, lines, steps, causes)
 
 
 def describe_group(group: MemoryGroup, found: Sequence[tuple[SeriesKey, MemoryChange]]) -> str:

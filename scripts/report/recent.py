@@ -58,16 +58,22 @@ def describe_recent(report: Report) -> Recent | None:
     steps = [step for step in all_steps if step.release in compared]
     grown = [step for step in steps if step.growth >= COUNT_THRESHOLD]
     little = [step for step in steps if 0 < step.growth < COUNT_THRESHOLD]
-    parts = ["no cost grew by 1 % or more"]
+    parts = ["no deregister count grew by 1 % or more"]
     if grown:
         most = max(grown, key=lambda step: step.growth)
         others = len({(step.release, step.shape) for step in grown}) - 1
         parts = [f"{most.load} {format_growth(most)} in {most.release} with {most.name}"]
-        parts += [f"{others} more costs grew by 1 % or more"] * (others > 0)
+        parts += [f"{others} more counts grew by 1 % or more"] * (others > 0)
     if little:
         most = max(little, key=lambda step: step.growth)
         parts.append(f"{most.load} {format_growth(most)} in {most.release}")
     parts += describe_falls(report, steps)
+    if report.memory:
+        parts += [
+            f"{release} {change}"
+            for release, change in report.memory.steps.items()
+            if release in compared
+        ]
     return Recent(f"{name_releases(report, compared)}: {'; '.join(parts)}.", compared[-1])
 
 
@@ -120,13 +126,17 @@ def iter_steps(report: Report) -> Iterator[Step]:
 
 
 def describe_falls(report: Report, steps: list[Step]) -> Iterator[str]:
-    """Yield the factor for each release that made the main shape cheaper, with its causes."""
+    """Yield the factor for each release that made deregistering cheaper, with its causes.
+
+    It is that of the main shape, or else of the first shape that is shown.
+    """
+    main = MAIN_SHAPE if MAIN_SHAPE in report.shapes else report.shapes[0]
     reasons: dict[str, list[str]] = {}
     for change in report.changes:
         reasons.setdefault(change.release, change.reasons)
     seen = set()
     for step in steps:
-        is_fall = step.growth <= -COUNT_THRESHOLD and step.shape == MAIN_SHAPE
+        is_fall = step.growth <= -COUNT_THRESHOLD and step.shape == main
         if is_fall and step.release not in seen:
             seen.add(step.release)
             why = ", ".join(reasons.get(step.release, []))

@@ -11,6 +11,7 @@ from scripts.history.memory import ABSOLUTE_THRESHOLD, RELATIVE_THRESHOLD
 from scripts.history.rows import Row, SeriesKey
 from scripts.releases.pins import Release
 from scripts.report.build import Report, Series
+from scripts.report.changes import UpstreamChange
 from scripts.site.links import address_of, release_addresses
 
 COMPARED = {  # in the order of the comparison: exact counts first
@@ -154,18 +155,25 @@ def build_comparison(report: Report, backtraces: Mapping[str, Backtrace]) -> dic
     }
 
 
+def describe_cause(upstream: UpstreamChange) -> dict[str, str]:
+    """Return the name of an upstream change, its address, and what it does."""
+    return {
+        "name": f"#{upstream['pull_request']}",
+        "address": address_of(upstream),
+        "what": upstream["what"],
+    }
+
+
 def find_causes(report: Report) -> dict[str, list[dict[str, str]]]:
-    """Return the causes of each change, by release: the name, the address, and what it does."""
+    """Return the causes of each change of the cost and of the memory left, by release."""
     causes: dict[str, list[dict[str, str]]] = {}
     for change in report.changes:
         known = causes.setdefault(change.release, [])
         for upstream in change.causes:
-            cause = {
-                "name": f"#{upstream['pull_request']}",
-                "address": address_of(upstream),
-                "what": upstream["what"],
-            }
+            cause = describe_cause(upstream)
             if cause not in known:
                 known.append(cause)
+    for release, upstream_changes in (report.memory.causes if report.memory else {}).items():
+        causes.setdefault(release, []).extend(map(describe_cause, upstream_changes))
     unknown = {"name": "no upstream change is known", "address": "", "what": ""}
     return {release: known or [unknown] for release, known in causes.items()}

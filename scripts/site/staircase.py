@@ -292,7 +292,8 @@ class _Drawing:
             rows = [row for row in rows if row]
             wide = max(map(len, rows)) * LETTER
             x, anchor, top = ends[i][0] + 4, "start", y + 16 if fell else y + 7 - 14 * len(rows)
-            if x + wide > self.width:  # no room: put it left of the step
+            # no room: put it left of the step
+            if x + wide > self.width - (self.step if self.chart.unreleased else 0):
                 x, anchor, top = ends[i][0] - 6, "end", y + 4
             left = x if anchor == "start" else x - wide
             top = self.find_room(left, left + wide, top, len(rows))

@@ -218,7 +218,8 @@ function orderChoice(data, choice) {
     for (const name of names) form.elements[name].value = choice[name];
     const rows = compareReleases(data, choice.from, choice.to, choice);
     const same = rows.filter((row) => row.level === "same");
-    const sentences = [summarize(rows), describeGives(data, choice.from, choice.to)];
+    const summary = choice.from === choice.to ? "Choose two different releases." : summarize(rows);
+    const sentences = [summary, describeGives(data, choice.from, choice.to)];
     form.querySelector("output").textContent = sentences.join(" ").trim();
     fillTable("differing", rows.filter((row) => row.level !== "same"));
     fillTable("same", same);

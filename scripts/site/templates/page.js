@@ -175,14 +175,24 @@
       showText("file", file.name);
     } catch (error) {
       if (!(error instanceof WasmError) && !(error instanceof DOMException)) throw error;
-      contents = null;
-      showText("file", "");
-      showText("parts", "");
-      problem.textContent = error instanceof WasmError ? error.message : `${file.name} cannot be read: ${error.message}`;
+      refuseFile(error instanceof WasmError ? error.message : `${file.name} cannot be read: ${error.message}`);
+      return;
+    }
+    if (predictFdes(rules, contents, rules.newestChecked).high === 0) {
+      refuseFile(`${file.name} has no functions of its own, so unwind info costs nothing.`);
       return;
     }
     show();
     saveAddress();
+  }
+
+  // The answer to a former file must not stand beside the problem of this one.
+  function refuseFile(message) {
+    contents = null;
+    for (const name of ["file", "parts"]) showText(name, "");
+    fields.fdes.value = "";
+    show();
+    document.getElementById("file-problem").textContent = message;
   }
 
   function saveAddress() {

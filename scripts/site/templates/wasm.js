@@ -92,7 +92,7 @@ function readWasm(rules, data, name) {
   const reader = new WasmReader(rules, data, name);
   const startsWith = (magic) => magic.every((byte, i) => data[i] === byte);
   if (startsWith(rules.elf)) return { ...emptyContents("precompiled"), counted: countImageFdes(reader) };
-  const component = { modules: [], components: 0, trampolines: 0, resources: 0 };
+  const component = { modules: [], components: 0, trampolines: 0, resources: 0, lifts: false, callsItself: false };
   if (startsWith(rules.module)) {
     component.modules.push(readWasmModule(reader));
     return combineModules("module", component, reader);
@@ -412,24 +412,26 @@ function readWasmComponent(reader, component, depth = 1) {
   for (const [number, section] of reader.sections(reader.rules.component)) {
     if (number === 1) component.modules.push(readWasmModule(section));
     else if (number === 4) readWasmComponent(section, component, depth + 1);
-    else if (number === 8) component.trampolines += countTrampolines(section);
+    else if (number === 8) readDefinitions(section, component);
     else if (number === 7 || number === 10) component.resources = 1;
     else if (number > 12) throw section.error();
   }
 }
 
-function countTrampolines(reader) {
+function readDefinitions(reader, component) {
   const definitions = reader.number();
   let lifted = 0;
   for (let i = 0; i < definitions; i++) {
     const kind = reader.byte();
     if (kind === 0) {
       lifted += 1;
+      component.lifts = true;
       reader.skip(1);
       reader.number();
       skipOptions(reader);
       reader.number();
     } else if (kind === 1) {
+      component.callsItself ||= component.lifts;
       reader.skip(1);
       reader.number();
       skipOptions(reader);
@@ -439,7 +441,7 @@ function countTrampolines(reader) {
       break;
     }
   }
-  return definitions - lifted;
+  component.trampolines += definitions - lifted;
 }
 
 function skipOptions(reader) {
@@ -450,7 +452,7 @@ function skipOptions(reader) {
   }
 }
 
-function combineModules(kind, { modules, components, trampolines, resources }, reader) {
+function combineModules(kind, { modules, components, trampolines, resources, callsItself }, reader) {
   const sum = (value) => modules.reduce((total, module) => total + Number(value(module)), 0);
   const collect = (name) => [...new Set(modules.flatMap((module) => [...module[name]]))].sort();
   const escapes = (module) => [...module.named].filter((index) => index >= module.importedFunctions).length;
@@ -465,8 +467,8 @@ function combineModules(kind, { modules, components, trampolines, resources }, r
     certain: collect("certain"),
     possible: collect("possible"),
     trampolines,
-    resources,
-    linked: components > 1,
+    resources: resources * (trampolines ? 2 : 1),
+    linked: components > 1 || callsItself,
   };
 }
 
