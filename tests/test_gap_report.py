@@ -170,8 +170,12 @@ def test_local_machine_comes_first_in_the_short_report(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_results(results, {"50.0.1": NEW}, "local-linux-x86_64", counts=COUNTS)
+    write_results(
+        results, {"50.0.1": FLAT}, "local-linux-x86_64", "system", counts={"50.0.1": LIBGCC}
+    )
     lines = run(capsys)[1].splitlines()
     assert len(lines) <= 25
+    assert max(map(len, lines)) <= 80
     local, recorded = (
         next(number for number, line in enumerate(lines) if line.startswith(name))
         for name in ("local-linux-x86_64", "linux-x86_64")

@@ -129,16 +129,20 @@ def select_short_series(report: Report) -> list[Series]:
 def print_short(report: Report, console: Console) -> None:
     """Print the short report, at most 25 lines of 80 columns. It does not rely on colour."""
     say = make_line_printer(console)
-    # the sentence between answer and basis has times, which are in the table too
-    for line in dict.fromkeys([*report.headline[:1], *report.headline[-1:], *recent_lines(report)]):
+    all_series = select_short_series(report)
+    # The tables have the times of the headline, and those of the user's machine need the room of
+    # the line on the last releases.
+    recent = recent_lines(report) if len(all_series) == 1 else []
+    for line in dict.fromkeys([*report.headline[:1], *report.headline[-1:], *recent]):
         say(line)
+    say("")
     shapes = report.shapes if len(report.shapes) == 1 else [MAIN_SHAPE]
-    for series in select_short_series(report):
+    for series in all_series:
         print_table(build_era_table(series, shapes, ranges=False), console)
     say("deregister, register: instructions per module; extra ms: per 1000 modules")
     say(
-        f"Rules for {advice.THRESHOLD} ms per module (macOS, LLVM libunwind; T FDEs loaded in all, "
-        "f in a module; all go, or one and the others stay; in between, measure):"
+        f"Rules for libunwind, {advice.THRESHOLD} ms a module (T FDEs in all, f in one; else "
+        "measure):"
     )
     for line in advice.describe_rules():
         say(f"  {line}")
@@ -171,6 +175,7 @@ def print_details(report: Report, console: Console, *, releases: bool) -> None:
         ]
     for table in tables:
         if table.rows:
+            say("")
             print_table(table, console)
     if width > console.width:
         say(f"With {width} columns, there is one table for each series, with ranges.")
@@ -216,7 +221,6 @@ def print_table(table: TableText, console: Console) -> None:
     drawn = io.StringIO()
     wide = Console(width=WIDEST, file=drawn, force_terminal=console.is_terminal)
     wide.print(lay_out(table))
-    console.print()
     console.out(table.title, style="bold", highlight=False)
     for line in drawn.getvalue().splitlines():
         console.out(line.rstrip(), highlight=False)
