@@ -8,10 +8,8 @@ because other tests at the same time would evict the tables that it times.
 import hashlib
 import io
 import json
-import os
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +24,7 @@ from scripts.cost.model import find_registration
 from scripts.cost.rates import UNKNOWN_MACHINE, Busy, Curves, curves_from_busy, estimate_ms
 from scripts.releases.pins import Registration
 
-from .conftest import DEADLINE, ROOT, environment, skip_missing
+from .conftest import DEADLINE, run_release, skip_missing
 from .test_busy_process import PROGRAM
 
 PACKAGES = {  # package -> the module in it, and the SHA-256 of the module
@@ -120,17 +118,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def run(install: Callable[[str], Path]) -> Callable[..., Any]:
     """Return a function that runs Python with a release and LLVM libunwind, and parses its JSON."""
 
-    def run_python(version: str, *arguments: str | Path) -> Any:
-        process = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE,
-            env={
-                **environment(), "UNWINDER": "libunwind",
-                "PYTHONPATH": f"{install(version)}{os.pathsep}{ROOT}",
-            },
-        )  # fmt: skip
-        assert process.returncode == 0, process.stderr
-        return json.loads(process.stdout)
+    def run_python(version: str, *arguments: str) -> Any:
+        return run_release(install(version), *arguments, unwinder="libunwind")
 
     return run_python
 

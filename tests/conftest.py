@@ -257,6 +257,22 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return install_release
 
 
+def release_environment(release: Path, unwinder: str = "system") -> dict[str, str]:
+    """Return the environment of a process that uses an installed release and an unwinder."""
+    path = f"{release}{os.pathsep}{ROOT}"
+    return {**environment(), "PYTHONPATH": path, "UNWINDER": unwinder}
+
+
+def run_release(release: Path, *arguments: str | Path, unwinder: str = "system") -> Any:
+    """Run Python with an installed release, and return the JSON that it prints."""
+    process = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
+        timeout=DEADLINE, env=release_environment(release, unwinder),
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
+
+
 @dataclass
 class Measured:
     """A copy of the repository in which two releases were measured."""

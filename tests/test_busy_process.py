@@ -1,7 +1,5 @@
 """Unloading one module while others stay: what is timed, what is n/a, and how the process ends."""
 
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,7 +15,7 @@ from benchmarks._busy import Cells
 from benchmarks._shapes import RESIDENT_FDES
 from benchmarks.busy_process import UnloadFromBusyProcess
 
-from .conftest import DEADLINE, ROOT, environment
+from .conftest import ROOT, run_release
 
 FEW, MANY = RESIDENT_FDES[0], RESIDENT_FDES[-1]
 PROGRAM = """
@@ -218,16 +216,7 @@ def sample(install: Callable[[str], Path]) -> Callable[[str, str], Any]:
     """Return a function that samples all cells with a release, as asv would."""
 
     def sample_release(version: str, unwinder: str) -> Any:
-        process = subprocess.run(
-            [sys.executable, "-c", PROGRAM],
-            cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE,
-            env={
-                **environment(), "UNWINDER": unwinder,
-                "PYTHONPATH": f"{install(version)}{os.pathsep}{ROOT}",
-            },
-        )  # fmt: skip
-        assert process.returncode == 0, process.stderr
-        return json.loads(process.stdout)
+        return run_release(install(version), "-c", PROGRAM, unwinder=unwinder)
 
     return sample_release
 

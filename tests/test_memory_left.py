@@ -1,11 +1,9 @@
 """The benchmark of memory that is left, with simulated systems and with real wheels."""
 
 import ctypes
-import json
 import mmap
 import multiprocessing
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +15,7 @@ import pytest
 from benchmarks import _memory, _modules, memory_left
 from benchmarks.memory_left import LOADS, MemoryLeft
 
-from .conftest import DEADLINE, ROOT, environment
+from .conftest import run_release
 
 MEGABYTE = 1 << 20
 PROGRAM = """
@@ -267,14 +265,10 @@ def test_48_0_0_leaves_memory_in_engines_and_its_neighbors_do_not(
     install: Callable[[str], Path],
 ) -> None:
     # 48.0.0 keeps register allocation's working memory in each engine (#13912); 49.0.0 clears it
-    left: dict[str, Any] = {}
-    for version in ("13.0.0", "47.0.1", "48.0.0", "49.0.0"):
-        process = subprocess.run(
-            [sys.executable, "-c", PROGRAM],
-            cwd=ROOT, capture_output=True, text=True, check=True, timeout=DEADLINE,
-            env={**environment(), "PYTHONPATH": f"{install(version)}{os.pathsep}{ROOT}"},
-        )  # fmt: skip
-        left[version] = json.loads(process.stdout)
+    left: dict[str, Any] = {
+        version: run_release(install(version), "-c", PROGRAM)
+        for version in ("13.0.0", "47.0.1", "48.0.0", "49.0.0")
+    }
     for unwind_info in ("on", "off"):
         kept = {version: median(report["kept"][unwind_info]) for version, report in left.items()}
         assert kept["48.0.0"] > 1.5 * kept["47.0.1"]

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +17,15 @@ from benchmarks._shapes import UnwindInfo
 from benchmarks._unwinder import load_wasmtime
 from benchmarks.native_backtrace import NativeBacktrace, Walk, run_walk
 
-from .conftest import DEADLINE, ROOT, environment, has_libunwind, skip_missing
+from .conftest import (
+    DEADLINE,
+    ROOT,
+    environment,
+    has_libunwind,
+    release_environment,
+    run_release,
+    skip_missing,
+)
 
 WALK = """
 import json, sys
@@ -123,22 +130,6 @@ SETTINGS: tuple[UnwindInfo, UnwindInfo] = ("on", "off")
 Install = Callable[[str], Path]
 
 
-def variables(release: Path, unwinder: str = "system") -> dict[str, str]:
-    """Return the environment of a process that uses an installed release."""
-    path = f"{release}{os.pathsep}{ROOT}"
-    return {**environment(), "PYTHONPATH": path, "UNWINDER": unwinder}
-
-
-def run_python(release: Path, program: str, *arguments: str, unwinder: str = "system") -> Any:
-    """Run a program with an installed release, and return the JSON that it prints."""
-    process = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True,
-        timeout=DEADLINE, env=variables(release, unwinder),
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout)
-
-
 # Tests with real releases
 
 
@@ -167,14 +158,14 @@ def test_backtrace_gets_this_far(
             pytest.skip("releases before 19.0.0 do not look for libunwind")
         if not has_libunwind():
             skip_missing("LLVM's libunwind is not installed (Debian: libunwind-19)")
-    values = run_python(install(version), WALK, unwinder=unwinder)
+    values = run_release(install(version), "-c", WALK, unwinder=unwinder)
     assert values == {"on": [frames, bottom], "off": [0, 0]}
 
 
 @linux
 def test_glibc_backtrace_passes_the_same_frames(install: Install) -> None:
     """glibc's `backtrace` and the kernel's mappings agree with the walk, function by function."""
-    names = run_python(install("49.0.0"), CROSS_CHECK, "on")
+    names = run_release(install("49.0.0"), "-c", CROSS_CHECK, "on")
     functions = [re.sub(r"\W+", " ", name).split()[-2:] for name in names]
     assert len(names) == 5
     # `$walk` is function 0, `$inner` is 1, `$middle` is 2 and `$outer` is 3
@@ -182,9 +173,9 @@ def test_glibc_backtrace_passes_the_same_frames(install: Install) -> None:
     assert ["1" in inner, "2" in middle, "3" in outer] == [True] * 3, functions
     assert "trampoline" in names[0]
     assert "trampoline" in names[4]
-    stopped = run_python(install("49.0.0"), CROSS_CHECK, "off")
+    stopped = run_release(install("49.0.0"), "-c", CROSS_CHECK, "off")
     assert stopped == names[:1]  # like libgcc, `backtrace` reports the frame at which it stops
-    assert run_python(install("30.0.0"), CROSS_CHECK, "on") == []
+    assert run_release(install("30.0.0"), "-c", CROSS_CHECK, "on") == []
 
 
 @linux
@@ -194,15 +185,15 @@ def test_profiler_in_the_process_passes_wasm_frames_with_unwind_info_only(
 ) -> None:
     """It starts in wasm, so that Wasmtime's library does not come first."""
     # three functions and the trampoline into wasm; off: the interrupted frame is not passed
-    assert run_python(install(version), PROFILER, "on") == [True, 4]
-    assert run_python(install(version), PROFILER, "off") == [True, 0]
+    assert run_release(install(version), "-c", PROFILER, "on") == [True, 4]
+    assert run_release(install(version), "-c", PROFILER, "off") == [True, 0]
 
 
 @linux
 @pytest.mark.parametrize("version", ["30.0.0", "49.0.0"])
 def test_own_backtraces_and_traps_do_not_need_unwind_info(version: str, install: Install) -> None:
     for unwind_info in SETTINGS:
-        assert run_python(install(version), TRAP, unwind_info) == ["inner", "outer"]
+        assert run_release(install(version), "-c", TRAP, unwind_info) == ["inner", "outer"]
 
 
 @linux
@@ -218,7 +209,7 @@ def test_gdb_loses_its_way_in_wasm_with_unwind_info_on_and_off(install: Install)
                 "-ex", "backtrace", "--args", sys.executable, "-c", INSPECTED, unwind_info, "0",
             ],
             cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=DEADLINE,
-            env=variables(install("49.0.0")),
+            env=release_environment(install("49.0.0")),
         )  # fmt: skip
         if "SIGTRAP" not in process.stdout:
             pytest.skip(f"gdb may not trace a process here: {process.stderr[-200:]}")
@@ -250,7 +241,7 @@ def test_perf_does_not_depend_on_unwind_info(
                 "-o", data, sys.executable, "-c", INSPECTED, unwind_info, str(ITERATIONS),
             ],
             cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE,
-            env=variables(install("49.0.0")),
+            env=release_environment(install("49.0.0")),
         )  # fmt: skip
         if recorded.returncode:
             pytest.skip(f"perf may not sample here: {recorded.stderr.strip()[-200:]}")

@@ -1,8 +1,5 @@
 """The benchmark that counts FDEs per module."""
 
-import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +10,7 @@ from wasmtime import wat2wasm
 from benchmarks import unwind_tables
 from benchmarks.unwind_tables import UnwindTables
 
-from .conftest import DEADLINE, ROOT, environment
+from .conftest import run_release
 
 PROGRAM = """
 import json
@@ -32,12 +29,7 @@ not_windows = pytest.mark.skipif(
 
 def count_fdes(release: Path) -> list[int]:
     """Count the FDEs of a module of 1, 8 and 100 functions with a release."""
-    process = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=DEADLINE,
-        env={**environment(), "PYTHONPATH": f"{release}{os.pathsep}{ROOT}"},
-    )  # fmt: skip
-    fdes: list[int] = json.loads(process.stdout)
+    fdes: list[int] = run_release(release, "-c", PROGRAM)
     return fdes
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -30,7 +29,7 @@ from benchmarks.unwinder_instructions import (
 )
 from scripts.measuring import unwinders
 
-from .conftest import ROOT, environment, skip_missing
+from .conftest import run_release, skip_missing
 
 PROGRAM = """
 import json, sys
@@ -55,16 +54,9 @@ def counted(install: Callable[[str], Path]) -> CountShapes:
     def count_shapes(version: str, unwinder: str, shapes: str) -> Counted:
         if shutil.which("valgrind") is None:
             skip_missing("valgrind is not installed (Debian: valgrind)")
-        process = subprocess.run(
-            [sys.executable, "-c", PROGRAM, shapes],
-            cwd=ROOT, capture_output=True, text=True,
-            env={
-                **environment(), "UNWINDER": unwinder,
-                "PYTHONPATH": f"{install(version)}{os.pathsep}{ROOT}",
-            },
-        )  # fmt: skip
-        assert process.returncode == 0, process.stderr
-        library, build, costs = json.loads(process.stdout)
+        library, build, costs = run_release(
+            install(version), "-c", PROGRAM, shapes, unwinder=unwinder
+        )
         by_key: Any = {tuple(key.split("/")): cost for key, cost in costs.items()}
         return Counted(library, build, by_key)
 
