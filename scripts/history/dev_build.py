@@ -9,7 +9,7 @@ the probe's JSON, and `build.json`, which names the build.
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,9 @@ from msgspec import Meta, Struct
 from packaging.version import Version
 
 from scripts.base.files import write_atomically
-from scripts.base.schema import Commit, Day, ReleaseName, Text, read_json
+from scripts.base.schema import Commit, Day, ReleaseName, T, Text, read_json
+from scripts.history.benchmarks import DEREGISTER
+from scripts.history.rows import Row, SeriesKey
 from scripts.releases import pins
 from scripts.releases.pins import Release
 
@@ -105,16 +107,27 @@ class DevBuild(Struct, frozen=True):
         date.fromisoformat(self.date)
 
 
+def read_untrusted(path: Path, kind: type[T]) -> T:
+    """Read a file of the job that ran the library.
+
+    Raises:
+        ProbeOutputError: it is missing or invalid.
+    """
+    try:
+        return read_json(path, kind, REMEDY)
+    except UserError as error:
+        raise ProbeOutputError(str(error)) from error
+
+
 def read_builds(path: Path) -> list[tuple[Build, Build]]:
     """Return each module's counts under a pinned release and under the dev build.
 
     Raises:
         ProbeOutputError: the file does not list each module under a pinned release and a library.
     """
+    builds = read_untrusted(path, Builds)
     try:
-        return list(pair_builds(read_json(path, Builds, REMEDY)))
-    except UserError as error:
-        raise ProbeOutputError(str(error)) from error
+        return list(pair_builds(builds))
     except ValueError as error:
         raise ProbeOutputError(f"{path} is not the probe's JSON: {error}. {REMEDY}") from error
 
@@ -141,10 +154,7 @@ def build_record(folder: Path, day: str) -> DevBuild:
     Raises:
         ProbeOutputError: a file of the folder is missing or invalid.
     """
-    try:
-        name = read_json(folder / "build.json", BuildName, REMEDY)
-    except UserError as error:
-        raise ProbeOutputError(str(error)) from error
+    name = read_untrusted(folder / "build.json", BuildName)
     pairs = read_builds(folder / "upstream.json")
     counts: dict[str, ShapeCounts] = {}
     for before, after in pairs:
@@ -178,26 +188,26 @@ def read_dev_build(results: Path, releases: Sequence[Release]) -> DevBuild | Non
     return recorded if Version(recorded.version) > newest else None
 
 
-def find_count(
-    build: DevBuild, unwinder: str, shape: str, recorded: Mapping[str, float]
-) -> float | None:
+def find_count(build: DevBuild, series: SeriesKey, shape: str, rows: Iterable[Row]) -> float | None:
     """Return the instructions to deregister a module that belong to a recorded series.
 
     Args:
         build: the dev build.
-        unwinder: the unwinder of the series, as UNWINDER names it.
-        shape: the shape of the series.
-        recorded: the counts of the series, by release.
+        series: the series.
+        shape: its shape.
+        rows: the recorded values.
 
     Returns:
         None if it was not counted, or if the count of the pinned release beside it shows that it
         was counted with another build of the unwinder or on another processor than the series.
     """
-    counts = build.counts.get(unwinder, {}).get(shape)
-    series = recorded.get(build.against)
-    if counts is None or series is None:
+    counts = build.counts.get(series.unwinder.option, {}).get(shape)
+    key = (series, build.against, DEREGISTER, shape)
+    recorded = next((row.value for row in rows if row[:4] == key), None)
+    if counts is None or recorded is None:
         return None
-    return counts.deregister if abs(counts.pinned - series) <= SAME_UNWINDER * series else None
+    is_same = abs(counts.pinned - recorded) <= SAME_UNWINDER * recorded
+    return counts.deregister if is_same else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -315,10 +315,9 @@ def to_markdown(report: Report, *, releases: bool = False) -> str:
     """Return the full report as Markdown, for a pull request or an issue."""
     lines = [*report.headline, *recent_lines(report), ""]
     for series in report.series:
-        table = build_era_table(series, report.shapes, ranges=True)
-        if releases:
-            table = build_release_table(report, series, report.shapes, ranges=True)
-        title, head, rows = table
+        title, head, rows = build_table(
+            report, series, report.shapes, releases=releases, ranges=True
+        )
         ruled = (head, ["---", *["--:"] * (len(head) - 1)], *rows)
         lines += [f"### {title}", "", *(f"| {' | '.join(row)} |" for row in ruled), ""]
     lines += [LEGEND, ""]

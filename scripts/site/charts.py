@@ -74,7 +74,7 @@ def build_chart(report: Report, history: History, benchmark: str) -> Staircase |
     band = build_band(history, releases) if counted else None
     hints = build_hints(report, lines, drawn, releases)
     unreleased = ""
-    if counted and history.dev and (dev := find_dev_points(history.dev, lines, drawn)):
+    if counted and history.dev and (dev := find_dev_counts(report, history.dev, drawn)):
         unreleased = DEV
         releases.append(DEV)
         hints[DEV] = describe_dev(history.dev, dev)
@@ -95,14 +95,12 @@ def build_chart(report: Report, history: History, benchmark: str) -> Staircase |
     )
 
 
-def find_dev_points(dev: DevBuild, lines: list[Line], drawn: dict[str, Series]) -> dict[str, float]:
+def find_dev_counts(report: Report, dev: DevBuild, drawn: dict[str, Series]) -> dict[str, float]:
     """Return the counts of Wasmtime's dev release at the main shape, by the name of the series."""
-    found = {}
-    for line in lines:
-        unwinder = drawn[line.name].key.unwinder.option
-        recorded = {release: point.value for release, point in line.points.items()}
-        found[line.name] = find_count(dev, unwinder, MAIN_SHAPE, recorded)
-    return {name: count for name, count in found.items() if count is not None}
+    counts = {
+        name: find_count(dev, series.key, MAIN_SHAPE, report.rows) for name, series in drawn.items()
+    }
+    return {name: count for name, count in counts.items() if count is not None}
 
 
 def describe_dev(dev: DevBuild, counts: dict[str, float]) -> str:

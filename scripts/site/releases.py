@@ -79,16 +79,10 @@ def build_rows(
 
 def build_dev_cells(report: Report, dev: DevBuild) -> list[str]:
     """Return the counts of Wasmtime's dev release at the main shape, a cell for each column."""
-    cells = []
-    for series in select_columns(report):
-        recorded = {
-            row.release: row.value
-            for row in at_main_shape(report)
-            if row.series == series.key and row.benchmark == DEREGISTER
-        }
-        count = find_count(dev, series.key.unwinder.option, MAIN_SHAPE, recorded)
-        cells.append("n/a" if count is None else format_count(count))
-    return cells
+    counts = [
+        find_count(dev, series.key, MAIN_SHAPE, report.rows) for series in select_columns(report)
+    ]
+    return ["n/a" if count is None else format_count(count) for count in counts]
 
 
 def at_main_shape(report: Report) -> list[Row]:
