@@ -14,12 +14,12 @@ from scripts.report.build import Report, Series
 from scripts.report.changes import UpstreamChange
 from scripts.site.links import address_of, release_addresses
 
-COMPARED = {  # in the order of the comparison: exact counts first
-    DEREGISTER: "instructions to deregister a module",
-    REGISTER: "instructions to register a module",
-    GAP: "gap",
+COMPARED = {  # title and kind, in the order of the comparison: exact counts first
+    DEREGISTER: ("instructions to deregister a module", "count"),
+    REGISTER: ("instructions to register a module", "count"),
+    GAP: ("gap", "gap"),
+    MEMORY_ON: ("with unwind info", "memory"),
 }
-KINDS = {GAP: "gap", MEMORY_ON: "memory"}  # all others are counts
 LEFT_AFTER = "memory left after "  # in the place of a shape
 
 
@@ -108,15 +108,13 @@ def build_comparison(report: Report, backtraces: Mapping[str, Backtrace]) -> dic
     at = {release: i for i, release in enumerate(releases)}
     lists: dict[tuple[str, SeriesKey, str], list[Any]] = {}
     for row in report.rows:
-        if row.benchmark in COMPARED and row.series in names and row.shape in report.shapes:
-            key = (row.benchmark, row.series, row.shape)
+        is_memory = row.benchmark == MEMORY_ON  # its loads are no shapes
+        is_shown = row.benchmark in COMPARED and (is_memory or row.shape in report.shapes)
+        if is_shown and row.series in names:
+            key = (row.benchmark, row.series, LEFT_AFTER * is_memory + row.shape)
             values = lists.setdefault(key, [None] * len(releases))
             ranged = [row.value, row.low, row.high]
             values[at[row.release]] = ranged if row.benchmark == GAP else round(row.value, 1)
-        elif row.benchmark == MEMORY_ON and row.series in names:
-            key = (row.benchmark, row.series, f"{LEFT_AFTER}{row.shape}")
-            values = lists.setdefault(key, [None] * len(releases))
-            values[at[row.release]] = round(row.value)
     shapes = list(dict.fromkeys([MAIN_SHAPE, *report.shapes, *(shape for *_, shape in lists)]))
     measured = {row.release for row in report.rows}
     in_order = sorted(
@@ -135,11 +133,12 @@ def build_comparison(report: Report, backtraces: Mapping[str, Backtrace]) -> dic
                 "machine": series.machine,
                 "unwinder": names[series],
                 "shape": shape,
-                "benchmark": COMPARED.get(benchmark, "with unwind info"),
-                "kind": KINDS.get(benchmark, "count"),
+                "benchmark": title,
+                "kind": kind,
                 "values": values,
             }
             for (benchmark, series, shape), values in in_order
+            for title, kind in [COMPARED[benchmark]]
         ],
         "gives": {
             release: find_benefit(Embedder.C_API, release, backtrace).benefit.value
